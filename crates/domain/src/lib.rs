@@ -1,0 +1,25 @@
+//! The words and rules of Belvedere: names, features, the processing graph, plans, views, jobs.
+//!
+//! This crate is pure. It never reads a file, the clock or the environment, and never waits.
+//! What it decides is a function of its arguments, so every rule can be tested with plain values.
+
+pub mod data_files;
+pub mod error_code;
+pub mod features;
+pub mod graph;
+pub mod job;
+pub mod manifest;
+pub mod names;
+pub mod parquet_path;
+pub mod plan;
+pub mod time;
+pub mod view;
+
+pub use error_code::ErrorCode;
+pub use features::{Feature, Features};
+pub use graph::{Graph, Level, Step};
+pub use job::{Difficulty, JobId, Lease, NewJob, Priority};
+pub use manifest::{FileEntry, Manifest};
+pub use names::{ArtifactKey, ConfigName, DatasetName, NameError, Revision, SplitName, StepName};
+pub use time::Timestamp;
+pub use view::{Digest, Json, Outcome, View};

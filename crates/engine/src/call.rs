@@ -1,0 +1,253 @@
+//! The calls: what can be asked of files, as plain data that crosses a process boundary as JSON.
+
+use std::path::PathBuf;
+
+use belvedere_domain::data_files::{Reader, ResolvedConfig};
+use belvedere_domain::{Features, SplitName};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::source::SourceFile;
+
+/// One piece of work on files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+pub enum Call {
+    /// Read the files of a config and write them as Parquet.
+    Convert(Convert),
+    /// Describe files that already are Parquet, from their footers.
+    Inspect(Inspect),
+    /// The first rows of a split, straight from its source files.
+    Head(Head),
+    /// A page of rows of Parquet files.
+    Rows(Rows),
+    /// Number of rows of each Parquet file, from their footers.
+    Footers(Footers),
+}
+
+/// The answer to the call of the same name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "named like the calls")]
+pub enum Reply {
+    Convert(Converted),
+    Inspect(Inspected),
+    Head(PageOfRows),
+    Rows(PageOfRows),
+    Footers(FooterList),
+}
+
+/// See [`Call::Convert`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Convert {
+    /// What to read and how.
+    pub config: ResolvedConfig,
+    /// The files behind `config.splits`, by path.
+    pub files: Vec<SourceFile>,
+    /// Directory that the Parquet files are written to, as `<split>/NNNN.parquet`.
+    pub output: PathBuf,
+    /// `hf://datasets/<dataset>@<revision>` with the revision placeholder: prefix of paths to repository files.
+    pub repository: String,
+    /// Stop feeding a split once its tables hold this many bytes in memory; `None`: no limit.
+    pub max_split_bytes: Option<u64>,
+    /// Parts of earlier conversions that may be copied instead of converted again.
+    pub segments: Vec<Segment>,
+}
+
+/// Row groups of an earlier conversion that hold exactly the rows of one input file.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Segment {
+    /// SHA-256 over input content, reader, parameters and schema, in hexadecimal.
+    pub key: String,
+    /// The Parquet file that holds it.
+    pub file: SourceFile,
+    /// First row group of the input in that file.
+    pub first_row_group: usize,
+    /// Number of its row groups.
+    pub row_groups: usize,
+    /// Number of its rows.
+    pub num_rows: u64,
+    /// Bytes of its tables in memory.
+    pub num_bytes: u64,
+}
+
+/// See [`Call::Convert`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Converted {
+    /// The schema of all splits, or of none when nothing was read.
+    pub features: Features,
+    /// The splits in order.
+    pub splits: Vec<ConvertedSplit>,
+    /// At least one split reached the limit.
+    pub partial: bool,
+    /// Where each input file ended up; the `file` paths are relative to the output.
+    pub segments: Vec<Segment>,
+}
+
+/// One split, written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConvertedSplit {
+    /// Its name.
+    pub split: SplitName,
+    /// Bytes of its tables in memory.
+    pub num_bytes: u64,
+    /// Number of rows.
+    pub num_examples: u64,
+    /// Rows per Parquet file.
+    pub shard_lengths: Vec<u64>,
+    /// Rows per input file, in order.
+    pub original_shard_lengths: Vec<u64>,
+    /// The Parquet files in order, relative to the output.
+    pub files: Vec<WrittenFile>,
+    /// What the whole split would hold, when the limit cut it.
+    pub estimate: Option<Estimate>,
+}
+
+/// A Parquet file that was written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WrittenFile {
+    /// Path relative to the output of the call.
+    pub path: PathBuf,
+    /// Size in bytes.
+    pub size: u64,
+    /// Number of rows.
+    pub num_rows: u64,
+}
+
+/// Extrapolated from what was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Size in bytes of the source files.
+    pub download_size: u64,
+    /// Bytes of all its tables in memory.
+    pub num_bytes: u64,
+    /// Number of all its rows.
+    pub num_examples: u64,
+}
+
+/// See [`Call::Inspect`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Inspect {
+    /// The config, whose reader is [`Reader::Parquet`].
+    pub config: ResolvedConfig,
+    /// The files behind `config.splits`, by path.
+    pub files: Vec<SourceFile>,
+}
+
+/// See [`Call::Inspect`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Inspected {
+    /// Declared features, or those of the first file.
+    pub features: Features,
+    /// The splits in order.
+    pub splits: Vec<InspectedSplit>,
+}
+
+/// One split of Parquet files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InspectedSplit {
+    /// Its name.
+    pub split: SplitName,
+    /// Uncompressed bytes of its row groups.
+    pub num_bytes: u64,
+    /// Number of rows.
+    pub num_examples: u64,
+    /// Rows per file, in order.
+    pub num_rows: Vec<u64>,
+}
+
+/// See [`Call::Head`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Head {
+    /// What to read and how.
+    pub config: ResolvedConfig,
+    /// The split.
+    pub split: SplitName,
+    /// The files of that split in order.
+    pub files: Vec<SourceFile>,
+    /// Rows wanted. The answer tells whether there are more.
+    pub max_rows: usize,
+    /// Refuse more columns than this.
+    pub max_columns: usize,
+    /// `hf://datasets/<dataset>@<revision>` with the revision placeholder.
+    pub repository: String,
+    /// Where media cells go.
+    pub media: MediaTarget,
+}
+
+/// See [`Call::Rows`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rows {
+    /// The Parquet files of a split in order, with their numbers of rows.
+    pub files: Vec<ParquetFile>,
+    /// The features that the rows are shown as; `None`: those of the first file.
+    pub features: Option<Features>,
+    /// First row, from 0 in the split.
+    pub offset: u64,
+    /// Rows wanted.
+    pub length: usize,
+    /// Largest number of bytes fetched by one read.
+    pub max_read_bytes: u64,
+    /// Refuse more columns than this; `None`: any number.
+    pub max_columns: Option<usize>,
+    /// Where media cells go.
+    pub media: MediaTarget,
+}
+
+/// A Parquet file of a split.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ParquetFile {
+    /// The file.
+    pub file: SourceFile,
+    /// Its number of rows.
+    pub num_rows: u64,
+}
+
+/// Where the files behind media cells are written, and how cells refer to them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MediaTarget {
+    /// Directory for `<row>/<column>/<file>`, percent-encoded as in URLs.
+    pub directory: PathBuf,
+    /// What URLs start with; the same relative path follows.
+    pub url_prefix: String,
+    /// `<endpoint>/datasets/<dataset>/resolve/<revision placeholder>`: prefix of links to repository files.
+    pub resolve_prefix: String,
+    /// The `hf://datasets/<dataset>@<revision>` of this dataset: other paths are not followed.
+    pub repository: String,
+}
+
+/// Rows as JSON, in the order asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PageOfRows {
+    /// The features they are shown as.
+    pub features: Features,
+    /// Each row as one JSON object.
+    pub rows: Vec<Box<RawValue>>,
+    /// Rows of the whole split; `None` when the source was not read to its end.
+    pub num_rows_total: Option<u64>,
+    /// There are rows after these.
+    pub more: bool,
+    /// Media files that were written, relative to [`MediaTarget::directory`].
+    pub assets: Vec<PathBuf>,
+}
+
+/// See [`Call::Footers`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Footers {
+    /// The files.
+    pub files: Vec<SourceFile>,
+}
+
+/// See [`Call::Footers`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FooterList {
+    /// Rows per file, in order.
+    pub num_rows: Vec<u64>,
+}
+
+impl Head {
+    /// The reader of the config.
+    pub fn reader(&self) -> Reader {
+        self.config.reader
+    }
+}

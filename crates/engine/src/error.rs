@@ -1,0 +1,109 @@
+//! What can go wrong with a file, in words for its owner, and able to cross a process boundary.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of failure it is; a job chooses the public code by it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum ErrorKind {
+    /// The content cannot be read: bad syntax, bad encoding, a damaged file.
+    Unreadable,
+    /// Types or values do not fit the schema of the split.
+    Incompatible,
+    /// The columns of a file differ from those of the split.
+    ColumnsMismatch,
+    /// The features cannot be determined.
+    Features,
+    /// Nothing to read.
+    Empty,
+    /// A column name is longer than 500 characters.
+    TooLongColumnName,
+    /// More columns than the limit.
+    TooManyColumns,
+    /// An answer or a read exceeds its byte limit.
+    TooBig,
+    /// A cell cannot be shown.
+    Cell,
+    /// The files of a split do not have the columns that its features tell.
+    SchemaMismatch,
+    /// The file is not the one that was asked for: changed or gone since it was listed.
+    Changed,
+    /// The operating system refused: no space, no permission, an I/O error.
+    Io,
+    /// A parameter of the reader is unknown or has a bad value.
+    Parameter,
+    /// A bug on our side.
+    Internal,
+}
+
+/// A failure, with the place it happened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EngineError {
+    /// The kind.
+    pub kind: ErrorKind,
+    /// Lower-case fragment without the place and without final dot.
+    pub message: String,
+    /// Path of the file inside the dataset.
+    pub file: Option<String>,
+    /// Line in the (decompressed) file, from 1.
+    pub line: Option<u64>,
+    /// Column name, with fields joined by dots.
+    pub column: Option<String>,
+}
+
+impl EngineError {
+    /// An error without a place.
+    pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
+        Self { kind, message: message.to_string(), file: None, line: None, column: None }
+    }
+
+    /// Adds the file, unless one is known already.
+    #[must_use]
+    pub fn in_file(mut self, file: &str) -> Self {
+        self.file.get_or_insert_with(|| file.to_owned());
+        self
+    }
+
+    /// Adds the line, from 1, unless one is known already.
+    #[must_use]
+    pub fn at_line(mut self, line: u64) -> Self {
+        self.line.get_or_insert(line);
+        self
+    }
+
+    /// Adds the column, unless one is known already.
+    #[must_use]
+    pub fn in_column(mut self, column: &str) -> Self {
+        self.column.get_or_insert_with(|| column.to_owned());
+        self
+    }
+}
+
+impl fmt::Display for EngineError {
+    /// `data/a.csv, line 3, column "x": expected an integer`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        if let Some(file) = &self.file {
+            write!(f, "{file}")?;
+            separator = ", ";
+        }
+        if let Some(line) = self.line {
+            write!(f, "{separator}line {line}")?;
+            separator = ", ";
+        }
+        if let Some(column) = &self.column {
+            write!(f, "{separator}column \"{column}\"")?;
+            separator = ", ";
+        }
+        write!(f, "{}{}", if separator.is_empty() { "" } else { ": " }, self.message)
+    }
+}
+
+impl std::error::Error for EngineError {}
+
+impl From<std::io::Error> for EngineError {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, error)
+    }
+}

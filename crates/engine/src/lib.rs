@@ -1,0 +1,14 @@
+//! Columns in, columns out: readers of every format, the Parquet writer, pages of rows, cells as JSON.
+//!
+//! Synchronous, and the only crate that knows Arrow and Parquet. It never spawns a thread that outlives a
+//! call, never awaits, never opens a socket; bytes come through [`source::ReadRanges`].
+//!
+//! Everything that touches files of users is one of the [`call::Call`]s: plain data in, plain data out, so
+//! that the same work runs in this process (files we wrote) or in a child with limits (anybody's files).
+
+pub mod call;
+pub mod error;
+pub mod source;
+
+pub use call::{Call, Reply};
+pub use error::{EngineError, ErrorKind};
