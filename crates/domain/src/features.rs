@@ -146,9 +146,7 @@ impl Features {
 
     /// `[{"feature_idx": 0, "name": …, "type": …}]`: the form of row answers.
     pub fn to_list_json(&self) -> JsonValue {
-        let item = |(index, (name, feature)): (usize, &(String, Feature))| {
-            json!({"feature_idx": index, "name": name, "type": feature.to_json()})
-        };
+        let item = |(index, (name, feature)): (usize, &(String, Feature))| json!({"feature_idx": index, "name": name, "type": feature.to_json()});
         self.iter().enumerate().map(item).collect()
     }
 }

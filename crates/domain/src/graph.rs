@@ -44,7 +44,16 @@ pub const BIG_BYTES: u64 = 3_000_000_000;
 
 impl Step {
     const fn new(name: &'static str, level: Level) -> Self {
-        Self { name, level, triggered_by: &[], version: 1, difficulty: 50, bonus_if_big: 0, answers: false, heavy: false }
+        Self {
+            name,
+            level,
+            triggered_by: &[],
+            version: 1,
+            difficulty: 50,
+            bonus_if_big: 0,
+            answers: false,
+            heavy: false,
+        }
     }
 
     /// A dataset-level step.
@@ -253,7 +262,8 @@ fn sorted(steps: Vec<Step>) -> Result<Vec<Step>, GraphError> {
     let mut sorted: Vec<Step> = Vec::with_capacity(steps.len());
     let mut rest = steps;
     while !rest.is_empty() {
-        let done = |step: &Step| step.triggered_by.iter().all(|parent| sorted.iter().any(|known| known.name == *parent));
+        let done =
+            |step: &Step| step.triggered_by.iter().all(|parent| sorted.iter().any(|known| known.name == *parent));
         let (ready, waiting): (Vec<_>, Vec<_>) = rest.into_iter().partition(done);
         if ready.is_empty() {
             return Err(GraphError::Cycle(waiting[0].name));
@@ -303,7 +313,8 @@ mod tests {
             Step::dataset("other"),
         ])
         .expect("well formed");
-        let names: Vec<_> = graph.self_and_ancestors(&StepName::known("c")).into_iter().map(|name| name.to_string()).collect();
+        let names: Vec<_> =
+            graph.self_and_ancestors(&StepName::known("c")).into_iter().map(|name| name.to_string()).collect();
         assert_eq!(names, ["c", "b", "a"]);
         assert_eq!(graph.steps().iter().map(|step| step.name).collect::<Vec<_>>(), ["a", "other", "b", "c"]);
     }

@@ -78,7 +78,9 @@ mod tests {
         for path in ["default/train/0000.parquet", "en/partial-test/0012.parquet", "c/train-part3/9999.parquet"] {
             assert_eq!(ParquetPath::parse(path).expect("well formed").path(), path);
         }
-        for bad in ["train/0000.parquet", "c/train/0.parquet", "c/train/0000.csv", "c/a-b/0000.parquet", "c/d/e/0000.parquet"] {
+        for bad in
+            ["train/0000.parquet", "c/train/0.parquet", "c/train/0000.csv", "c/a-b/0000.parquet", "c/d/e/0000.parquet"]
+        {
             assert_eq!(ParquetPath::parse(bad), None, "{bad}");
         }
     }

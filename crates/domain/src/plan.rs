@@ -141,7 +141,9 @@ pub fn plan(graph: &Graph, state: &DatasetState, scope: Scope, priority: Priorit
                 Some(job) => {
                     kept.insert(job.id);
                 }
-                None => plan.create.push(new_job(graph, step, key, state, priority, row.map_or(0, |row| row.failed_runs))),
+                None => {
+                    plan.create.push(new_job(graph, step, key, state, priority, row.map_or(0, |row| row.failed_runs)))
+                }
             }
         }
     }
@@ -254,10 +256,17 @@ impl LatestWrites<'_> {
 
 /// For each artifact the pending job of the target revision that will serve it: started first, then by priority and age.
 fn best_pending(state: &DatasetState) -> HashMap<&ArtifactKey, &PendingJob> {
-    let rank = |job: &PendingJob| (job.status == JobStatus::Waiting, std::cmp::Reverse(job.priority), job.created_at, job.id);
+    let rank =
+        |job: &PendingJob| (job.status == JobStatus::Waiting, std::cmp::Reverse(job.priority), job.created_at, job.id);
     let mut best: HashMap<&ArtifactKey, &PendingJob> = HashMap::new();
     for job in state.pending.iter().filter(|job| job.revision == state.target) {
-        best.entry(&job.key).and_modify(|known| if rank(job) < rank(known) { *known = job }).or_insert(job);
+        best.entry(&job.key)
+            .and_modify(|known| {
+                if rank(job) < rank(known) {
+                    *known = job
+                }
+            })
+            .or_insert(job);
     }
     best
 }
@@ -298,8 +307,16 @@ fn fan(key: &ArtifactKey, child: &Step, configs: &[KnownConfig]) -> Vec<Artifact
     }
 }
 
-fn new_job(graph: &Graph, step: &Step, key: ArtifactKey, state: &DatasetState, priority: Priority, failed_runs: u32) -> NewJob {
-    let difficulty = step.difficulty + bonus(step, &key, &state.configs) + DIFFICULTY_BONUS_BY_FAILED_RUN * failed_runs.min(5);
+fn new_job(
+    graph: &Graph,
+    step: &Step,
+    key: ArtifactKey,
+    state: &DatasetState,
+    priority: Priority,
+    failed_runs: u32,
+) -> NewJob {
+    let difficulty =
+        step.difficulty + bonus(step, &key, &state.configs) + DIFFICULTY_BONUS_BY_FAILED_RUN * failed_runs.min(5);
     NewJob {
         key,
         revision: state.target.clone(),

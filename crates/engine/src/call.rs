@@ -11,7 +11,7 @@ use crate::source::SourceFile;
 
 /// One piece of work on files.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "call", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Call {
     /// Read the files of a config and write them as Parquet.
     Convert(Convert),
@@ -27,7 +27,7 @@ pub enum Call {
 
 /// The answer to the call of the same name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "reply", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "named like the calls")]
 pub enum Reply {
     Convert(Converted),

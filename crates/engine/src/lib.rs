@@ -8,6 +8,7 @@
 
 pub mod call;
 pub mod error;
+pub mod read;
 pub mod source;
 
 pub use call::{Call, Reply};

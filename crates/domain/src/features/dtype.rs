@@ -60,7 +60,14 @@ impl Dtype {
     pub fn is_integer(&self) -> bool {
         matches!(
             self,
-            Self::Int8 | Self::Int16 | Self::Int32 | Self::Int64 | Self::UInt8 | Self::UInt16 | Self::UInt32 | Self::UInt64
+            Self::Int8
+                | Self::Int16
+                | Self::Int32
+                | Self::Int64
+                | Self::UInt8
+                | Self::UInt16
+                | Self::UInt32
+                | Self::UInt64
         )
     }
 
@@ -105,12 +112,8 @@ const PLAIN: [(&str, Dtype); 21] = [
 ];
 
 /// Spellings that name the same type.
-const ALIASES: [(&str, Dtype); 4] = [
-    ("float", Dtype::Float32),
-    ("double", Dtype::Float64),
-    ("boolean", Dtype::Bool),
-    ("utf8", Dtype::String),
-];
+const ALIASES: [(&str, Dtype); 4] =
+    [("float", Dtype::Float32), ("double", Dtype::Float64), ("boolean", Dtype::Bool), ("utf8", Dtype::String)];
 
 impl FromStr for Dtype {
     type Err = UnknownDtype;

@@ -155,13 +155,18 @@ fn typed(kind: &str, object: &Map<String, JsonValue>) -> Result<Feature, Feature
         "Value" => Feature::Value(dtype(object)?),
         "ClassLabel" => class_label(object)?,
         "List" | "LargeList" | "Sequence" => {
-            let inner = object.get("feature").ok_or_else(|| FeaturesError::new(format!("`{kind}` without `feature`")))?;
+            let inner =
+                object.get("feature").ok_or_else(|| FeaturesError::new(format!("`{kind}` without `feature`")))?;
             list(kind, Feature::from_json(inner)?, length(object))
         }
         "Array2D" | "Array3D" | "Array4D" | "Array5D" => array(kind, object)?,
         "Translation" => Feature::Translation { languages: texts(object.get("languages"))? },
         "TranslationVariableLanguages" => Feature::TranslationVariableLanguages {
-            languages: object.get("languages").filter(|value| !value.is_null()).map(|value| texts(Some(value))).transpose()?,
+            languages: object
+                .get("languages")
+                .filter(|value| !value.is_null())
+                .map(|value| texts(Some(value)))
+                .transpose()?,
             num_languages: object.get("num_languages").and_then(JsonValue::as_u64).and_then(|n| u32::try_from(n).ok()),
         },
         "Image" => Feature::Image(Media::read(object)),
@@ -190,7 +195,8 @@ fn length(object: &Map<String, JsonValue>) -> Option<u32> {
 }
 
 fn dtype(object: &Map<String, JsonValue>) -> Result<Dtype, FeaturesError> {
-    let name = object.get("dtype").and_then(JsonValue::as_str).ok_or_else(|| FeaturesError::new("`dtype` is missing"))?;
+    let name =
+        object.get("dtype").and_then(JsonValue::as_str).ok_or_else(|| FeaturesError::new("`dtype` is missing"))?;
     name.parse().map_err(|error: super::dtype::UnknownDtype| FeaturesError::new(error.to_string()))
 }
 
@@ -221,7 +227,9 @@ fn array(kind: &str, object: &Map<String, JsonValue>) -> Result<Feature, Feature
         .map(|shape| shape.iter().map(|size| size.as_u64().and_then(|size| u32::try_from(size).ok())).collect())
         .unwrap_or_default();
     if shape.len() != usize::from(dimensions) || shape[1..].contains(&None) {
-        return Err(FeaturesError::new(format!("`{kind}` needs a `shape` of {dimensions} sizes, of which only the first may be null")));
+        return Err(FeaturesError::new(format!(
+            "`{kind}` needs a `shape` of {dimensions} sizes, of which only the first may be null"
+        )));
     }
     Ok(Feature::Array { shape, dtype: dtype(object)? })
 }

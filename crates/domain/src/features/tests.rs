@@ -63,7 +63,8 @@ fn every_form_survives_a_round_trip() {
 
 #[test]
 fn defaults_of_media_are_left_out() {
-    let image = Feature::from_json(&json!({"mode": null, "decode": true, "id": null, "_type": "Image"})).expect("well formed");
+    let image =
+        Feature::from_json(&json!({"mode": null, "decode": true, "id": null, "_type": "Image"})).expect("well formed");
     assert_eq!(image.to_json(), json!({"_type": "Image"}));
     let raw = Feature::from_json(&json!({"decode": false, "_type": "Image"})).expect("well formed");
     assert_eq!(raw.to_json(), json!({"decode": false, "_type": "Image"}));
@@ -71,7 +72,8 @@ fn defaults_of_media_are_left_out() {
 
 #[test]
 fn errors_name_the_column() {
-    let error = Features::from_json(&json!({"a": {"b": {"dtype": "int12", "_type": "Value"}}})).expect_err("unknown type");
+    let error =
+        Features::from_json(&json!({"a": {"b": {"dtype": "int12", "_type": "Value"}}})).expect_err("unknown type");
     assert_eq!(error.path, "a.b");
     assert!(error.reason.contains("int12"));
     assert!(Features::from_json(&json!({"a": {"names": {"1": "x"}, "_type": "ClassLabel"}})).is_err());

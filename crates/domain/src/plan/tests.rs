@@ -46,7 +46,14 @@ fn row(key: ArtifactKey, at: i64) -> ArtifactRow {
 }
 
 fn pending(id: i64, key: ArtifactKey, of: &str, status: JobStatus) -> PendingJob {
-    PendingJob { id: JobId(id), key, revision: revision(of), status, priority: Priority::Low, created_at: Timestamp(id) }
+    PendingJob {
+        id: JobId(id),
+        key,
+        revision: revision(of),
+        status,
+        priority: Priority::Low,
+        created_at: Timestamp(id),
+    }
 }
 
 fn complete() -> DatasetState {

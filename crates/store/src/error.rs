@@ -1,0 +1,47 @@
+//! What can go wrong in the store.
+
+/// A failure of the database or of its content. Not found is never an error here: methods return `Option`.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached or is shutting down; the same call may succeed later.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database refused a statement: a bug, a full disk, a damaged file.
+    #[error("the database refused {what}")]
+    Database {
+        /// The intention, such as `claim a job`.
+        what: &'static str,
+        /// The driver's error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The URL names no database we know.
+    #[error("`{0}` is not a store URL: expected sqlite:PATH or postgres://USER@HOST/DATABASE")]
+    Url(String),
+    /// Another process owns the SQLite file.
+    #[error("{path} is in use by another process{holder}; one process owns a SQLite store, several need PostgreSQL")]
+    InUse {
+        /// The file.
+        path: String,
+        /// ` (pid N)` when known, else empty.
+        holder: String,
+    },
+    /// The schema was made by a newer version.
+    #[error("the store has schema version {found}, this program knows versions up to {known}; use a newer program")]
+    NewerSchema {
+        /// Version in the database.
+        found: i64,
+        /// Newest version this build knows.
+        known: i64,
+    },
+    /// A stored value that cannot be read back.
+    #[error("the store holds a value that cannot be read: {0}")]
+    Corrupt(String),
+}
+
+impl StoreError {
+    /// True when the same call may succeed later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
