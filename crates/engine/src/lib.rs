@@ -8,6 +8,7 @@
 
 pub mod call;
 pub mod error;
+pub mod features_arrow;
 pub mod read;
 pub mod source;
 
