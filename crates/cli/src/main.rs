@@ -1,1 +1,3 @@
+//! The program `belvedere`.
+
 fn main() {}

@@ -1,0 +1,50 @@
+//! Where things are kept: settings that name a place, and the state directory for those that do not.
+
+use std::path::{Path, PathBuf};
+
+use super::Config;
+use super::types::StoreUrl;
+
+/// The places of one installation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Paths {
+    /// The state directory.
+    pub state: PathBuf,
+    /// Parquet files and other content that results refer to.
+    pub blobs: PathBuf,
+    /// Files made by jobs from cells.
+    pub assets: PathBuf,
+    /// Files made by answers from cells.
+    pub cached_assets: PathBuf,
+    /// Parent of the scratch directories of jobs.
+    pub scratch: PathBuf,
+    /// Parent of temporary files.
+    pub temporary: PathBuf,
+}
+
+impl Config {
+    /// The places that this configuration names.
+    pub fn paths(&self) -> Paths {
+        let state = &self.serve.state;
+        let or_in_state = |path: &Option<PathBuf>, name: &str| path.clone().unwrap_or_else(|| state.join(name));
+        Paths {
+            state: state.clone(),
+            blobs: state.join("blobs"),
+            assets: or_in_state(&self.assets.storage_root, "assets"),
+            cached_assets: or_in_state(&self.cached_assets.storage_root, "cached-assets"),
+            scratch: or_in_state(&self.datasets_based.hf_datasets_cache, "scratch"),
+            temporary: or_in_state(&self.worker.temporary_directory, "tmp"),
+        }
+    }
+
+    /// The store: the one that is named, or a SQLite file in the state directory.
+    pub fn store_url(&self) -> StoreUrl {
+        self.store.url.clone().unwrap_or_else(|| StoreUrl::sqlite(&self.serve.state.join("belvedere.sqlite")))
+    }
+
+    /// Paths on the disks whose use may close the gate for new jobs.
+    pub fn watched_disks(&self) -> Vec<&Path> {
+        let named = self.worker.storage_paths.iter();
+        named.chain(self.datasets_based.hf_datasets_cache.as_ref()).map(PathBuf::as_path).collect()
+    }
+}

@@ -1,0 +1,182 @@
+//! Limits of single steps of the processing graph.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::Described::Worker2023;
+use crate::config::Fate::{Later, Read};
+use crate::config::table::section;
+use crate::config::types::{Secret, SizeLimit};
+
+section! {
+    /// The step `dataset-config-names`.
+    ConfigNames = "config_names" {
+        /// Most configs of a dataset; more is the error `DatasetWithTooManyConfigsError`.
+        max_number: u32 = "4000" { fate: Read("dataset-config-names"), min: Some(1.0) },
+        /// Most configs for which the first step of a dataset answers in place of `dataset-config-names`.
+        max_number_for_init: u32 = "10" { fate: Read("dataset-init") },
+    }
+}
+
+section! {
+    /// The step `config-split-names`.
+    SplitNames = "split_names" {
+        /// Most splits of a config; more is the error `DatasetWithTooManySplitsError`.
+        max_number: u32 = "30" { fate: Read("config-split-names"), min: Some(1.0) },
+    }
+}
+
+section! {
+    /// The step `split-first-rows`.
+    FirstRows = "first_rows" {
+        /// Largest size of the answer of `/first-rows`. Cells are truncated and rows left out to stay below.
+        max_bytes: u64 = "1_000_000" {
+            fate: Read("split-first-rows"),
+            unit: "bytes",
+            min: Some(1.0),
+            aliases: &["FIRST_ROWS_ROWS_MAX_BYTES"],
+            described: &[Worker2023],
+        },
+        /// Most rows in the answer.
+        max_number: u32 = "100" { fate: Read("split-first-rows"), min: Some(1.0), described: &[Worker2023] },
+        /// Cells are truncated to no less than this.
+        min_cell_bytes: u64 = "100" {
+            fate: Read("split-first-rows"),
+            unit: "bytes",
+            aliases: &["FIRST_ROWS_CELL_MIN_BYTES"],
+            described: &[Worker2023],
+        },
+        /// Fewest rows in the answer, if the split has them: before that, cells are truncated rather than rows left out.
+        min_number: u32 = "10" { fate: Read("split-first-rows"), described: &[Worker2023] },
+        /// Most columns; more is the error `TooManyColumnsError`.
+        columns_max_number: u32 = "1000" { fate: Read("split-first-rows"), min: Some(1.0), described: &[Worker2023] },
+    }
+}
+
+section! {
+    /// The step `config-parquet-and-info`.
+    ParquetAndInfo = "parquet_and_info" {
+        /// Most data of a split that is converted to Parquet, as bytes of its tables in memory; the rest is left out and
+        /// the answers say `partial`. `auto`: no limit for files of this machine, 100,000,000 for those of a remote Hub.
+        max_dataset_size_bytes: SizeLimit = "auto" {
+            fate: Read("config-parquet-and-info"),
+            unit: "bytes",
+            reference: Some("100_000_000"),
+            why: "files of one's own are read as far as they go",
+            described: &[Worker2023],
+        },
+        /// Branch that holds the converted files, as it appears in their URLs.
+        target_revision: String = "refs/convert/parquet" {
+            fate: Read("config-parquet-and-info"),
+            described: &[Worker2023],
+        },
+        /// URL of a converted file after the address of the Hub; the three `%s` are dataset, revision and file.
+        url_template: String = "/datasets/%s/resolve/%s/%s" {
+            fate: Read("config-parquet-and-info"),
+            described: &[Worker2023],
+        },
+        /// Message of the commit that adds converted files to a remote Hub.
+        commit_message: String = "Update parquet files" {
+            fate: Later("commits to a remote Hub"),
+            described: &[Worker2023],
+        },
+        /// Branch of a dataset on a remote Hub that is converted. A folder has one state only.
+        source_revision: String = "main" { fate: Later("datasets of a remote Hub"), described: &[Worker2023] },
+        /// Parquet files of a dataset with larger row groups would be written again with smaller ones. They are served as
+        /// they are instead, as today's reference does.
+        max_row_group_byte_size_for_copy: SizeLimit = "unlimited" {
+            fate: Later("the rewriting of Parquet files with large row groups"),
+            unit: "bytes",
+            why: "the description of 2023 has 100,000,000; since November 2025 files are no longer written again",
+            described: &[Worker2023],
+        },
+    }
+}
+
+section! {
+    /// Footers of Parquet files, of which a page of rows is found.
+    ParquetMetadata = "parquet_metadata" {
+        /// Directory for copies of footers. Unset: `parquet-metadata` in the state directory.
+        storage_directory: Option<PathBuf> = "" { fate: Later("copies of the footers of remote files") },
+        /// Footers fetched at the same time.
+        max_parallelism: u32 = "16" { fate: Later("copies of the footers of remote files"), min: Some(1.0) },
+    }
+}
+
+section! {
+    /// Pages of rows from Parquet files.
+    RowsIndex = "rows_index" {
+        /// Largest amount of data that is loaded for one page; more is the error `TooBigRows`.
+        max_arrow_data_in_memory: u64 = "300_000_000" {
+            fate: Read("split-first-rows and /rows"),
+            unit: "bytes",
+            min: Some(1.0),
+        },
+    }
+}
+
+section! {
+    /// The step `split-descriptive-statistics`.
+    DescriptiveStatistics = "descriptive_statistics" {
+        /// Directory for files while statistics are computed. Unset: `statistics` in the state directory.
+        cache_directory: Option<PathBuf> = "" { fate: Later("the statistics"), described: &[Worker2023] },
+        /// Most data of a split that statistics are computed of; the rest is left out and the answer says `partial`.
+        /// `auto`: no limit for files of this machine, 100,000,000 for those of a remote Hub.
+        max_split_size_bytes: SizeLimit = "auto" {
+            fate: Later("the statistics"),
+            unit: "bytes",
+            reference: Some("100_000_000"),
+            why: "as for `parquet_and_info.max_dataset_size_bytes`",
+            aliases: &["DESCRIPTIVE_STATISTICS_MAX_PARQUET_SIZE_BYTES"],
+            described: &[Worker2023],
+        },
+        /// Number of bins of a histogram.
+        histogram_num_bins: u32 = "10" {
+            fate: Later("the statistics"),
+            min: Some(1.0),
+            max: Some(10_000.0),
+            described: &[Worker2023],
+        },
+    }
+}
+
+section! {
+    /// The DuckDB index of a split.
+    DuckdbIndex = "duckdb_index" {
+        /// Directory for indexes. Unset: `duckdb-index` in the state directory.
+        cache_directory: Option<PathBuf> = "" { fate: Later("the DuckDB index"), described: &[Worker2023] },
+        /// Chance that a request sweeps old indexes.
+        cache_clean_cache_proba: f64 = "0.05" { fate: Later("the DuckDB index"), min: Some(0.0), max: Some(1.0) },
+        /// An index that nobody read for so long is swept.
+        cache_expired_time_interval_seconds: Duration = "3600" { fate: Later("the DuckDB index") },
+        /// Message of the commit that adds an index to a remote Hub.
+        commit_message: String = "Update duckdb index file" {
+            fate: Later("the DuckDB index"),
+            described: &[Worker2023],
+        },
+        /// Token for that commit. Unset: `committer.hf_token`.
+        committer_hf_token: Option<Secret> = "" { fate: Later("the DuckDB index"), described: &[Worker2023] },
+        /// Most data of a split that is indexed. `auto`: no limit for files of this machine, 100,000,000 for those of
+        /// a remote Hub.
+        max_dataset_size_bytes: SizeLimit = "auto" {
+            fate: Later("the DuckDB index"),
+            unit: "bytes",
+            reference: Some("100_000_000"),
+            why: "as for `parquet_and_info.max_dataset_size_bytes`",
+            aliases: &["DUCKDB_INDEX_MAX_SPLIT_SIZE_BYTES"],
+            described: &[Worker2023],
+        },
+        /// Branch that holds the indexes.
+        target_revision: String = "refs/convert/parquet" {
+            fate: Later("the DuckDB index"),
+            described: &[Worker2023],
+        },
+        /// URL of an index after the address of the Hub; the three `%s` are dataset, revision and file.
+        url_template: String = "/datasets/%s/resolve/%s/%s" {
+            fate: Later("the DuckDB index"),
+            described: &[Worker2023],
+        },
+        /// Directory of the extensions of DuckDB.
+        extensions_directory: Option<PathBuf> = "" { fate: Later("the DuckDB index"), described: &[Worker2023] },
+    }
+}

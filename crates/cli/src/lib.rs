@@ -1,0 +1,3 @@
+//! The command line of Belvedere: configuration, commands, output, logs.
+
+pub mod config;
