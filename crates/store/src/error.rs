@@ -34,6 +34,20 @@ pub enum StoreError {
         /// Newest version this build knows.
         known: i64,
     },
+    /// A view that was to be pointed at again was dropped meanwhile: compute it.
+    #[error("the view {0} was dropped meanwhile; compute it again")]
+    ViewGone(String),
+    /// The blob store refused.
+    #[error("the blob store refused to {what} `{key}`")]
+    Blob {
+        /// The intention, such as `read`.
+        what: &'static str,
+        /// The key.
+        key: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A stored value that cannot be read back.
     #[error("the store holds a value that cannot be read: {0}")]
     Corrupt(String),
@@ -42,6 +56,18 @@ pub enum StoreError {
 impl StoreError {
     /// True when the same call may succeed later.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::ViewGone(_))
+    }
+
+    pub(crate) fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(source.into())
+    }
+
+    pub(crate) fn database(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Database { what, source: source.into() }
+    }
+
+    pub(crate) fn corrupt(error: impl std::fmt::Display) -> Self {
+        Self::Corrupt(error.to_string())
     }
 }

@@ -7,14 +7,20 @@
 //! To add a query: a method in the family's trait, its SQL under `sqlite/` and `postgres/`, and a test in
 //! `contract/`.
 
+pub mod blobs;
 pub mod datasets;
 pub mod error;
 pub mod queue;
 pub mod snapshots;
 pub mod views;
 
+mod codec;
+mod sqlite;
+
+use std::path::Path;
 use std::sync::Arc;
 
+pub use blobs::{BlobHead, Blobs};
 pub use datasets::{DatasetRow, Datasets};
 pub use error::StoreError;
 pub use queue::{
@@ -34,4 +40,27 @@ pub struct Store {
     pub datasets: Arc<dyn Datasets>,
     /// Manifests of revisions and remembered file hashes.
     pub snapshots: Arc<dyn Snapshots>,
+}
+
+impl Store {
+    /// Opens a database by its URL and brings its schema up to date. A SQLite file is made when missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Url`] for other schemes, [`StoreError::InUse`] when another process owns the SQLite file,
+    /// [`StoreError::NewerSchema`], and whatever the database says.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        if let Some(path) = url.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
+            let path = path.strip_prefix("//").unwrap_or(path).to_owned();
+            let opened = tokio::task::spawn_blocking(move || sqlite::Sqlite::open(Path::new(&path)));
+            Ok(Self::of(Arc::new(opened.await.map_err(StoreError::unavailable)??)))
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Err(StoreError::Url(url.to_owned()))
+        } else {
+            Err(StoreError::Url(url.to_owned()))
+        }
+    }
+
+    fn of<T: Queue + Views + Datasets + Snapshots + 'static>(database: Arc<T>) -> Self {
+        Self { queue: database.clone(), views: database.clone(), datasets: database.clone(), snapshots: database }
+    }
 }

@@ -1,6 +1,7 @@
 //! Manifests of revisions, and remembered file hashes so that unchanged files are not read again.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use async_trait::async_trait;
 use belvedere_domain::{DatasetName, Manifest, Revision};
@@ -49,4 +50,10 @@ pub trait Snapshots: Send + Sync {
 
     /// The remembered segments among these keys.
     async fn segments(&self, keys: &[String]) -> Result<HashMap<String, String>, StoreError>;
+}
+
+/// The range of paths below a folder, in byte order: `/` is followed by `0`.
+pub(crate) fn below(folder: &str) -> Range<String> {
+    let folder = folder.trim_end_matches('/');
+    format!("{folder}/")..format!("{folder}0")
 }

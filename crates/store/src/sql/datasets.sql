@@ -1,0 +1,8 @@
+SELECT d.name, d.target, d.target_since, d.served,
+       (SELECT count(*) FROM jobs j WHERE j.status = 0 AND j.dataset = d.name)
+         + (SELECT count(*) FROM jobs j WHERE j.status = 1 AND j.dataset = d.name),
+       (SELECT count(*)
+        FROM pointers p
+        JOIN views v ON v.digest = p.digest
+        WHERE p.dataset = d.name AND p.revision = d.target AND v.http_status <> 200)
+FROM datasets d

@@ -1,0 +1,2 @@
+id, step, dataset, revision, config, split, priority, difficulty, status, forced, coalesced,
+created_at, started_at, last_heartbeat, attempt, crashes, token

@@ -1,0 +1,4 @@
+SELECT step, status, count(*)
+FROM jobs
+GROUP BY step, status
+ORDER BY step, status

@@ -1,0 +1,1 @@
+SELECT manifest FROM manifests WHERE dataset = $1 AND revision = $2

@@ -1,0 +1,95 @@
+//! Datasets in SQLite.
+
+use async_trait::async_trait;
+use belvedere_domain::{DatasetName, Digest, Revision};
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{Failure, Session, Sqlite, enqueue, row};
+use crate::{DatasetRow, Datasets, StoreError, TargetChange};
+
+#[async_trait]
+impl Datasets for Sqlite {
+    async fn get(&self, name: &DatasetName) -> Result<Option<DatasetRow>, StoreError> {
+        let name = name.clone();
+        self.read("read a dataset", move |session| {
+            let row = session
+                .prepare(concat!(include_str!("../sql/datasets.sql"), "WHERE d.name = $1"))?
+                .query_row([name.as_str()], row::dataset)
+                .optional()?;
+            Ok(row.map(super::super::codec::DatasetColumns::decode).transpose()?)
+        })
+        .await
+    }
+
+    async fn list(&self) -> Result<Vec<DatasetRow>, StoreError> {
+        self.read("list datasets", |session| {
+            let rows: Vec<_> = session
+                .prepare(concat!(include_str!("../sql/datasets.sql"), "ORDER BY d.name"))?
+                .query_map([], row::dataset)?
+                .collect::<Result<_, _>>()?;
+            Ok(rows.into_iter().map(super::super::codec::DatasetColumns::decode).collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn serve(&self, name: &DatasetName, revision: &Revision) -> Result<(), StoreError> {
+        let (name, revision) = (name.clone(), revision.clone());
+        self.write("serve a revision", move |session| {
+            session.execute(
+                "UPDATE datasets SET served = ?2, eager = (eager AND target <> ?2) WHERE name = ?1",
+                [name.as_str(), revision.as_str()],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete(&self, name: &DatasetName) -> Result<Vec<Digest>, StoreError> {
+        let name = name.clone();
+        let dropped = self.write("delete a dataset", move |session| delete(session, name.as_str())).await?;
+        self.wake();
+        Ok(dropped)
+    }
+}
+
+/// Moves a dataset to a revision and applies the plan; the numbers of jobs queued and dropped.
+pub(super) fn set_target(session: &Session<'_>, change: TargetChange) -> Result<(usize, usize), Failure> {
+    let (dataset, revision) = (change.dataset.as_str(), change.revision.as_str());
+    session.execute(include_str!("sql/set_target.sql"), params![dataset, revision, session.now])?;
+    session.execute(
+        "INSERT INTO revisions VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET set_at = excluded.set_at",
+        params![dataset, revision, session.now],
+    )?;
+    let mut dropped = session
+        .execute("DELETE FROM jobs WHERE status = 0 AND dataset = ?1 AND revision <> ?2", params![dataset, revision])?;
+    for job in &change.plan.delete {
+        dropped += session
+            .execute("DELETE FROM jobs WHERE id = ?1 AND status = 0 AND dataset = ?2", params![job.0, dataset])?;
+    }
+    let queued = enqueue::enqueue(session, change.plan.create, 0)?;
+    session.execute(include_str!("../sql/serve_if_nothing_to_do.sql"), [dataset])?;
+    Ok((queued, dropped))
+}
+
+fn delete(session: &Session<'_>, dataset: &str) -> Result<Vec<Digest>, Failure> {
+    for sql in [
+        "INSERT OR IGNORE INTO orphans SELECT dataset, digest FROM pointers WHERE dataset = ?1",
+        "DELETE FROM pointers WHERE dataset = ?1",
+        "DELETE FROM jobs WHERE status = 0 AND dataset = ?1",
+        "DELETE FROM manifests WHERE dataset = ?1",
+        "DELETE FROM job_runs WHERE dataset = ?1",
+        "DELETE FROM revisions WHERE dataset = ?1",
+        "DELETE FROM datasets WHERE name = ?1",
+    ] {
+        session.execute(sql, [dataset])?;
+    }
+    drop_orphans(session, dataset)
+}
+
+/// Drops the views that lost a pointer of this dataset and that nobody points at any more.
+pub(super) fn drop_orphans(session: &Session<'_>, dataset: &str) -> Result<Vec<Digest>, Failure> {
+    let mut statement = session.prepare(include_str!("../sql/drop_orphans.sql"))?;
+    let digests: Vec<[u8; 32]> = statement.query_map([dataset], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    session.execute("DELETE FROM orphans WHERE dataset = ?1", [dataset])?;
+    Ok(digests.into_iter().map(Digest::from_bytes).collect())
+}

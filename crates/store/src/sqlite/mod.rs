@@ -1,0 +1,115 @@
+//! The store in one SQLite file: a writer thread with group commit, a few reader threads, and a lock that keeps
+//! other processes out.
+//!
+//! Every write runs in a savepoint of the transaction that the requests queued meanwhile share, so many small
+//! writes cost one flush to the disk and one failure does not hurt its neighbours. Times come from one clock that
+//! never stands still nor runs backwards while the file is open.
+
+mod claim;
+mod datasets;
+mod end;
+mod enqueue;
+mod lock;
+mod queue;
+mod reader;
+mod row;
+mod schema;
+mod snapshots;
+mod views;
+mod writer;
+
+use std::path::Path;
+
+use tokio::sync::watch;
+
+use crate::StoreError;
+use reader::Readers;
+pub(crate) use writer::Session;
+use writer::Writer;
+
+/// Threads that read. Reads are short; more threads than cores gain nothing.
+const READERS: usize = 4;
+
+/// What may go wrong inside a request.
+pub(crate) enum Failure {
+    Sql(rusqlite::Error),
+    Store(StoreError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<rusqlite::types::FromSqlError> for Failure {
+    fn from(error: rusqlite::types::FromSqlError) -> Self {
+        Self::Sql(error.into())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Failure {
+    fn describe(self, what: &'static str) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            Self::Sql(error) => {
+                use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+                match error.sqlite_error_code() {
+                    Some(DatabaseBusy | DatabaseLocked) => StoreError::unavailable(error),
+                    _ => StoreError::database(what, error),
+                }
+            }
+        }
+    }
+}
+
+/// One SQLite file. Dropping it waits for the writer and frees the lock.
+pub(crate) struct Sqlite {
+    writer: Writer,
+    readers: Readers,
+    wakeups: watch::Sender<u64>,
+}
+
+impl Sqlite {
+    /// Opens or makes the file, and brings its schema up to date.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| StoreError::database("make the folder of the file", error))?;
+        }
+        let lock = lock::acquire(path)?;
+        let mut connection = writer::connect(path)?;
+        schema::migrate(&mut connection)?;
+        let readers = Readers::start(path, READERS)?;
+        Ok(Self { writer: Writer::start(connection, lock), readers, wakeups: watch::Sender::new(0) })
+    }
+
+    /// Runs a write; it is durable when this returns. `what` completes "the database refused".
+    async fn write<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Session<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(what, work).await
+    }
+
+    /// Runs a read on one consistent state.
+    async fn read<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Session<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.run(what, work).await
+    }
+
+    /// Tells waiting workers that something may have become claimable.
+    fn wake(&self) {
+        self.wakeups.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}

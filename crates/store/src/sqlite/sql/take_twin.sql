@@ -1,0 +1,3 @@
+DELETE FROM jobs
+WHERE status = 0 AND dataset = ?1 AND revision = ?2 AND step = ?3 AND config = ?4 AND split = ?5
+RETURNING priority, forced

@@ -1,0 +1,182 @@
+//! Views and pointers in SQLite.
+
+use async_trait::async_trait;
+use belvedere_domain::plan::ArtifactRow;
+use belvedere_domain::{ArtifactKey, DatasetName, Digest, Outcome, Revision, StepName};
+use rusqlite::{OptionalExtension as _, params};
+
+use super::datasets::drop_orphans;
+use super::{Failure, Session, Sqlite, row};
+use crate::codec::{config_text, http_status, microseconds, split_text, total};
+use crate::{Found, NewView, StoreError, StoredView, ViewContent, Views};
+
+const READ: &str = concat!(include_str!("../sql/found_columns.sql"), include_str!("../sql/view_read.sql"));
+const AT_REVISION: &str =
+    concat!(include_str!("../sql/found_columns.sql"), include_str!("../sql/view_at_revision.sql"));
+
+#[async_trait]
+impl Views for Sqlite {
+    async fn read(
+        &self,
+        key: &ArtifactKey,
+        revision: Option<&Revision>,
+        patience_seconds: f64,
+    ) -> Result<Option<Found>, StoreError> {
+        let (key, revision) = (key.clone(), revision.cloned());
+        self.read("read a view", move |session| {
+            if let Some(revision) = revision {
+                return at_revision(session, &key, &revision);
+            }
+            let patient_until = session.now.saturating_sub(microseconds(patience_seconds));
+            let row = session
+                .prepare(READ)?
+                .query_row(
+                    params![
+                        key.dataset.as_str(),
+                        key.step.as_str(),
+                        config_text(&key),
+                        split_text(&key),
+                        patient_until
+                    ],
+                    row::found,
+                )
+                .optional()?;
+            Ok(row.map(super::super::codec::FoundRow::decode).transpose()?)
+        })
+        .await
+    }
+
+    async fn at_revision(&self, keys: &[ArtifactKey], revision: &Revision) -> Result<Vec<Option<Found>>, StoreError> {
+        let (keys, revision) = (keys.to_vec(), revision.clone());
+        self.read("read views", move |session| keys.iter().map(|key| at_revision(session, key, &revision)).collect())
+            .await
+    }
+
+    async fn by_digest(&self, digest: &Digest) -> Result<Option<StoredView>, StoreError> {
+        let digest = *digest;
+        self.read("read a view", move |session| {
+            let row = session
+                .prepare(include_str!("../sql/view_by_digest.sql"))?
+                .query_row([digest.as_bytes()], |row| row::view(row, 0))
+                .optional()?;
+            Ok(row.map(super::super::codec::ViewRow::decode).transpose()?)
+        })
+        .await
+    }
+
+    async fn rows(&self, dataset: &DatasetName) -> Result<Vec<ArtifactRow>, StoreError> {
+        let dataset = dataset.clone();
+        self.read("list artifacts", move |session| {
+            let rows: Vec<_> = session
+                .prepare(include_str!("../sql/artifact_rows.sql"))?
+                .query_map([dataset.as_str()], row::report)?
+                .collect::<Result<_, _>>()?;
+            Ok(rows.into_iter().map(super::super::codec::ReportRow::decode).collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn has_any(&self, dataset: &DatasetName) -> Result<bool, StoreError> {
+        let dataset = dataset.clone();
+        self.read("look for views", move |session| {
+            let mut statement = session.prepare("SELECT EXISTS (SELECT 1 FROM pointers WHERE dataset = ?1)")?;
+            Ok(statement.query_row([dataset.as_str()], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    async fn counts(&self) -> Result<Vec<(StepName, u16, Option<String>, u64)>, StoreError> {
+        self.read("count views", |session| {
+            let mut statement = session.prepare(include_str!("../sql/view_counts.sql"))?;
+            let mut rows = statement.query([])?;
+            let mut counts = Vec::new();
+            while let Some(row) = rows.next()? {
+                counts.push((StepName::read(row.get(0)?), http_status(row.get(1)?)?, row.get(2)?, total(row.get(3)?)));
+            }
+            Ok(counts)
+        })
+        .await
+    }
+
+    async fn retire(&self, dataset: &DatasetName, keep: u32) -> Result<Vec<Digest>, StoreError> {
+        let dataset = dataset.clone();
+        self.write("retire revisions", move |session| retire(session, &dataset, keep)).await
+    }
+}
+
+fn at_revision(session: &Session<'_>, key: &ArtifactKey, revision: &Revision) -> Result<Option<Found>, Failure> {
+    let row = session
+        .prepare(AT_REVISION)?
+        .query_row(
+            params![key.dataset.as_str(), revision.as_str(), key.step.as_str(), config_text(key), split_text(key)],
+            row::found,
+        )
+        .optional()?;
+    Ok(row.map(super::super::codec::FoundRow::decode).transpose()?)
+}
+
+/// Stores a view and points at it. `duration` is in microseconds.
+pub(super) fn put_view(
+    session: &Session<'_>,
+    revision: &Revision,
+    new: &NewView,
+    duration: i64,
+) -> Result<(), Failure> {
+    let ok = match &new.content {
+        ViewContent::Computed(view) => {
+            session.execute(
+                include_str!("sql/put_view.sql"),
+                params![
+                    new.digest.as_bytes(),
+                    view.outcome.http_status(),
+                    view.outcome.code(),
+                    view.progress,
+                    new.runner_version,
+                    duration as f64 / 1e6,
+                    session.now,
+                    view.internal.as_str(),
+                    view.details.as_str(),
+                    view.content.as_str(),
+                ],
+            )?;
+            view.outcome == Outcome::Ok
+        }
+        ViewContent::Reused => {
+            let stored: Option<i64> = session
+                .prepare("SELECT http_status FROM views WHERE digest = ?1")?
+                .query_row([new.digest.as_bytes()], |row| row.get(0))
+                .optional()?;
+            stored.ok_or_else(|| StoreError::ViewGone(new.digest.to_hex()))? == 200
+        }
+    };
+    let key = &new.key;
+    let (dataset, revision, step, config, split) =
+        (key.dataset.as_str(), revision.as_str(), key.step.as_str(), config_text(key), split_text(key));
+    let digest = new.digest.as_bytes();
+    session.execute(include_str!("sql/note_orphan.sql"), params![dataset, revision, step, config, split, digest])?;
+    session.execute(
+        include_str!("sql/put_pointer.sql"),
+        params![dataset, revision, step, config, split, digest, session.now, i64::from(!ok)],
+    )?;
+    Ok(())
+}
+
+fn retire(session: &Session<'_>, dataset: &DatasetName, keep: u32) -> Result<Vec<Digest>, Failure> {
+    let dataset = dataset.as_str();
+    let old: Vec<String> = session
+        .prepare(include_str!("../sql/old_revisions.sql"))?
+        .query_map(params![dataset, keep], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for revision in &old {
+        for sql in [
+            "INSERT OR IGNORE INTO orphans SELECT dataset, digest FROM pointers WHERE dataset = ?1 AND revision = ?2",
+            "DELETE FROM pointers WHERE dataset = ?1 AND revision = ?2",
+            "DELETE FROM manifests WHERE dataset = ?1 AND revision = ?2",
+            "DELETE FROM job_runs WHERE dataset = ?1 AND revision = ?2",
+            "DELETE FROM revisions WHERE dataset = ?1 AND revision = ?2",
+        ] {
+            session.execute(sql, [dataset, revision])?;
+        }
+    }
+    drop_orphans(session, dataset)
+}

@@ -1,0 +1,280 @@
+//! How jobs end: views, children, distances, budgets, superseded work.
+
+use belvedere_domain::{NewJob, StepName};
+use belvedere_store::{Completion, Finished, NewView, RateLimit, StoreError, ViewContent};
+
+use crate::bed::{
+    Bed, at_revision, computed, dataset_key, dataset_name, digest_of, failed, job, ok, revision_of, step, with_view,
+};
+
+/// Keeps the served pointer where it is: this step is pending in these tests.
+fn never() -> Vec<StepName> {
+    vec![step("never")]
+}
+
+pub(crate) async fn views_children_and_deletion_are_one_transaction(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue([job("a/one", "s1")]).await;
+    let claimed = bed.claim().await.unwrap();
+    let shortcut = computed(&job("a/one", "s2"), ok("two"));
+    let mut completion = with_view(&claimed, ok("one"));
+    completion.views.push(shortcut);
+    completion.children = vec![job("a/one", "s3"), job("a/one", "s4")];
+    completion.answer_set = vec![step("s4")];
+    assert_eq!(bed.finish_with(&claimed, completion).await, Finished::Saved { served: None });
+    assert_eq!(bed.pending().await, ["a/one s3 Waiting", "a/one s4 Waiting"]);
+    let rows = bed.store.views.rows(&dataset_name("a/one")).await.unwrap();
+    let steps: Vec<_> = rows.iter().map(|row| row.key.step.as_str()).collect();
+    assert_eq!(steps, ["s1", "s2"]);
+    assert!(rows.iter().all(|row| row.http_status == 200 && row.runner_version == 3 && row.failed_runs == 0));
+}
+
+pub(crate) async fn a_finish_that_fails_changes_nothing(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue([job("a/one", "s1")]).await;
+    let claimed = bed.claim().await.unwrap();
+    let mut completion = with_view(&claimed, ok("one"));
+    completion.children = vec![job("a/one", "s2")];
+    completion.views.push(NewView {
+        key: dataset_key("a/one", "s3"),
+        digest: digest_of("unknown"),
+        runner_version: 1,
+        content: ViewContent::Reused,
+    });
+    bed.store.queue.finish(&claimed.lease, completion).await.unwrap_err();
+    assert_eq!(bed.pending().await, ["a/one s1 Started"]);
+    assert!(!bed.store.views.has_any(&dataset_name("a/one")).await.unwrap());
+    assert!(matches!(bed.finish(&claimed).await, Finished::Saved { .. }));
+}
+
+pub(crate) async fn a_job_may_end_without_a_view(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue([job("a/one", "s1")]).await;
+    let claimed = bed.claim().await.unwrap();
+    let completion = Completion { children: vec![job("a/one", "s2")], answer_set: never(), ..Completion::default() };
+    assert!(matches!(bed.finish_with(&claimed, completion).await, Finished::Saved { .. }));
+    assert_eq!(bed.pending().await, ["a/one s2 Waiting"]);
+    assert!(!bed.store.views.has_any(&dataset_name("a/one")).await.unwrap());
+}
+
+pub(crate) async fn saving_keeps_the_job(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue([job("a/one", "s1")]).await;
+    let claimed = bed.claim().await.unwrap();
+    bed.age_started(5).await;
+    assert!(bed.store.queue.save(&claimed.lease, computed(&job("a/one", "s1"), ok("half"))).await.unwrap());
+    assert_eq!(bed.pending().await, ["a/one s1 Started"]);
+    let key = dataset_key("a/one", "s1");
+    let found = bed.store.views.read(&key, None, 60.0).await.unwrap().unwrap();
+    assert_eq!(found.stored.view, ok("half"));
+    assert!((5.0..65.0).contains(&found.stored.duration_seconds), "{}", found.stored.duration_seconds);
+    bed.finish_with(&claimed, with_view(&claimed, ok("whole"))).await;
+    assert_eq!(bed.store.views.read(&key, None, 60.0).await.unwrap().unwrap().stored.view, ok("whole"));
+}
+
+pub(crate) async fn failed_runs_count_per_revision_and_artifact(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    let runs = async |revision: &str| {
+        let key = dataset_key("a/one", "s1");
+        let found = bed.store.views.read(&key, Some(&revision_of(revision)), 0.0).await.unwrap().unwrap();
+        (found.failed_runs, found.stored.view.outcome.http_status())
+    };
+    bed.run(job("a/one", "s1"), failed()).await;
+    assert_eq!(runs("r1").await, (1, 500));
+    bed.run(job("a/one", "s1"), failed()).await;
+    assert_eq!(runs("r1").await, (2, 500));
+    bed.run(job("a/one", "s1"), ok("fine")).await;
+    assert_eq!(runs("r1").await, (2, 200));
+    bed.run(job("a/one", "s2"), ok("other")).await;
+    bed.target("a/one", "r2").await;
+    bed.run(at_revision(job("a/one", "s1"), "r2"), failed()).await;
+    assert_eq!(runs("r2").await, (1, 500));
+}
+
+fn reused(digest_text: &str) -> NewView {
+    NewView {
+        key: dataset_key("a/one", "s1"),
+        digest: digest_of(digest_text),
+        runner_version: 3,
+        content: ViewContent::Reused,
+    }
+}
+
+pub(crate) async fn a_stored_view_is_reused_by_digest(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue([job("a/one", "s1")]).await;
+    let claimed = bed.claim().await.unwrap();
+    let first = NewView { content: ViewContent::Computed(ok("same")), ..reused("d") };
+    bed.finish_with(&claimed, Completion { views: vec![first], ..Completion::default() }).await;
+    bed.target("a/one", "r2").await;
+    bed.enqueue([at_revision(job("a/one", "s1"), "r2")]).await;
+    let claimed = bed.claim().await.unwrap();
+    bed.finish_with(&claimed, Completion { views: vec![reused("d")], ..Completion::default() }).await;
+    let found = bed.store.views.read(&dataset_key("a/one", "s1"), None, 60.0).await.unwrap().unwrap();
+    assert_eq!((found.revision, found.stored.view), (revision_of("r2"), ok("same")));
+    assert_eq!(bed.store.views.by_digest(&digest_of("d")).await.unwrap().unwrap().view, ok("same"));
+}
+
+pub(crate) async fn a_view_that_is_gone_cannot_be_reused(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue([job("a/one", "s1")]).await;
+    let claimed = bed.claim().await.unwrap();
+    let completion = Completion { views: vec![reused("unknown")], ..Completion::default() };
+    let error = bed.store.queue.finish(&claimed.lease, completion).await.unwrap_err();
+    assert!(matches!(error, StoreError::ViewGone(_)), "{error:?}");
+    assert!(error.is_passing());
+}
+
+pub(crate) async fn a_recomputed_digest_replaces_its_view(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    for content in ["first", "second"] {
+        bed.enqueue([job("a/one", "s1")]).await;
+        let claimed = bed.claim().await.unwrap();
+        let view = NewView { content: ViewContent::Computed(ok(content)), ..reused("d") };
+        bed.finish_with(&claimed, Completion { views: vec![view], ..Completion::default() }).await;
+    }
+    assert_eq!(bed.store.views.by_digest(&digest_of("d")).await.unwrap().unwrap().view, ok("second"));
+}
+
+fn aggregate() -> NewJob {
+    NewJob { coalesce: true, ..job("a/one", "sum") }
+}
+
+/// A finished job whose child is the aggregate, with a distance of 100 seconds.
+async fn trigger(bed: &Bed, name: &str) {
+    bed.enqueue([job("a/one", name)]).await;
+    let claimed = bed.claim().await.unwrap();
+    assert_eq!(claimed.record.key.step.as_str(), name);
+    let completion = Completion {
+        children: vec![aggregate()],
+        coalesce_seconds: 100.0,
+        answer_set: never(),
+        ..Completion::default()
+    };
+    bed.finish_with(&claimed, completion).await;
+}
+
+fn at_distance() -> Completion {
+    Completion { coalesce_seconds: 100.0, answer_set: never(), ..Completion::default() }
+}
+
+pub(crate) async fn coalesced_children_keep_their_distance(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    trigger(bed, "s1").await;
+    let first = bed.claim().await.unwrap();
+    bed.finish_with(&first, at_distance()).await;
+    trigger(bed, "s2").await;
+    assert_eq!(bed.next().await, "nothing");
+    let due = bed.store.queue.next_due_seconds().await.unwrap().unwrap();
+    assert!((40.0..=100.0).contains(&due), "{due}");
+    // A run of 60 seconds keeps ten times as much distance.
+    bed.sql("UPDATE jobs SET not_before = NULL").await;
+    let second = bed.claim().await.unwrap();
+    bed.age_started(60).await;
+    bed.finish_with(&second, at_distance()).await;
+    trigger(bed, "s3").await;
+    let due = bed.store.queue.next_due_seconds().await.unwrap().unwrap();
+    assert!((540.0..=1200.0).contains(&due), "{due}");
+    assert_eq!(bed.pending().await, ["a/one sum Waiting"]);
+}
+
+pub(crate) async fn a_coalesced_job_triggered_while_it_runs_keeps_its_distance(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    trigger(bed, "s1").await;
+    let running = bed.claim().await.unwrap();
+    trigger(bed, "s2").await;
+    trigger(bed, "s3").await;
+    assert_eq!(bed.pending().await, ["a/one sum Started", "a/one sum Waiting"]);
+    bed.finish_with(&running, at_distance()).await;
+    assert_eq!(bed.next().await, "nothing");
+    assert!(bed.store.queue.next_due_seconds().await.unwrap().unwrap() > 40.0);
+}
+
+pub(crate) async fn the_first_coalesced_run_does_not_wait(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    trigger(bed, "s1").await;
+    let first = bed.claim().await.unwrap();
+    bed.finish_with(&first, at_distance()).await;
+    // Another revision has no last run.
+    bed.target("a/one", "r2").await;
+    bed.enqueue([at_revision(job("a/one", "s1"), "r2")]).await;
+    let claimed = bed.claim().await.unwrap();
+    let completion = Completion { children: vec![at_revision(aggregate(), "r2")], ..at_distance() };
+    bed.finish_with(&claimed, completion).await;
+    assert_eq!(bed.next().await, "a/one sum");
+}
+
+async fn spend(bed: &Bed, name: &str, seconds: u32, rate_limit: RateLimit) {
+    bed.enqueue([job("a/one", name)]).await;
+    let claimed = bed.claim().await.unwrap();
+    bed.age_started(seconds).await;
+    let completion = Completion { rate_limit: Some(rate_limit), answer_set: never(), ..Completion::default() };
+    bed.finish_with(&claimed, completion).await;
+}
+
+pub(crate) async fn the_rate_limit_is_strict(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    // Fractions of seconds are cut off, so 50 + 50 is exactly the budget.
+    let limit = RateLimit { budget_seconds: 100.0, minimum_seconds: 30.0, ..RateLimit::default() };
+    spend(bed, "s1", 50, limit).await;
+    spend(bed, "s2", 50, limit).await;
+    assert!(bed.store.queue.blocked_datasets().await.unwrap().is_empty());
+    spend(bed, "s3", 31, limit).await;
+    assert_eq!(bed.store.queue.blocked_datasets().await.unwrap(), [dataset_name("a/one")]);
+}
+
+pub(crate) async fn the_rate_limit_forgets_and_ignores_short_jobs(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    let limit = RateLimit { budget_seconds: 100.0, minimum_seconds: 30.0, ..RateLimit::default() };
+    spend(bed, "s1", 90, limit).await;
+    for name in ["s2", "s3", "s4"] {
+        spend(bed, name, 20, limit).await;
+    }
+    assert!(bed.store.queue.blocked_datasets().await.unwrap().is_empty());
+    bed.sql("UPDATE past_jobs SET finished_at = finished_at - 3601000000").await;
+    spend(bed, "s5", 90, limit).await;
+    assert!(bed.store.queue.blocked_datasets().await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_resting_dataset_queues_but_does_not_run(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    let limit =
+        RateLimit { budget_seconds: 10.0, minimum_seconds: 1.0, penalty_seconds: 500.0, ..RateLimit::default() };
+    bed.enqueue([job("a/one", "s1"), job("a/one", "before")]).await;
+    let running = bed.claim().await.unwrap();
+    bed.age_started(60).await;
+    bed.finish_with(&running, Completion { rate_limit: Some(limit), answer_set: never(), ..Completion::default() })
+        .await;
+    bed.enqueue([job("a/one", "after"), job("a/two", "s1")]).await;
+    assert_eq!(bed.next().await, "a/two s1");
+    assert_eq!(bed.next().await, "nothing");
+    // When the penalty is over the jobs run in their order.
+    bed.sql("UPDATE blockages SET blocked_until = blocked_until - 501000000").await;
+    bed.sql("UPDATE jobs SET not_before = not_before - 501000000 WHERE not_before IS NOT NULL").await;
+    assert!(bed.store.queue.blocked_datasets().await.unwrap().is_empty());
+    assert_eq!(bed.next().await, "a/one before");
+    assert_eq!(bed.next().await, "a/one after");
+}
+
+pub(crate) async fn superseded_results_are_not_stored(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue([job("a/one", "s1")]).await;
+    let claimed = bed.claim().await.unwrap();
+    bed.target("a/one", "r2").await;
+    let completion = Completion { children: vec![job("a/one", "s2")], ..with_view(&claimed, ok("old")) };
+    assert_eq!(bed.finish_with(&claimed, completion).await, Finished::Superseded);
+    assert!(bed.pending().await.is_empty());
+    assert!(!bed.store.views.has_any(&dataset_name("a/one")).await.unwrap());
+    assert_eq!(bed.finish(&claimed).await, Finished::LeaseLost);
+}
+
+pub(crate) async fn results_of_deleted_datasets_are_not_stored(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue([job("a/one", "s1"), job("a/one", "s2")]).await;
+    let claimed = bed.claim().await.unwrap();
+    bed.store.datasets.delete(&dataset_name("a/one")).await.unwrap();
+    assert_eq!(bed.pending().await, ["a/one s1 Started"]);
+    assert_eq!(bed.finish_with(&claimed, with_view(&claimed, ok("x"))).await, Finished::Superseded);
+    assert!(bed.pending().await.is_empty());
+    assert_eq!(bed.store.datasets.get(&dataset_name("a/one")).await.unwrap(), None);
+}

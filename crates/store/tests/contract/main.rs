@@ -1,0 +1,132 @@
+//! One suite for every database: what the traits of the store promise. PostgreSQL takes part when
+//! `BELVEDERE_TEST_POSTGRES_URL` names a server on which the role may create databases.
+
+mod bed;
+mod claiming;
+mod crowds;
+mod ending;
+mod leases;
+mod model;
+mod queueing;
+mod remembering;
+mod targets;
+mod viewing;
+
+/// The one list of tests. Each runs on each database.
+macro_rules! suite {
+    ($($module:ident: $($name:ident)*;)*) => {
+        mod sqlite {
+            $(mod $module { $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let bed = crate::bed::Bed::sqlite().await;
+                    crate::$module::$name(&bed).await;
+                }
+            )* })*
+        }
+        mod postgres {
+            $(mod $module { $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let Some(bed) = crate::bed::Bed::postgres().await else { return };
+                    crate::$module::$name(&bed).await;
+                    bed.close().await;
+                }
+            )* })*
+        }
+    };
+}
+
+suite! {
+    claiming:
+        an_empty_queue_gives_nothing
+        the_oldest_job_goes_first
+        priority_beats_fairness_and_age
+        a_namespace_without_started_jobs_goes_first
+        then_the_namespaces_with_fewest_started_jobs
+        started_jobs_of_any_priority_count
+        difficulty_is_exclusive_below_and_inclusive_above
+        an_inclusive_lower_bound_can_be_asked_for
+        started_jobs_outside_the_bounds_do_not_count
+        only_and_blocked_steps_restrict_jobs_and_fairness
+        a_dataset_at_its_cap_waits
+        work_started_by_another_pool_is_passed_over
+        a_long_head_of_one_namespace_hides_nobody
+        many_namespaces_and_difficulties_are_all_found
+        resting_datasets_are_passed_over_and_do_not_count
+        a_claim_tells_all_about_the_job;
+    queueing:
+        the_same_work_waits_once
+        a_second_trigger_raises_priority_and_force
+        duplicates_in_one_call_are_one_job
+        work_that_runs_can_be_queued_again
+        different_revisions_are_different_work
+        pending_and_counts_tell_the_same
+        has_pending_looks_at_steps
+        the_next_due_time_is_known
+        waiting_workers_are_woken;
+    leases:
+        a_heartbeat_extends_the_lease
+        a_heartbeat_tells_of_lost_and_superseded_jobs
+        stale_tokens_change_nothing
+        a_late_finish_counts_until_somebody_else_took_the_job
+        expired_leases_go_back_at_their_age
+        crashes_are_counted_and_capped
+        a_dead_job_can_be_finished
+        a_released_job_waits_for_its_delay
+        a_released_job_merges_with_its_twin
+        an_expired_job_merges_with_its_twin
+        released_jobs_of_old_revisions_are_dropped;
+    ending:
+        views_children_and_deletion_are_one_transaction
+        a_finish_that_fails_changes_nothing
+        a_job_may_end_without_a_view
+        saving_keeps_the_job
+        failed_runs_count_per_revision_and_artifact
+        a_stored_view_is_reused_by_digest
+        a_view_that_is_gone_cannot_be_reused
+        a_recomputed_digest_replaces_its_view
+        coalesced_children_keep_their_distance
+        a_coalesced_job_triggered_while_it_runs_keeps_its_distance
+        the_first_coalesced_run_does_not_wait
+        the_rate_limit_is_strict
+        the_rate_limit_forgets_and_ignores_short_jobs
+        a_resting_dataset_queues_but_does_not_run
+        superseded_results_are_not_stored
+        results_of_deleted_datasets_are_not_stored;
+    targets:
+        a_new_target_drops_the_waiting_jobs_of_the_old
+        the_same_target_keeps_its_time
+        plans_are_applied
+        the_served_revision_follows_the_answer_set
+        children_of_the_answer_set_hold_it_back
+        the_answer_set_may_be_completed_by_another_step
+        a_target_with_nothing_to_do_is_served_at_once
+        a_revision_can_be_served_by_force
+        deleting_drops_what_nobody_else_points_at
+        lists_tell_pending_jobs_and_errors;
+    viewing:
+        nothing_is_found_where_nothing_is_stored
+        a_revision_is_read_exactly
+        readers_see_the_served_revision
+        readers_see_the_target_while_nothing_is_served
+        readers_see_the_target_when_patience_ends
+        readers_see_the_target_after_it_was_superseded_unserved
+        rows_show_the_target_else_the_served
+        counts_are_per_artifact
+        many_are_read_in_order
+        nasty_names_come_back
+        a_megabyte_comes_back
+        old_revisions_retire;
+    remembering:
+        manifests_come_back
+        hashes_are_found_by_folder
+        segments_are_found_by_key;
+    crowds:
+        many_enqueue_one_job_waits
+        many_claim_none_gets_the_same
+        two_processes_claim_none_gets_the_same
+        the_last_two_finish_together_and_the_answer_set_is_served;
+    model:
+        random_histories_follow_the_model;
+}
