@@ -1,3 +1,81 @@
 //! The command line of Belvedere: configuration, commands, output, logs.
+//!
+//! A command line becomes a [`Config`](config::Config) and a call of one file in [`commands`]. The program itself
+//! is a line that calls [`run`].
 
+pub mod commands;
 pub mod config;
+pub mod exit;
+pub mod help;
+pub mod output;
+pub mod telemetry;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use commands::config::ConfigCommand;
+use commands::{Cli, Command};
+use config::{Config, ConfigError, Loaded};
+use exit::{Advice, Exit};
+use output::Output;
+
+/// Runs the command line of this process and tells how it ended.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            // Nothing is left to be done when standard error is gone, too.
+            let _ = writeln!(std::io::stderr(), "{}", exit::describe(&error));
+            exit::of(&error).into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let output = Output { color: cli.global.color.applies_to(std::io::stdout().is_terminal(), variable) };
+
+    // What describes the program needs no configuration, and what examines it must bear a wrong one.
+    let loaded = match &cli.command {
+        Command::EngineChild => return commands::engine_child::run(),
+        Command::Config(args) if let ConfigCommand::Reference(args) = &args.command => {
+            return commands::config::reference(args, output);
+        }
+        _ => load(&cli)?,
+    };
+    if let Command::Doctor(args) = &cli.command {
+        return runtime(1)?.block_on(commands::doctor::run(args, loaded, output));
+    }
+    let Loaded { config, values, notes } = loaded.map_err(|error| Advice::usage(error.to_string(), error.hint))?;
+
+    let color = cli.global.color.applies_to(std::io::stderr().is_terminal(), variable);
+    telemetry::start(&config.log, cli.global.verbosity(), color).context("logging cannot be started")?;
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+    match cli.command {
+        Command::Config(args) => commands::config::run(&args, &values, output),
+        command => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            runtime(config.api.uvicorn_num_workers.on(cores))?.block_on(command.run(config, output))
+        }
+    }
+}
+
+/// The configuration of this process. The outer error is about the command line, the inner one about the settings.
+fn load(cli: &Cli) -> Result<Result<Loaded, ConfigError>, Advice> {
+    let sources = config::gather(cli.command.role(), cli.global.config.as_deref(), std::env::vars_os(), cli.flags()?);
+    Ok(sources.and_then(|sources| Config::load(&sources)))
+}
+
+fn runtime(threads: usize) -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context(Advice::environment("threads cannot be started", "`belvedere doctor` tells which limit is too low"))
+}

@@ -1,3 +1,5 @@
 //! The program `belvedere`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    belvedere::run()
+}

@@ -1,9 +1,10 @@
-//! The reference page is true, and no variable of the original descriptions is forgotten.
+//! The generated pages are true, and no variable of the original descriptions is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use belvedere::config::{Described, RETIRED, reference, settings};
+use belvedere::help;
 
 /// Words in capitals that are no variables: log levels, words, prefixes, a constant of the worker.
 const OTHER_WORDS: &[&str] = &[
@@ -92,6 +93,11 @@ fn other_words_are_still_in_the_descriptions() {
 #[test]
 fn the_reference_page_is_up_to_date() {
     is_up_to_date("configuration.md", &reference::markdown());
+}
+
+#[test]
+fn the_page_of_the_command_line_is_up_to_date() {
+    is_up_to_date("cli.md", &help::markdown());
 }
 
 /// Compares a page of `docs/` with what it should be, or writes it when `UPDATE_DOCS` is set.

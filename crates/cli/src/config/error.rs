@@ -17,12 +17,19 @@ impl fmt::Display for Problem {
 pub struct ConfigError {
     /// Everything that is wrong, in the order it was found.
     pub problems: Vec<Problem>,
+    /// What to do.
+    pub hint: &'static str,
 }
 
 impl ConfigError {
-    /// A configuration with one problem.
-    pub(super) fn one(problem: impl Into<String>) -> Self {
-        Self { problems: vec![Problem(problem.into())] }
+    /// Settings that are wrong.
+    pub(super) fn settings(problems: Vec<Problem>) -> Self {
+        Self { problems, hint: "`belvedere config reference NAME` explains a setting" }
+    }
+
+    /// A source of settings that cannot be read.
+    pub(super) fn source(problem: String, hint: &'static str) -> Self {
+        Self { problems: vec![Problem(problem)], hint }
     }
 }
 

@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::load::Raw;
+use super::Raw;
 
 /// A value of the file.
 #[derive(Debug)]

@@ -43,6 +43,9 @@ fn read_file(named: Option<&Path>) -> Result<Option<ConfigFile>, ConfigError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(ConfigFile { name: path.display().to_string(), text })),
         Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => Ok(None),
-        Err(error) => Err(ConfigError::one(format!("{} cannot be read: {error}", path.display()))),
+        Err(error) => Err(ConfigError::source(
+            format!("{} cannot be read: {error}", path.display()),
+            "name a TOML file with `--config`, or leave it out",
+        )),
     }
 }

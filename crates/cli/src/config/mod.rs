@@ -9,10 +9,12 @@ mod file;
 mod gather;
 mod load;
 mod paths;
+mod reader;
 pub mod reference;
 mod retired;
 mod secrets;
 mod sections;
+mod sources;
 mod suggest;
 mod table;
 pub mod types;
@@ -24,7 +26,7 @@ mod tests;
 
 pub use error::{ConfigError, Problem};
 pub use gather::gather;
-pub use load::{ConfigFile, Effective, Flag, Loaded, Origin, Raw, Role, Sources};
+pub use load::{Effective, Loaded};
 pub use paths::Paths;
 pub use retired::{RETIRED, Retired, RetiredFate};
 pub use sections::access::{Cloudfront, S3};
@@ -37,9 +39,10 @@ pub use sections::steps::{
 };
 pub use sections::storage::{Assets, CachedAssets, Store};
 pub use sections::worker::{DatasetsBased, Queue, Worker};
+pub use sources::{ConfigFile, Flag, Origin, Raw, Role, Sources};
 pub use table::{Described, Fate, Section, Setting};
 
-use load::Reader;
+use reader::Reader;
 use table::SectionValues;
 
 /// Declares [`Config`] and the list of its sections.

@@ -169,7 +169,8 @@ fn bounds(setting: &Setting) -> String {
     }
 }
 
-fn defaults(setting: &Setting) -> String {
+/// The defaults of a setting in words.
+pub(crate) fn defaults(setting: &Setting) -> String {
     let show = |text: &str| if text.is_empty() { "none".to_owned() } else { format!("`{text}`") };
     let mut text = show(setting.default);
     if let Some(serve) = setting.serve {

@@ -31,7 +31,10 @@ fn read_patiently(
 ) -> Result<BTreeMap<String, String>, ConfigError> {
     loop {
         let files = read_once(directory).map_err(|error| {
-            ConfigError::one(format!("SECRETS_DIR: {} cannot be read: {error}", directory.display()))
+            ConfigError::source(
+                format!("SECRETS_DIR: {} cannot be read: {error}", directory.display()),
+                "unset `SECRETS_DIR` if secrets come from elsewhere",
+            )
         })?;
         let empty: Vec<&str> =
             files.iter().filter(|(_, text)| text.is_empty()).map(|(name, _)| name.as_str()).collect();
@@ -45,7 +48,10 @@ fn read_patiently(
                 directory.display(),
                 empty.join(", ")
             );
-            return Err(ConfigError::one(reason));
+            return Err(ConfigError::source(
+                reason,
+                "remove the files that are not needed, or wait longer with `SECRETS_TIMEOUT_SECONDS`",
+            ));
         }
         pause();
     }

@@ -1,5 +1,7 @@
 //! The name that was probably meant.
 
+use super::{RETIRED, SECTIONS, Setting, settings};
+
 /// The candidate nearest to a name that is none of them, if it is near enough to be a slip of the finger.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (name.len() / 6).clamp(1, 3);
@@ -29,6 +31,38 @@ fn edits(left: &str, right: &str) -> usize {
         before_last = std::mem::replace(&mut last, current);
     }
     last[right.len()]
+}
+
+/// The names of all variables that stand for something.
+pub(super) fn known_variables() -> Vec<String> {
+    let current = settings().map(Setting::variable);
+    let older = settings().flat_map(|setting| setting.aliases.iter().map(|&alias| alias.to_owned()));
+    current.chain(older).chain(RETIRED.iter().map(|retired| retired.variable.to_owned())).collect()
+}
+
+/// What is wrong with a key that is no setting.
+pub(super) fn unknown_setting(path: &str) -> String {
+    let key = path.rsplit('.').next().unwrap_or(path);
+    if let Some(setting) = settings().find(|setting| setting.variable() == key) {
+        return format!("`{path}` is the name of a variable; here it is `{}`", setting.path());
+    }
+    let paths: Vec<String> = settings().map(Setting::path).collect();
+    // A key that stands outside of its table is worth finding, too.
+    let meant = nearest(path, paths.iter().map(String::as_str)).or_else(|| {
+        paths.iter().map(String::as_str).find(|known| known.split_once('.').is_some_and(|(_, key)| key == path))
+    });
+    match meant {
+        Some(meant) => format!("`{path}` is not a setting; did you mean `{meant}`?"),
+        None => format!("`{path}` is not a setting; `belvedere config reference` lists them all"),
+    }
+}
+
+/// What is wrong with a table that is no section.
+pub(super) fn unknown_section(name: &str) -> String {
+    match nearest(name, SECTIONS.iter().map(|section| section.name)) {
+        Some(meant) => format!("`[{name}]` is not a section; did you mean `[{meant}]`?"),
+        None => format!("`[{name}]` is not a section; `belvedere config reference` lists them all"),
+    }
 }
 
 #[cfg(test)]

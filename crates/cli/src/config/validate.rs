@@ -1,7 +1,7 @@
 //! Rules that bind several settings together, or that a type does not tell.
 
 use super::Config;
-use super::load::Reader;
+use super::reader::Reader;
 use super::types::StorageProtocol;
 
 impl Config {

@@ -1,0 +1,31 @@
+//! Arguments of commands that look at folders.
+
+use clap::Args;
+
+use super::flag;
+use crate::config::{Flag, Raw};
+
+/// Which folders.
+#[derive(Args, Debug, Default)]
+pub struct FolderArgs {
+    /// Folders of datasets, as PATH or NAMESPACE=PATH. Every child folder becomes a dataset; a folder that holds data
+    /// itself is one dataset.
+    #[arg(value_name = "FOLDER")]
+    pub folders: Vec<String>,
+    /// Take the one folder or file for one dataset, whatever is in it.
+    #[arg(long)]
+    pub single: bool,
+}
+
+impl FolderArgs {
+    /// The settings that these set.
+    pub fn flags(&self) -> Vec<Flag> {
+        let folders = (!self.folders.is_empty()).then(|| Flag {
+            name: "FOLDER".to_owned(),
+            path: "serve.folders".to_owned(),
+            raw: Raw::List(self.folders.clone()),
+        });
+        let single = self.single.then(|| flag("--single", "serve.single", "true"));
+        folders.into_iter().chain(single).collect()
+    }
+}

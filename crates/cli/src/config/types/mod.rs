@@ -1,0 +1,9 @@
+//! Values that mean more than a number or a text.
+
+mod limits;
+mod secret;
+mod words;
+
+pub use limits::{Count, Limit, SizeLimit};
+pub use secret::{Secret, StoreUrl};
+pub use words::{BlockedDataset, Compat, LogFormat, LogLevel, StorageProtocol};

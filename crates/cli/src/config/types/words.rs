@@ -1,0 +1,141 @@
+//! Choices between words, and names of datasets.
+
+use crate::config::value::{Value, unexpected};
+
+/// An entry of the block list: a dataset name, in whose last part `*`, `?` and `[…]` are wildcards.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlockedDataset(String);
+
+impl BlockedDataset {
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for BlockedDataset {
+    const KIND: &'static str = "dataset name";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts.as_slice() {
+            [name] if !name.contains('*') => Ok(Self(text.to_owned())),
+            [namespace, name] if !namespace.is_empty() && !name.is_empty() && !namespace.contains('*') => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => {
+                Err(format!("holds `{text}`; an entry is `name` or `namespace/pattern`, with `*` in the pattern only"))
+            }
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// Declares an enum of words.
+macro_rules! choice {
+    (
+        $(#[$doc:meta])* $name:ident = $kind:literal {
+            $($(#[$variant_doc:meta])* $variant:ident = $word:literal $(| $other:literal)*),* $(,)?
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant),*
+        }
+
+        impl Value for $name {
+            const KIND: &'static str = $kind;
+
+            fn parse(text: &str) -> Result<Self, String> {
+                match text.trim().to_ascii_lowercase().as_str() {
+                    $($word $(| $other)* => Ok(Self::$variant),)*
+                    _ => Err(unexpected(Self::KIND, text)),
+                }
+            }
+
+            fn show(&self) -> String {
+                match self {
+                    $(Self::$variant => $word.to_owned()),*
+                }
+            }
+        }
+    };
+}
+
+choice! {
+    /// How much is logged.
+    LogLevel = "`debug`, `info`, `warning`, `error` or `critical`" {
+        /// Everything, other libraries included.
+        Trace = "trace" | "notset",
+        /// What a developer wants to see.
+        Debug = "debug",
+        /// Rare and high-level events.
+        Info = "info",
+        /// Something is odd, work goes on.
+        Warning = "warning" | "warn",
+        /// Someone must act. Nothing of ours is graver, so `critical` is the same.
+        Error = "error" | "critical" | "fatal",
+        /// Nothing.
+        Off = "off",
+    }
+}
+
+choice! {
+    /// The form of a log line.
+    LogFormat = "`text` or `json`" {
+        /// For people.
+        Text = "text",
+        /// One JSON object per line.
+        Json = "json",
+    }
+}
+
+choice! {
+    /// Where files made from cells are kept.
+    StorageProtocol = "`file` or `s3`" {
+        /// A folder.
+        File = "file",
+        /// An S3 bucket.
+        S3 = "s3",
+    }
+}
+
+choice! {
+    /// Whose rules hold where ours differ from the reference.
+    Compat = "`belvedere` or `reference`" {
+        /// Ours, which suit a laptop.
+        Belvedere = "belvedere",
+        /// Those of today's dataset viewer of the Hugging Face Hub.
+        Reference = "reference",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_levels_are_those_of_python_in_any_case() {
+        assert_eq!(LogLevel::parse("WARNING"), Ok(LogLevel::Warning));
+        assert_eq!(LogLevel::parse("Critical"), Ok(LogLevel::Error));
+        assert_eq!(LogLevel::parse("notset"), Ok(LogLevel::Trace));
+        assert_eq!(
+            LogLevel::parse("loud"),
+            Err("expects `debug`, `info`, `warning`, `error` or `critical`, found `loud`".to_owned())
+        );
+    }
+
+    #[test]
+    fn wildcards_of_the_block_list_stand_in_the_name_only() {
+        for entry in ["acme/*", "acme/wine-[0-9]", "squad"] {
+            assert!(BlockedDataset::parse(entry).is_ok(), "{entry}");
+        }
+        for entry in ["*/wine", "a/b/c", "acme/", "*"] {
+            assert!(BlockedDataset::parse(entry).is_err(), "{entry}");
+        }
+    }
+}
