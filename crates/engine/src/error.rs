@@ -103,7 +103,11 @@ impl fmt::Display for EngineError {
 impl std::error::Error for EngineError {}
 
 impl From<std::io::Error> for EngineError {
+    /// An `EngineError` that travelled through a `std::io::Read` comes out as it was.
     fn from(error: std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, error)
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            Some(own) => own.clone(),
+            None => Self::new(ErrorKind::Io, error),
+        }
     }
 }

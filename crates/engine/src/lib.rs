@@ -7,8 +7,11 @@
 //! that the same work runs in this process (files we wrote) or in a child with limits (anybody's files).
 
 pub mod call;
+pub mod decompress;
 pub mod error;
 pub mod features_arrow;
+pub mod fit;
+pub mod nbytes;
 pub mod read;
 pub mod source;
 

@@ -1,14 +1,33 @@
 //! Readers: files of one format become tables, file after file, in bounded memory.
 //!
-//! A reader types each batch on its own, as the reference library does; [`fit`](crate::fit) reconciles them.
+//! A reader types each batch on its own, as the reference library does; [`Fitter`] reconciles them.
+//!
+//! To add a format: write `read/<format>.rs` with a type that implements [`TableStream`], add the variant to
+//! `Reader` in the domain crate, and one line to [`ConfigReader::open`].
+
+mod csv;
+mod encoding;
+mod input;
+mod parameters;
+#[cfg(test)]
+mod testing;
+mod text;
+
+use std::sync::{Arc, OnceLock};
 
 use arrow::record_batch::RecordBatch;
+use belvedere_domain::Features;
+use belvedere_domain::data_files::{Reader, ResolvedConfig};
 
 use crate::error::EngineError;
+use crate::fit::Fitter;
+use crate::source::SourceFile;
 
 /// The tables of one file, in order.
 pub trait TableStream: Send {
     /// The next table, typed on its own; `None` at the end. Tables may be empty.
+    ///
+    /// A column of JSON text is a string column whose field has the extension name `arrow.json`.
     ///
     /// # Errors
     /// [`EngineError`] with file and line.
@@ -16,4 +35,63 @@ pub trait TableStream: Send {
 
     /// Bytes of the stored file consumed so far (compressed bytes for compressed files): what estimates extrapolate by.
     fn bytes_consumed(&self) -> u64;
+}
+
+/// What keeps memory and time of reading in bounds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReadLimits {
+    /// Longest single record (a csv row, a JSON value, a paragraph), in bytes.
+    pub max_record_bytes: usize,
+    /// A batch ends early when it holds this many bytes.
+    pub max_batch_bytes: usize,
+    /// How much of a JSON array is looked at to type its columns. `None`, the whole array, never meets a surprise
+    /// later and reads the file twice; a limit makes the first rows of a long file come at once.
+    pub max_inference_bytes: Option<u64>,
+}
+
+impl Default for ReadLimits {
+    fn default() -> Self {
+        Self { max_record_bytes: 128 << 20, max_batch_bytes: 256 << 20, max_inference_bytes: None }
+    }
+}
+
+/// Reads the files of one config, and remembers between files what the first one decided.
+#[derive(Clone, Debug)]
+pub struct ConfigReader {
+    config: Arc<ResolvedConfig>,
+    limits: ReadLimits,
+    /// Features that the reader itself imposes on all later tables, once known.
+    imposed: Arc<OnceLock<Features>>,
+}
+
+impl ConfigReader {
+    /// A reader for all files of all splits of a config.
+    pub fn new(config: ResolvedConfig, limits: ReadLimits) -> Self {
+        let imposed = OnceLock::new();
+        // These two readers cast what they read to the declared features themselves.
+        if matches!(config.reader, Reader::Json | Reader::Arrow)
+            && let Some(features) = config.reader_features.as_ref().or(config.declared_features.as_ref())
+        {
+            imposed.get_or_init(|| features.clone());
+        }
+        Self { config: Arc::new(config), limits, imposed: Arc::new(imposed) }
+    }
+
+    /// The tables of a file. Files are opened in the order of the config: the first one fixes types for the others.
+    ///
+    /// # Errors
+    /// [`Parameter`](crate::ErrorKind::Parameter) for a bad reader parameter, and those of opening a file.
+    pub fn open(&self, file: &SourceFile) -> Result<Box<dyn TableStream>, EngineError> {
+        let stream: Result<Box<dyn TableStream>, EngineError> = match self.config.reader {
+            Reader::Csv => csv::open(&self.config, file, self.limits),
+            Reader::Text => text::open(&self.config, file, self.limits),
+            _ => Err(EngineError::new(crate::ErrorKind::Internal, "no reader")),
+        };
+        stream.map_err(|error| error.in_file(&file.path))
+    }
+
+    /// Casts the tables of all files to one schema.
+    pub fn fitter(&self) -> Fitter {
+        Fitter::new(Arc::clone(&self.config), Arc::clone(&self.imposed))
+    }
 }

@@ -1,12 +1,18 @@
 //! Where bytes come from: files that can be read at any range, with proof that they are still the same files.
 
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
 use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::error::EngineError;
+use crate::error::{EngineError, ErrorKind};
 
 /// A sized, immutable sequence of bytes.
 pub trait ReadRanges: Send + Sync {
@@ -46,4 +52,213 @@ pub struct SourceFile {
     pub size: u64,
     /// Checked before and after every read; `None` for files that only we write and never change.
     pub identity: Option<FileIdentity>,
+}
+
+impl FileIdentity {
+    /// The identity behind a `stat`.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            size: metadata.len(),
+            mtime_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
+            ctime_ns: metadata.ctime() * 1_000_000_000 + metadata.ctime_nsec(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+/// A regular file of this machine, opened once. Without a promised identity, it must stay as it was when opened.
+#[derive(Debug)]
+pub struct LocalFile {
+    file: File,
+    path: String,
+    identity: FileIdentity,
+}
+
+impl LocalFile {
+    /// Opens a file without ever waiting for a writer: a named pipe or a device is refused, not read.
+    ///
+    /// # Errors
+    /// [`Changed`](ErrorKind::Changed) when the file is gone or has another identity or size than promised,
+    /// [`Io`](ErrorKind::Io) when it cannot be opened or is no regular file.
+    pub fn open(source: &SourceFile) -> Result<Self, EngineError> {
+        let fail = |kind, message: String| EngineError::new(kind, message).in_file(&source.path);
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let descriptor = rustix::fs::open(&source.local_path, flags, Mode::empty()).map_err(|error| match error {
+            rustix::io::Errno::NOENT => fail(ErrorKind::Changed, "the file is gone".to_owned()),
+            _ => fail(ErrorKind::Io, format!("cannot open: {}", io::Error::from(error))),
+        })?;
+        let file = File::from(descriptor);
+        let metadata = file.metadata().map_err(|error| fail(ErrorKind::Io, error.to_string()))?;
+        if !metadata.is_file() {
+            return Err(fail(ErrorKind::Io, "not a regular file".to_owned()));
+        }
+        let identity = FileIdentity::of(&metadata);
+        if source.identity.is_some_and(|promised| promised != identity) || identity.size != source.size {
+            return Err(changed().in_file(&source.path));
+        }
+        Ok(Self { file, path: source.path.clone(), identity })
+    }
+
+    /// Fails if the file is no longer the one that was opened.
+    fn check(&self) -> Result<(), EngineError> {
+        let metadata = self.file.metadata().map_err(|error| EngineError::from(error).in_file(&self.path))?;
+        if FileIdentity::of(&metadata) == self.identity { Ok(()) } else { Err(changed().in_file(&self.path)) }
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, EngineError> {
+        let result = loop {
+            match self.file.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
+        let length = result.map_err(|error| EngineError::from(error).in_file(&self.path))?;
+        self.check()?;
+        Ok(length)
+    }
+}
+
+fn changed() -> EngineError {
+    EngineError::new(ErrorKind::Changed, "the file changed since it was listed")
+}
+
+impl ReadRanges for LocalFile {
+    fn size(&self) -> u64 {
+        self.identity.size
+    }
+
+    fn read_ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, EngineError> {
+        let read = |range: &Range<u64>| {
+            let length = range.end.saturating_sub(range.start);
+            if range.end > self.size() {
+                let message = format!("bytes {}..{} lie beyond the end of the file", range.start, range.end);
+                return Err(EngineError::new(ErrorKind::Unreadable, message).in_file(&self.path));
+            }
+            let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+            let mut filled = 0;
+            while filled < bytes.len() {
+                match self.read_at(&mut bytes[filled..], range.start + filled as u64)? {
+                    0 => return Err(changed().in_file(&self.path)),
+                    length => filled += length,
+                }
+            }
+            Ok(Bytes::from(bytes))
+        };
+        ranges.iter().map(read).collect()
+    }
+}
+
+/// Bytes taken from the stored file so far, readable while a stream over it is being consumed.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    /// The number of bytes.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Notes that all bytes up to `position` were taken.
+    pub(crate) fn reach(&self, position: u64) {
+        self.0.store(position, Ordering::Relaxed);
+    }
+}
+
+/// Anything that reads by ranges, read from front to back. Failures travel as [`EngineError`] inside `io::Error`.
+pub struct Sequential<R> {
+    source: R,
+    position: u64,
+    progress: Progress,
+}
+
+impl<R: ReadRanges> Sequential<R> {
+    /// Starts at the first byte.
+    pub fn new(source: R) -> Self {
+        Self { source, position: 0, progress: Progress::default() }
+    }
+
+    /// A counter of the bytes read.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+}
+
+impl<R: ReadRanges> Read for Sequential<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let end = self.source.size().min(self.position + buffer.len() as u64);
+        if end <= self.position {
+            return Ok(0);
+        }
+        let bytes = self.source.read_ranges(std::slice::from_ref(&(self.position..end))).map_err(io::Error::other)?;
+        let length = bytes.first().map_or(0, Bytes::len);
+        buffer[..length].copy_from_slice(&bytes[0]);
+        self.position += length as u64;
+        self.progress.reach(self.position);
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn listed(path: &std::path::Path) -> SourceFile {
+        let metadata = std::fs::metadata(path).unwrap();
+        SourceFile {
+            path: "data.bin".into(),
+            local_path: path.to_owned(),
+            size: metadata.len(),
+            identity: Some(FileIdentity::of(&metadata)),
+        }
+    }
+
+    #[test]
+    fn ranges_come_in_the_order_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.bin");
+        std::fs::write(&path, b"0123456789").unwrap();
+        let file = LocalFile::open(&listed(&path)).unwrap();
+        let parts = file.read_ranges(&[8..10, 0..3, 5..5]).unwrap();
+        assert_eq!(parts, [&b"89"[..], b"012", b""]);
+        assert_eq!(file.read_ranges(std::slice::from_ref(&(5..11))).unwrap_err().kind, ErrorKind::Unreadable);
+    }
+
+    #[test]
+    fn a_file_that_grows_is_reported_as_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.bin");
+        std::fs::write(&path, b"0123456789").unwrap();
+        let source = listed(&path);
+        let file = LocalFile::open(&source).unwrap();
+        File::options().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+        assert_eq!(file.read_ranges(std::slice::from_ref(&(0..3))).unwrap_err().kind, ErrorKind::Changed);
+        assert_eq!(LocalFile::open(&source).unwrap_err().kind, ErrorKind::Changed);
+        std::fs::remove_file(&path).unwrap();
+        let gone = LocalFile::open(&source).unwrap_err();
+        assert_eq!((gone.kind, gone.to_string().as_str()), (ErrorKind::Changed, "data.bin: the file is gone"));
+    }
+
+    #[test]
+    fn a_named_pipe_is_refused_without_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let source = SourceFile { path: "pipe".into(), local_path: path, size: 0, identity: None };
+        assert_eq!(LocalFile::open(&source).unwrap_err().to_string(), "pipe: not a regular file");
+    }
+
+    #[test]
+    fn sequential_reading_counts_bytes_and_keeps_the_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.bin");
+        std::fs::write(&path, b"0123456789").unwrap();
+        let mut reader = Sequential::new(LocalFile::open(&listed(&path)).unwrap());
+        let progress = reader.progress();
+        let mut buffer = [0; 4];
+        assert_eq!((reader.read(&mut buffer).unwrap(), progress.bytes()), (4, 4));
+        File::options().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+        assert_eq!(EngineError::from(reader.read(&mut buffer).unwrap_err()).kind, ErrorKind::Changed);
+    }
 }

@@ -1,0 +1,168 @@
+//! The text of a file as one growing and shrinking buffer of UTF-8.
+
+use std::io::{self, Read};
+
+use super::ReadLimits;
+use super::encoding::{TextDecoder, TextEncoding};
+use crate::decompress;
+use crate::error::{EngineError, ErrorKind};
+use crate::source::{Progress, SourceFile};
+
+const MARK: &[u8] = b"\xef\xbb\xbf";
+/// Bytes asked from the file at once.
+const STEP: usize = 1 << 20;
+
+/// Decompressed, decoded text. What [`text`](Self::text) shows is whole characters of valid UTF-8.
+pub(super) struct Input {
+    reader: Box<dyn Read + Send>,
+    progress: Progress,
+    decoder: Option<TextDecoder>,
+    /// Bytes as read, for a decoder.
+    raw: Vec<u8>,
+    buffer: Vec<u8>,
+    /// Up to here `buffer` is valid UTF-8; only an incomplete character may follow.
+    valid: usize,
+    at_end: bool,
+    line: u64,
+    max_record_bytes: usize,
+}
+
+impl Input {
+    /// Opens a file. `drop_mark`: a byte-order mark at the start is no text, whatever the encoding.
+    pub(super) fn open(
+        file: &SourceFile,
+        encoding: TextEncoding,
+        drop_mark: bool,
+        limits: ReadLimits,
+    ) -> Result<Self, EngineError> {
+        let content = decompress::open(file)?;
+        let mut input = Self {
+            reader: content.reader,
+            progress: content.progress,
+            decoder: (!encoding.is_strict_utf8()).then(|| encoding.decoder()),
+            raw: Vec::new(),
+            buffer: Vec::new(),
+            valid: 0,
+            at_end: false,
+            line: 1,
+            max_record_bytes: limits.max_record_bytes,
+        };
+        if drop_mark || encoding.drops_mark {
+            while input.valid < MARK.len() && input.fill(STEP / 16)? {}
+            if input.buffer.starts_with(MARK) {
+                input.discard(MARK.len());
+            }
+        }
+        Ok(input)
+    }
+
+    /// The text read and not yet discarded.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.buffer[..self.valid]
+    }
+
+    /// True when nothing follows [`text`](Self::text).
+    pub(super) fn at_end(&self) -> bool {
+        self.at_end
+    }
+
+    /// The line that the text starts in, from 1.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The line of a position in the text.
+    pub(super) fn line_of(&self, position: usize) -> u64 {
+        self.line + count_lines(&self.buffer[..position.min(self.buffer.len())])
+    }
+
+    /// Stored bytes taken so far.
+    pub(super) fn bytes_consumed(&self) -> u64 {
+        self.progress.bytes()
+    }
+
+    /// Reads more text; false at the end. Nothing before it moves.
+    pub(super) fn more(&mut self) -> Result<bool, EngineError> {
+        self.fill(STEP)
+    }
+
+    /// Reads more because the record at `start` is not complete. Doubles what is there, so that looking again
+    /// from the start of the record stays cheap.
+    pub(super) fn more_of_record(&mut self, start: usize) -> Result<bool, EngineError> {
+        let length = self.valid - start;
+        if length > self.max_record_bytes {
+            let message = format!("a single record is longer than {} bytes", self.max_record_bytes);
+            return Err(EngineError::new(ErrorKind::Unreadable, message).at_line(self.line_of(start)));
+        }
+        let wanted = self.valid + length.max(STEP);
+        let before = self.valid;
+        while self.valid < wanted && self.fill(wanted - self.valid)? {}
+        Ok(self.valid > before)
+    }
+
+    /// Forgets the first bytes of the text.
+    pub(super) fn discard(&mut self, length: usize) {
+        self.line += count_lines(&self.buffer[..length]);
+        self.buffer.drain(..length);
+        self.valid -= length;
+    }
+
+    fn fill(&mut self, step: usize) -> Result<bool, EngineError> {
+        let before = self.valid;
+        while !self.at_end && self.valid == before {
+            self.fill_once(step)?;
+        }
+        Ok(self.valid > before)
+    }
+
+    fn fill_once(&mut self, step: usize) -> Result<(), EngineError> {
+        let Some(decoder) = &mut self.decoder else {
+            self.at_end = read_some(&mut self.reader, &mut self.buffer, step)? == 0;
+            return self.validate();
+        };
+        self.raw.clear();
+        self.at_end = read_some(&mut self.reader, &mut self.raw, step)? == 0;
+        if !decoder.decode(&self.raw, self.at_end, &mut self.buffer) {
+            let line = self.line + count_lines(&self.buffer);
+            return Err(encoding_error("the declared encoding").at_line(line));
+        }
+        self.valid = self.buffer.len();
+        Ok(())
+    }
+
+    fn validate(&mut self) -> Result<(), EngineError> {
+        match std::str::from_utf8(&self.buffer[self.valid..]) {
+            Ok(_) => self.valid = self.buffer.len(),
+            Err(error) => {
+                self.valid += error.valid_up_to();
+                if error.error_len().is_some() || self.at_end {
+                    return Err(encoding_error("UTF-8").at_line(self.line_of(self.valid)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encoding_error(encoding: &str) -> EngineError {
+    let message = format!("the text is not valid in {encoding}; name the right one with the parameter `encoding`");
+    EngineError::new(ErrorKind::Unreadable, message)
+}
+
+fn read_some(reader: &mut dyn Read, buffer: &mut Vec<u8>, step: usize) -> io::Result<usize> {
+    let old = buffer.len();
+    buffer.resize(old + step, 0);
+    let result = loop {
+        match reader.read(&mut buffer[old..]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => break result,
+        }
+    };
+    buffer.truncate(old + *result.as_ref().unwrap_or(&0));
+    result
+}
+
+/// Number of line feeds.
+pub(super) fn count_lines(text: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', text).count() as u64
+}

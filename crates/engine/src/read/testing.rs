@@ -1,0 +1,98 @@
+//! What tests of readers share: files in a temporary folder, tables as text.
+
+use arrow::array::RecordBatch;
+use belvedere_domain::data_files::{Reader, ResolvedConfig};
+use belvedere_domain::{ConfigName, Features};
+use indexmap::IndexMap;
+use serde_json::Value as JsonValue;
+use tempfile::TempDir;
+
+use super::{ConfigReader, ReadLimits};
+use crate::error::EngineError;
+use crate::features_arrow::features_of;
+use crate::source::SourceFile;
+
+/// A config without splits.
+pub(crate) fn config(reader: Reader, parameters: &JsonValue) -> ResolvedConfig {
+    let parameters = parameters.as_object().cloned().unwrap_or_default();
+    ResolvedConfig {
+        name: ConfigName::new("default").unwrap(),
+        reader,
+        reader_features: parameters.get("features").map(|features| Features::from_json(features).unwrap()),
+        parameters: parameters.into_iter().collect(),
+        declared_features: None,
+        declared_splits: None,
+        declared_texts: IndexMap::new(),
+        splits: IndexMap::new(),
+    }
+}
+
+/// A folder that files are written to.
+pub(crate) struct Folder(TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> SourceFile {
+        let local_path = self.0.path().join(name);
+        std::fs::write(&local_path, content.as_ref()).unwrap();
+        SourceFile { path: name.into(), local_path, size: content.as_ref().len() as u64, identity: None }
+    }
+}
+
+/// All tables of a file.
+pub(crate) fn tables(
+    config: &ResolvedConfig,
+    limits: ReadLimits,
+    file: &SourceFile,
+) -> Result<Vec<RecordBatch>, EngineError> {
+    let mut stream = ConfigReader::new(config.clone(), limits).open(file)?;
+    std::iter::from_fn(|| stream.next_table().transpose()).collect()
+}
+
+/// Tables as text: per table a line of `name: type`, then a line per row.
+pub(crate) fn show(tables: &[RecordBatch]) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for table in tables {
+        let features = features_of(&table.schema()).unwrap();
+        let columns: Vec<String> =
+            features.iter().map(|(name, feature)| format!("{name}: {}", short(&feature.to_json()))).collect();
+        writeln!(text, "{}", columns.join(", ")).unwrap();
+        let options = arrow::util::display::FormatOptions::new().with_null("null");
+        for row in 0..table.num_rows() {
+            let cells = table.columns().iter().map(|column| {
+                let cell = arrow::util::display::ArrayFormatter::try_new(column.as_ref(), &options).unwrap();
+                cell.value(row).to_string()
+            });
+            writeln!(text, "{}", cells.collect::<Vec<_>>().join(" | ")).unwrap();
+        }
+    }
+    text
+}
+
+/// A feature in a few letters: `int64`, `[string]`, `{a: bool}`, `Json`.
+fn short(feature: &JsonValue) -> String {
+    match feature["_type"].as_str() {
+        Some("Value") => feature["dtype"].as_str().unwrap().to_owned(),
+        Some("List") => format!("[{}]", short(&feature["feature"])),
+        Some(other) => other.to_owned(),
+        None => {
+            let fields = feature.as_object().unwrap();
+            let fields: Vec<String> = fields.iter().map(|(name, field)| format!("{name}: {}", short(field))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+    }
+}
+
+/// Reads a content and shows its tables, or the error.
+pub(crate) fn read(reader: Reader, parameters: &JsonValue, name: &str, content: impl AsRef<[u8]>) -> String {
+    let folder = Folder::new();
+    let file = folder.file(name, content);
+    match tables(&config(reader, parameters), ReadLimits::default(), &file) {
+        Ok(tables) => show(&tables),
+        Err(error) => format!("{:?}: {error}", error.kind),
+    }
+}
