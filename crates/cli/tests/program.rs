@@ -221,6 +221,39 @@ fn the_doctor_bears_a_configuration_that_is_not_valid() {
 }
 
 #[test]
+fn a_migrated_database_pleases_the_doctor_and_a_damaged_one_does_not() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let shown = belvedere(directory.path(), &[], &["migrate"]);
+    insta::assert_snapshot!(shown, @r"
+    exit code: 0
+    --- stdout
+    the schema of sqlite:./.belvedere/belvedere.sqlite is up to date
+    --- stderr
+    ");
+    let store = |shown: String| shown.lines().find(|line| line.contains("  store: ")).map(str::to_owned);
+    let shown = store(belvedere(directory.path(), &[], &["doctor"]));
+    assert_eq!(shown.as_deref(), Some("ok       store: sqlite:./.belvedere/belvedere.sqlite can be used"));
+
+    std::fs::write(directory.path().join("notes.txt"), "no database").expect("a file");
+    let shown = belvedere(directory.path(), &[("STORE_URL", "sqlite:notes.txt")], &["migrate"]);
+    insta::assert_snapshot!(shown, @r"
+    exit code: 3
+    --- stdout
+
+    --- stderr
+    error: the store sqlite:notes.txt cannot be opened
+      because the database refused open the file
+      because file is not a database
+      because Error code 26: file is not a database
+    hint: make sure that it is a database of Belvedere, that this user may write to it, and that the disk has space
+    ");
+    assert!(
+        store(belvedere(directory.path(), &[("STORE_URL", "sqlite:notes.txt")], &["doctor"]))
+            .is_some_and(|line| line.starts_with("problem"))
+    );
+}
+
+#[test]
 fn serving_nothing_is_a_usage_error() {
     insta::assert_snapshot!(alone(&[], &["serve"]), @r"
     exit code: 2

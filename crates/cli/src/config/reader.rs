@@ -217,6 +217,12 @@ impl<'a> Reader<'a> {
                 RetiredFate::Ambient(_) => {}
             }
         }
+        for name in self.sources.secrets.keys() {
+            let is_used = settings().any(|setting| setting.is_held_by(name));
+            if !is_used && RETIRED.iter().all(|retired| retired.variable != name) {
+                self.notes.push(format!("secret file {name} belongs to no setting"));
+            }
+        }
         let known: Vec<String> = known_variables();
         for name in self.sources.environment.keys() {
             let ours = SECTIONS.iter().any(|section| {
