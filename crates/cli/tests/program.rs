@@ -143,6 +143,40 @@ fn values_are_shown_with_their_origins() {
 }
 
 #[test]
+fn a_preset_is_shown_as_the_origin_of_what_it_changes() {
+    let compat = [("COMPAT", "reference"), ("WORKER_MAX_LOAD_PCT", "7")];
+    insta::assert_snapshot!(alone(&compat, &["config", "show", "--changed"]), @r"
+    exit code: 0
+    --- stdout
+    SETTING                                      VALUE      ORIGIN
+    compat                                       reference  environment COMPAT
+    worker.difficulty_min_inclusive              false      COMPAT=reference
+    worker.max_load_pct                          7          environment WORKER_MAX_LOAD_PCT
+    worker.max_memory_pct                        80         COMPAT=reference
+    worker.max_system_memory_pct                 80         COMPAT=reference
+    worker.wake_on_enqueue                       false      COMPAT=reference
+    queue.rate_limit                             true       COMPAT=reference
+    parquet_and_info.max_dataset_size_bytes      100000000  COMPAT=reference
+    descriptive_statistics.max_split_size_bytes  100000000  COMPAT=reference
+    duckdb_index.max_dataset_size_bytes          100000000  COMPAT=reference
+    --- stderr
+    ");
+    insta::assert_snapshot!(alone(&compat, &["config", "show", "--changed", "--for", "worker"]), @r"
+    exit code: 0
+    --- stdout
+    SETTING                                      VALUE      ORIGIN
+    compat                                       reference  environment COMPAT
+    worker.difficulty_min_inclusive              false      COMPAT=reference
+    worker.max_load_pct                          7          environment WORKER_MAX_LOAD_PCT
+    worker.wake_on_enqueue                       false      COMPAT=reference
+    parquet_and_info.max_dataset_size_bytes      100000000  COMPAT=reference
+    descriptive_statistics.max_split_size_bytes  100000000  COMPAT=reference
+    duckdb_index.max_dataset_size_bytes          100000000  COMPAT=reference
+    --- stderr
+    ");
+}
+
+#[test]
 fn warnings_are_logged_to_standard_error_in_the_form_asked_for() {
     let shown = alone(&[("MAX_LOAD_PCT", "50"), ("LOG_FORMAT", "json")], &["config", "show", "--changed"]);
     insta::with_settings!({filters => vec![(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "[time]")]}, {

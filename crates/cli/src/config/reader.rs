@@ -78,12 +78,13 @@ impl<'a> Reader<'a> {
 
     fn value<T: Value>(&self, setting: &'static Setting) -> Result<(T, Origin), Problem> {
         let Some((raw, origin)) = self.written(setting)? else {
-            let default = self.default(setting);
+            let (default, origin) = self.default(setting);
             let value = if default.is_empty() { T::unset() } else { None };
             let value = value.map_or_else(|| T::parse(default), Ok);
-            return value
-                .map(|value| (value, Origin::Default))
-                .map_err(|reason| Problem(format!("the default of `{}` {reason}", setting.path())));
+            return match value {
+                Ok(value) => Ok((value, origin)),
+                Err(reason) => Err(Problem(format!("{} {reason}", origin.label(setting)))),
+            };
         };
         let value = match &raw {
             Raw::Text(text) => T::parse(text),
@@ -96,10 +97,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn default(&self, setting: &'static Setting) -> &'static str {
-        let reference = setting.reference.filter(|_| self.compat == Compat::Reference);
-        let serve = setting.serve.filter(|_| self.sources.role == Role::Serve);
-        reference.or(serve).unwrap_or(setting.default)
+    fn default(&self, setting: &'static Setting) -> (&'static str, Origin) {
+        let usual = setting.serve.filter(|_| self.sources.role == Role::Serve).unwrap_or(setting.default);
+        match setting.reference {
+            Some(reference) if self.compat == Compat::Reference && reference != usual => (reference, Origin::Reference),
+            _ => (usual, Origin::Default),
+        }
     }
 
     /// The value from the strongest source that has one.
@@ -159,7 +162,7 @@ impl<'a> Reader<'a> {
             }
         }
         if let Fate::Later(part) = setting.fate
-            && *origin != Origin::Default
+            && !matches!(origin, Origin::Default | Origin::Reference)
         {
             let label = origin.label(setting);
             self.notes.push(format!("{label} has no effect yet: this version comes without {part}"));
