@@ -10,7 +10,6 @@ use super::value::Value;
 use super::{Effective, Fate, Origin, Problem, RETIRED, Raw, RetiredFate, Role, SECTIONS, Setting, Sources, settings};
 
 /// Hands out values by setting, and keeps what went wrong.
-#[derive(Debug)]
 pub(super) struct Reader<'a> {
     sources: &'a Sources,
     rows: HashMap<(&'static str, &'static str), &'static Setting>,
@@ -92,7 +91,6 @@ impl<'a> Reader<'a> {
         };
         match value {
             Ok(value) => Ok((value, origin)),
-            Err(_) if T::SECRET => Err(Problem(format!("{} cannot be read", origin.label(setting)))),
             Err(reason) => Err(Problem(format!("{} {reason}", origin.label(setting)))),
         }
     }
@@ -127,8 +125,12 @@ impl<'a> Reader<'a> {
     /// The expanded text of a variable; `None` if it is not set, or empty where that is the same.
     fn variable(&self, setting: &Setting, variable: &str) -> Result<Option<String>, Problem> {
         let Some(text) = self.sources.environment.get(variable) else { return Ok(None) };
-        let text = expand(text, &self.sources.environment)
-            .map_err(|reason| Problem(format!("environment variable {variable} {reason}")))?;
+        let text = expand(text, &self.sources.environment).map_err(|reason| {
+            // What looks like a reference may be a part of the secret.
+            let masked = "holds a `$` that stands for no variable; write `\\$` for a dollar sign".to_owned();
+            let reason = if setting.secret { masked } else { reason };
+            Problem(format!("environment variable {variable} {reason}"))
+        })?;
         Ok((!(text.trim().is_empty() && setting.empty_is_unset)).then_some(text))
     }
 

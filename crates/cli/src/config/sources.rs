@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::Setting;
 
-/// Everything that settings can come from.
-#[derive(Clone, Debug, Default)]
+/// Everything that settings can come from. Not `Debug`, since it holds secrets as they are.
+#[derive(Clone, Default)]
 pub struct Sources {
     /// What the process is going to be: some defaults depend on it.
     pub role: Role,

@@ -230,6 +230,16 @@ fn secrets_are_read_by_the_names_of_the_platform_and_never_shown() {
 }
 
 #[test]
+fn messages_do_not_repeat_what_may_be_a_secret() {
+    let sources = environment(&[("COMMON_HF_TOKEN", "hf_$cret"), ("STORE_URL", "mysql://root:hunter2@db")]);
+    insta::assert_snapshot!(problems(&sources), @r"
+    the configuration is not valid:
+      environment variable STORE_URL expects `sqlite:PATH` or `postgres://USER@HOST/DATABASE`
+      environment variable COMMON_HF_TOKEN holds a `$` that stands for no variable; write `\$` for a dollar sign
+    ");
+}
+
+#[test]
 fn places_are_in_the_state_directory_unless_named() {
     let config =
         load(&environment(&[("SERVE_STATE", "/srv/state"), ("HF_DATASETS_CACHE", "/big"), ("TMPDIR", "/fast")])).config;
