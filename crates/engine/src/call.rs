@@ -1,5 +1,6 @@
 //! The calls: what can be asked of files, as plain data that crosses a process boundary as JSON.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use belvedere_domain::data_files::{Reader, ResolvedConfig};
@@ -50,15 +51,23 @@ pub struct Convert {
     pub repository: String,
     /// Stop feeding a split once its tables hold this many bytes in memory; `None`: no limit.
     pub max_split_bytes: Option<u64>,
+    /// SHA-256 of the content of input files, by path. Files without one are always converted.
+    #[serde(default)]
+    pub content_ids: HashMap<String, String>,
     /// Parts of earlier conversions that may be copied instead of converted again.
     pub segments: Vec<Segment>,
 }
 
-/// Row groups of an earlier conversion that hold exactly the rows of one input file.
+/// Row groups of an earlier conversion that hold the rows of one input file, or a part of them where the input was
+/// spread over several Parquet files.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Segment {
     /// SHA-256 over input content, reader, parameters and schema, in hexadecimal.
     pub key: String,
+    /// Which part of the input this is, from 0.
+    pub part: usize,
+    /// Number of parts.
+    pub parts: usize,
     /// The Parquet file that holds it.
     pub file: SourceFile,
     /// First row group of the input in that file.
@@ -214,6 +223,9 @@ pub struct MediaTarget {
     pub resolve_prefix: String,
     /// The `hf://datasets/<dataset>@<revision>` of this dataset: other paths are not followed.
     pub repository: String,
+    /// Files of the repository that cells may refer to; those of images and documents are read for their size.
+    #[serde(default)]
+    pub linked_files: Vec<SourceFile>,
 }
 
 /// Rows as JSON, in the order asked.
@@ -227,7 +239,7 @@ pub struct PageOfRows {
     pub num_rows_total: Option<u64>,
     /// There are rows after these.
     pub more: bool,
-    /// Media files that were written, relative to [`MediaTarget::directory`].
+    /// Files behind the media cells, written now or before, relative to [`MediaTarget::directory`].
     pub assets: Vec<PathBuf>,
 }
 

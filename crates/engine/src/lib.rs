@@ -7,10 +7,13 @@
 //! that the same work runs in this process (files we wrote) or in a child with limits (anybody's files).
 
 pub mod call;
+mod cells;
 pub mod decompress;
 pub mod error;
 pub mod features_arrow;
 pub mod fit;
+mod json_text;
+mod media;
 pub mod nbytes;
 pub mod read;
 pub mod source;

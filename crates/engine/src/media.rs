@@ -1,0 +1,322 @@
+//! Media cells: images, sounds, videos and documents become files that an answer links to.
+//!
+//! Bytes are stored under [`MediaTarget::directory`]; files of the repository are linked to, never copied (documents
+//! excepted). Nothing else is ever opened: a path without scheme is shown as null, any other one is an error.
+//!
+//! Left out for want of decoders: sounds are never converted (the reference makes wav of rare formats; here they keep
+//! their own format), documents have no thumbnail.
+
+mod image;
+mod sniff;
+
+use std::fs::Permissions;
+use std::io::ErrorKind as IoErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use belvedere_domain::Feature;
+
+use crate::call::MediaTarget;
+use crate::error::{EngineError, ErrorKind};
+use crate::json_text;
+use crate::source::SourceFile;
+
+/// Where a cell stands.
+pub(crate) struct Place<'a> {
+    /// Row of the split, from 0.
+    pub(crate) row: u64,
+    /// Top-level column.
+    pub(crate) column: &'a str,
+    /// The way from the column to the cell; empty for top-level cells.
+    pub(crate) path: Vec<Step<'a>>,
+}
+
+/// A step into a nested value.
+#[derive(Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// Item of a list, from 0.
+    Index(usize),
+    /// Field of a struct.
+    Key(&'a str),
+}
+
+/// What is stored for a cell.
+pub(crate) struct MediaCell<'a> {
+    /// The content, if it is not empty.
+    pub(crate) bytes: Option<&'a [u8]>,
+    /// Where the content was or is.
+    pub(crate) path: Option<&'a str>,
+}
+
+/// Stores media and writes the cells that refer to them.
+pub(crate) struct MediaStore<'a> {
+    target: &'a MediaTarget,
+    assets: Vec<PathBuf>,
+}
+
+/// Content of a cell, by where it comes from.
+enum Content<'a> {
+    Embedded(&'a [u8]),
+    /// A file of the repository.
+    Linked {
+        url: String,
+        path: &'a str,
+    },
+}
+
+impl<'a> MediaStore<'a> {
+    /// A store that has written nothing yet.
+    pub(crate) fn new(target: &'a MediaTarget) -> Self {
+        Self { target, assets: Vec::new() }
+    }
+
+    /// The files behind the cells written so far, relative to the directory of the target.
+    pub(crate) fn into_assets(self) -> Vec<PathBuf> {
+        self.assets
+    }
+
+    /// Appends the cell of a media feature.
+    ///
+    /// # Errors
+    /// [`Cell`](ErrorKind::Cell) with the column when the content cannot be understood or its path not be followed,
+    /// [`Io`](ErrorKind::Io) when a file cannot be written.
+    pub(crate) fn write(
+        &mut self,
+        out: &mut String,
+        feature: &Feature,
+        cell: MediaCell<'_>,
+        place: &Place<'_>,
+    ) -> Result<(), EngineError> {
+        let located = |error: EngineError| error.in_column(place.column);
+        let content = match (cell.bytes, cell.path) {
+            (Some(bytes), _) => Content::Embedded(bytes),
+            (None, Some(path)) if path.contains("://") => self.link(path).map_err(located)?,
+            (None, _) => {
+                out.push_str("null");
+                return Ok(());
+            }
+        };
+        match feature {
+            Feature::Image(media) => {
+                let mode = media.attributes.get("mode").and_then(|mode| mode.as_str());
+                self.image(out, content, mode, place)
+            }
+            Feature::Audio(_) => self.audio(out, content, cell.path, place),
+            Feature::Video(_) => self.video(out, content, cell.path, place),
+            _ => self.document(out, content, place),
+        }
+        .map_err(located)
+    }
+
+    fn image(
+        &mut self,
+        out: &mut String,
+        content: Content<'_>,
+        mode: Option<&str>,
+        place: &Place<'_>,
+    ) -> Result<(), EngineError> {
+        let (url, size) = match content {
+            Content::Embedded(bytes) => {
+                let encoded = image::for_browsers(bytes, mode)?;
+                (self.store("image", encoded.extension, &encoded.bytes, place)?, encoded.size)
+            }
+            Content::Linked { url, path } => (url, image::size_of_file(self.linked(path)?)?),
+        };
+        out.push_str("{\"src\":");
+        json_text::string(out, &url);
+        out.push_str(",\"height\":");
+        json_text::integer(out, size.height);
+        out.push_str(",\"width\":");
+        json_text::integer(out, size.width);
+        out.push('}');
+        Ok(())
+    }
+
+    fn audio(
+        &mut self,
+        out: &mut String,
+        content: Content<'_>,
+        path: Option<&str>,
+        place: &Place<'_>,
+    ) -> Result<(), EngineError> {
+        let named = path.and_then(sniff::audio_by_name);
+        let unknown = || EngineError::new(ErrorKind::Cell, "unknown audio format; store wav, mp3, opus or flac");
+        let (url, kind) = match content {
+            Content::Embedded(bytes) => {
+                let kind = named.or_else(|| sniff::audio_by_content(bytes)).ok_or_else(unknown)?;
+                (self.store("audio", kind.extension, bytes, place)?, kind)
+            }
+            Content::Linked { url, .. } => (url, named.ok_or_else(unknown)?),
+        };
+        out.push_str("[{\"src\":");
+        json_text::string(out, &url);
+        out.push_str(",\"type\":");
+        json_text::string(out, kind.media_type);
+        out.push_str("}]");
+        Ok(())
+    }
+
+    fn video(
+        &mut self,
+        out: &mut String,
+        content: Content<'_>,
+        path: Option<&str>,
+        place: &Place<'_>,
+    ) -> Result<(), EngineError> {
+        let url = match content {
+            Content::Embedded(bytes) => {
+                let extension =
+                    path.and_then(sniff::extension).unwrap_or_else(|| sniff::video_by_content(bytes).into());
+                self.store("video", &extension, bytes, place)?
+            }
+            Content::Linked { url, .. } => url,
+        };
+        out.push_str("{\"src\":");
+        json_text::string(out, &url);
+        out.push('}');
+        Ok(())
+    }
+
+    fn document(&mut self, out: &mut String, content: Content<'_>, place: &Place<'_>) -> Result<(), EngineError> {
+        let read;
+        let bytes = match content {
+            Content::Embedded(bytes) => bytes,
+            Content::Linked { path, .. } => {
+                read = read_whole(self.linked(path)?)?;
+                &read
+            }
+        };
+        if !sniff::is_pdf(bytes) {
+            return Err(EngineError::new(ErrorKind::Cell, "not a PDF document: `%PDF` is missing at its start"));
+        }
+        let url = self.store("document", ".pdf", bytes, place)?;
+        out.push_str("{\"src\":");
+        json_text::string(out, &url);
+        out.push_str(",\"size_bytes\":");
+        json_text::integer(out, bytes.len());
+        out.push('}');
+        Ok(())
+    }
+
+    /// Writes an asset unless it is there already, and returns its URL. An asset appears whole or not at all.
+    fn store(&mut self, stem: &str, extension: &str, bytes: &[u8], place: &Place<'_>) -> Result<String, EngineError> {
+        let folder = format!("{}/{}", place.row, quote_column(place.column));
+        let name = format!("{stem}{}{extension}", suffix(&place.path));
+        let relative = format!("{folder}/{name}");
+        let file = self.target.directory.join(&relative);
+        if !file.try_exists()? {
+            let folder = self.target.directory.join(&folder);
+            std::fs::create_dir_all(&folder)?;
+            let mut temporary =
+                tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(&folder)?;
+            std::io::Write::write_all(&mut temporary, bytes)?;
+            temporary.persist(&file).map_err(|error| error.error)?;
+        }
+        self.assets.push(PathBuf::from(&relative));
+        Ok(format!("{}/{relative}", self.target.url_prefix.trim_end_matches('/')))
+    }
+
+    /// The link to a file of the repository.
+    fn link<'p>(&self, path: &'p str) -> Result<Content<'p>, EngineError> {
+        let inside = path.strip_prefix(&self.target.repository).and_then(|rest| rest.strip_prefix('/'));
+        match inside {
+            Some(inside) if !inside.contains("://") && inside.split('/').all(|part| part != ".." && part != ".") => {
+                let prefix = self.target.resolve_prefix.trim_end_matches('/');
+                Ok(Content::Linked { url: format!("{prefix}/{}", quote(inside)), path: inside })
+            }
+            _ => {
+                Err(EngineError::new(ErrorKind::Cell, format!("`{path}` is outside of this dataset and not followed")))
+            }
+        }
+    }
+
+    fn linked(&self, path: &str) -> Result<&SourceFile, EngineError> {
+        self.target.linked_files.iter().find(|file| file.path == path).ok_or_else(|| {
+            EngineError::new(ErrorKind::Cell, format!("the file `{path}` is not in the repository at this revision"))
+        })
+    }
+}
+
+fn read_whole(file: &SourceFile) -> Result<Vec<u8>, EngineError> {
+    std::fs::read(&file.local_path).map_err(|error| match error.kind() {
+        IoErrorKind::NotFound => EngineError::new(ErrorKind::Changed, "the file is gone").in_file(&file.path),
+        _ => EngineError::from(error).in_file(&file.path),
+    })
+}
+
+/// A column name as directories below the row: percent-encoded, with no way out of the directory.
+fn quote_column(column: &str) -> String {
+    let quoted = quote(column);
+    if !quoted.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        return quoted;
+    }
+    let safe = |part: &str| match part {
+        "" => "%00".to_owned(),
+        dots @ ("." | "..") => dots.replace('.', "%2E"),
+        other => other.to_owned(),
+    };
+    quoted.split('/').map(safe).collect::<Vec<_>>().join("/")
+}
+
+/// Percent-encodes everything but letters, digits, `_.-~` and `/`.
+fn quote(text: &str) -> String {
+    use std::fmt::Write;
+    let mut quoted = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' | b'/' => quoted.push(char::from(byte)),
+            other => {
+                let _ = write!(quoted, "%{other:02X}");
+            }
+        }
+    }
+    quoted
+}
+
+/// `-` and the Adler-32 checksum of the path as a JSON array, so that the cells of a nested column get names of their
+/// own; nothing for top-level cells.
+fn suffix(path: &[Step<'_>]) -> String {
+    if path.is_empty() {
+        return String::new();
+    }
+    let step = |step: &Step<'_>| match step {
+        Step::Index(index) => index.to_string(),
+        Step::Key(key) => ascii_json(key),
+    };
+    let array = format!("[{}]", path.iter().map(step).collect::<Vec<_>>().join(", "));
+    format!("-{:x}", adler32(array.as_bytes()))
+}
+
+/// A JSON string with everything beyond ASCII escaped.
+fn ascii_json(text: &str) -> String {
+    use std::fmt::Write;
+    let mut json = String::new();
+    json_text::string(&mut json, text);
+    let mut ascii = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            // The only control character that the shared writer leaves as it is.
+            '\u{7f}' => ascii.push(character),
+            ascii_character if ascii_character.is_ascii() => ascii.push(ascii_character),
+            other => {
+                for unit in other.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(ascii, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    ascii
+}
+
+/// RFC 1950, section 8.2.
+fn adler32(bytes: &[u8]) -> u32 {
+    const MODULUS: u32 = 65_521;
+    let (a, b) = bytes.iter().fold((1, 0), |(a, b), byte| {
+        let a = (a + u32::from(*byte)) % MODULUS;
+        (a, (b + a) % MODULUS)
+    });
+    b << 16 | a
+}
+
+#[cfg(test)]
+mod tests;
