@@ -11,6 +11,7 @@ mod cells;
 pub mod decompress;
 pub mod error;
 pub mod features_arrow;
+pub mod first_rows;
 pub mod fit;
 mod json_text;
 mod media;
