@@ -128,6 +128,24 @@ pub fn same_storage(left: &DataType, right: &DataType) -> bool {
     }
 }
 
+/// The schema with 32-bit dates in place of 64-bit ones, at any depth.
+pub(crate) fn with_short_dates(schema: &Schema) -> Schema {
+    let fields: Fields = schema.fields().iter().map(short_dates).collect();
+    Schema::new(fields).with_metadata(schema.metadata().clone())
+}
+
+fn short_dates(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Date64 => DataType::Date32,
+        DataType::List(inner) => DataType::List(short_dates(inner)),
+        DataType::LargeList(inner) => DataType::LargeList(short_dates(inner)),
+        DataType::FixedSizeList(inner, length) => DataType::FixedSizeList(short_dates(inner), *length),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(short_dates).collect()),
+        _ => return Arc::clone(field),
+    };
+    Arc::new(Field::clone(field).with_data_type(data_type))
+}
+
 fn fields(features: &Features) -> Fields {
     features.iter().map(|(name, feature)| field(name, feature)).collect()
 }
@@ -143,7 +161,8 @@ fn media() -> DataType {
     ]))
 }
 
-fn told_features(schema: &Schema) -> Result<Option<Features>, EngineError> {
+/// The features in the schema metadata, whether the physical types agree or not.
+pub(crate) fn told_features(schema: &Schema) -> Result<Option<Features>, EngineError> {
     let Some(text) = schema.metadata().get(METADATA_KEY) else { return Ok(None) };
     let malformed = |reason: String| {
         EngineError::new(ErrorKind::Features, format!("the schema metadata `{METADATA_KEY}` are malformed: {reason}"))

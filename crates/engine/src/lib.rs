@@ -16,8 +16,10 @@ pub mod fit;
 mod json_text;
 mod media;
 pub mod nbytes;
+mod ranges;
 pub mod read;
 pub mod source;
+pub mod write;
 
 pub use call::{Call, Reply};
 pub use error::{EngineError, ErrorKind};
