@@ -7,6 +7,8 @@ mod cast;
 mod json_text;
 mod scalar;
 
+pub(crate) use cast::to_feature;
+
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
@@ -51,6 +53,14 @@ impl Fitter {
     /// The features of every table from now on; before the first table with rows, what is known so far.
     pub fn features(&self) -> Option<&Features> {
         self.target.as_ref().map(|target| &target.features).or(self.fallback.as_ref())
+    }
+
+    /// Fixes the schema before the first table, because it is known to be what the first table would tell.
+    pub(crate) fn assume(&mut self, features: &Features) {
+        if self.config.reader == Reader::Json {
+            self.imposed.get_or_init(|| features.clone());
+        }
+        self.target.get_or_insert_with(|| Target::new(features.clone()));
     }
 
     /// Casts a table. A table without rows that comes before the schema is fixed is returned as it is.
@@ -123,7 +133,7 @@ fn cast_table(
         {
             array = json_text::of_array(&array)?;
         }
-        cast::to_feature(&array, feature).map_err(|error| error.in_column(name))
+        to_feature(&array, feature).map_err(|error| error.in_column(name))
     };
     let arrays =
         target.features.iter().zip(target.schema.fields()).map(cast).collect::<Result<Vec<_>, EngineError>>()?;

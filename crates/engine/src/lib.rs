@@ -13,13 +13,17 @@ pub mod error;
 pub mod features_arrow;
 pub mod first_rows;
 pub mod fit;
+pub mod footers;
+mod inspect;
 mod json_text;
 mod media;
 pub mod nbytes;
 mod ranges;
 pub mod read;
+mod rows;
 pub mod source;
 pub mod write;
 
 pub use call::{Call, Reply};
 pub use error::{EngineError, ErrorKind};
+pub use footers::FooterCache;

@@ -17,7 +17,7 @@ use crate::error::{EngineError, ErrorKind};
 use crate::features_arrow::{data_type, field};
 
 /// Casts an array to a feature.
-pub(super) fn to_feature(array: &ArrayRef, feature: &Feature) -> Result<ArrayRef, EngineError> {
+pub(crate) fn to_feature(array: &ArrayRef, feature: &Feature) -> Result<ArrayRef, EngineError> {
     if let DataType::Dictionary(_, values) = array.data_type() {
         let plain = cast(array, values).map_err(|error| EngineError::new(ErrorKind::Incompatible, error))?;
         return to_feature(&plain, feature);

@@ -1,0 +1,186 @@
+//! Footers of Parquet files, parsed once and kept as long as a memory bound allows.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use belvedere_domain::Features;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+
+use crate::call::{FooterList, Footers};
+use crate::error::{EngineError, ErrorKind};
+use crate::features_arrow;
+use crate::ranges::{Ranges, unreadable};
+use crate::source::{FileIdentity, LocalFile, SourceFile};
+
+/// A parsed footer with the page index, if the file has one.
+#[derive(Debug)]
+pub struct Footer {
+    /// For the Arrow reader: metadata and Arrow schema.
+    pub(crate) arrow: ArrowReaderMetadata,
+    features: Result<Features, EngineError>,
+    told: Option<Features>,
+}
+
+impl Footer {
+    /// Reads the footer of a file. A page index that cannot be read is done without.
+    ///
+    /// # Errors
+    /// [`Unreadable`](ErrorKind::Unreadable) when it is no Parquet file; those of reading.
+    pub(crate) fn read(file: &Ranges, path: &str) -> Result<Self, EngineError> {
+        let parse = |policy| ParquetMetaDataReader::new().with_page_index_policy(policy).parse_and_finish(file);
+        let arrow = parse(PageIndexPolicy::Optional)
+            .or_else(|_| parse(PageIndexPolicy::Skip))
+            .and_then(|metadata| ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new()))
+            .map_err(|error| unreadable(error).in_file(path))?;
+        // Parquet has one type for dates, whatever the Arrow schema beside it says.
+        let schema = features_arrow::with_short_dates(arrow.schema());
+        let features = features_arrow::features_of(&schema).map_err(|error| error.in_file(path));
+        let told = features_arrow::told_features(&schema).ok().flatten();
+        Ok(Self { arrow, features, told })
+    }
+
+    /// Number of rows.
+    pub fn num_rows(&self) -> u64 {
+        self.metadata().file_metadata().num_rows().unsigned_abs()
+    }
+
+    /// Bytes of the row groups before compression.
+    pub fn uncompressed_bytes(&self) -> u64 {
+        self.metadata().row_groups().iter().map(|group| group.total_byte_size().unsigned_abs()).sum()
+    }
+
+    /// The features of the file: those in its metadata where they fit the types, else what the types tell.
+    ///
+    /// # Errors
+    /// [`Features`](ErrorKind::Features) naming the column whose type has none.
+    pub fn features(&self) -> Result<&Features, EngineError> {
+        self.features.as_ref().map_err(Clone::clone)
+    }
+
+    /// The features in the metadata of the file, whether they fit the types or not.
+    pub(crate) fn told_features(&self) -> Option<&Features> {
+        self.told.as_ref()
+    }
+
+    pub(crate) fn metadata(&self) -> &ParquetMetaData {
+        self.arrow.metadata()
+    }
+
+    fn memory_size(&self) -> usize {
+        // The Arrow schema and the features are small change next to the page index.
+        self.metadata().memory_size() + 512 * self.arrow.schema().fields().len()
+    }
+}
+
+/// Recently used footers, bounded by the memory they take. Shared by threads.
+#[derive(Debug)]
+pub struct FooterCache {
+    max_bytes: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    entries: HashMap<Key, Entry>,
+    bytes: usize,
+    /// Counts uses, to tell which one was last.
+    clock: u64,
+}
+
+/// A file as it was: a changed file has another key.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Key {
+    local_path: PathBuf,
+    size: u64,
+    identity: Option<FileIdentity>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    footer: Arc<Footer>,
+    bytes: usize,
+    last_use: u64,
+}
+
+impl FooterCache {
+    /// A cache of at most `max_bytes`; larger footers are read each time.
+    pub fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, kept: Mutex::default() }
+    }
+
+    /// The footer of a file, read now or before, and the file, opened.
+    ///
+    /// # Errors
+    /// [`Unreadable`](ErrorKind::Unreadable) when it is no Parquet file; those of opening and reading.
+    pub(crate) fn open(&self, file: &SourceFile) -> Result<(Ranges, Arc<Footer>), EngineError> {
+        let ranges = Ranges::new(LocalFile::open(file)?);
+        let key = Key { local_path: file.local_path.clone(), size: file.size, identity: file.identity };
+        if let Some(footer) = self.lock().get(&key) {
+            return Ok((ranges, footer));
+        }
+        // Two threads may read the same footer at the same time; the later one wins, and both are right.
+        let footer = Arc::new(Footer::read(&ranges, &file.path)?);
+        self.lock().insert(key, Arc::clone(&footer), self.max_bytes);
+        Ok((ranges, footer))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        // A panic between two statements of this module leaves nothing half-done that matters: it is a cache.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for FooterCache {
+    /// 64 MiB: some hundred files of our own layout with a million rows each.
+    fn default() -> Self {
+        Self::new(64 << 20)
+    }
+}
+
+impl Kept {
+    fn get(&mut self, key: &Key) -> Option<Arc<Footer>> {
+        self.clock += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.last_use = self.clock;
+        Some(Arc::clone(&entry.footer))
+    }
+
+    fn insert(&mut self, key: Key, footer: Arc<Footer>, max_bytes: usize) {
+        let bytes = footer.memory_size();
+        if bytes > max_bytes {
+            return;
+        }
+        self.clock += 1;
+        let entry = Entry { footer, bytes, last_use: self.clock };
+        if let Some(replaced) = self.entries.insert(key, entry) {
+            self.bytes -= replaced.bytes;
+        }
+        self.bytes += bytes;
+        while self.bytes > max_bytes {
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.last_use).map(|(key, _)| key.clone());
+            let Some(removed) = oldest.and_then(|key| self.entries.remove(&key)) else { break };
+            self.bytes -= removed.bytes;
+        }
+    }
+}
+
+/// See [`Call::Footers`](crate::Call::Footers).
+///
+/// # Errors
+/// Those of [`Footer::read`], naming the file.
+pub(crate) fn list(call: &Footers, cache: &FooterCache) -> Result<FooterList, EngineError> {
+    let num_rows =
+        call.files.iter().map(|file| Ok(cache.open(file)?.1.num_rows())).collect::<Result<_, EngineError>>()?;
+    Ok(FooterList { num_rows })
+}
+
+/// Fails when a file does not hold the rows that it held when it was listed.
+pub(crate) fn check_num_rows(footer: &Footer, expected: u64, path: &str) -> Result<(), EngineError> {
+    if footer.num_rows() == expected {
+        return Ok(());
+    }
+    let message = format!("the file has {} rows, not the {expected} it had when it was listed", footer.num_rows());
+    Err(EngineError::new(ErrorKind::Changed, message).in_file(path))
+}
