@@ -8,12 +8,15 @@
 
 pub mod call;
 mod cells;
+mod convert;
 pub mod decompress;
 pub mod error;
+mod execute;
 pub mod features_arrow;
 pub mod first_rows;
 pub mod fit;
 pub mod footers;
+mod head;
 mod inspect;
 mod json_text;
 mod media;
@@ -26,4 +29,5 @@ pub mod write;
 
 pub use call::{Call, Reply};
 pub use error::{EngineError, ErrorKind};
+pub use execute::{execute, execute_with};
 pub use footers::FooterCache;
