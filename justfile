@@ -12,11 +12,11 @@ check:
 
 # all tests on SQLite; arguments filter them
 test *arguments:
-    @if command -v cargo-nextest >/dev/null; then cargo nextest run --workspace {{arguments}}; else cargo test --workspace {{arguments}}; fi
+    @if command -v cargo-nextest >/dev/null; then cargo nextest run --workspace {{ arguments }}; else cargo test --workspace {{ arguments }}; fi
 
 # all tests, on PostgreSQL as well: a private server is started, and installed first where it is missing
 test-pg *arguments:
-    ci/postgres.sh run just test {{arguments}}
+    ci/postgres.sh run just test {{ arguments }}
 
 # format, apply what the lints suggest, accept nothing else
 fix:
@@ -25,11 +25,11 @@ fix:
 
 # serve a folder of datasets (the examples by default)
 run *arguments='examples':
-    cargo run --release -p belvedere -- serve {{arguments}}
+    cargo run --release -p belvedere -- serve {{ arguments }}
 
 # measure; without a name, list what can be measured
 bench name='' *arguments:
-    @if [ -z '{{name}}' ]; then ls benches/src/bin | sed 's/\.rs$//'; else cargo run --release -p belvedere-benches --bin {{name}} -- {{arguments}}; fi
+    @if [ -z '{{ name }}' ]; then ls benches/src/bin | sed 's/\.rs$//'; else cargo run --release -p belvedere-benches --bin {{ name }} -- {{ arguments }}; fi
 
 # write the generated pages and snapshots anew; look at the difference before you commit it
 docs:
@@ -39,7 +39,7 @@ docs:
 # compare with the recorded answers of the reference
 conformance *arguments:
     cargo build --workspace --bins --tests
-    ci/conformance.sh {{arguments}}
+    ci/conformance.sh {{ arguments }}
 
 # what a merge needs
 ci:

@@ -9,12 +9,13 @@ program() {
 
 # start_server STATE FOLDER…: sets BASE to the URL once the server answers.
 start_server() {
-    local state=$1 port attempt
+    local state=$1 binary port attempt
     shift
+    binary=$(program belvedere) || return
     mkdir -p "$state"
     port=$((32000 + (RANDOM * 32768 + RANDOM) % 12000))
     BASE=http://127.0.0.1:$port
-    "$(program belvedere)" serve --state "$state" --host 127.0.0.1 --port "$port" "$@" >"$state/server.log" 2>&1 &
+    "$binary" serve --state "$state" --host 127.0.0.1 --port "$port" "$@" >"$state/server.log" 2>&1 &
     SERVER=$! SERVER_LOG=$state/server.log
     for attempt in $(seq 150); do
         if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi

@@ -63,6 +63,11 @@ pub fn of(error: &anyhow::Error) -> Exit {
     error.downcast_ref::<Advice>().map_or(Exit::Environment, |advice| advice.exit)
 }
 
+/// What to do about an error, if it carries advice.
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    error.downcast_ref::<Advice>().map(|advice| advice.hint.clone()).filter(|hint| !hint.is_empty())
+}
+
 /// The error as it is printed: the chain of causes, then the hint.
 pub fn describe(error: &anyhow::Error) -> String {
     let mut text = String::new();
@@ -71,11 +76,9 @@ pub fn describe(error: &anyhow::Error) -> String {
         text.push_str(lead);
         text.push_str(&cause.to_string());
     }
-    if let Some(advice) = error.downcast_ref::<Advice>()
-        && !advice.hint.is_empty()
-    {
+    if let Some(hint) = hint(error) {
         text.push_str("\nhint: ");
-        text.push_str(&advice.hint);
+        text.push_str(&hint);
     }
     text
 }

@@ -1,12 +1,13 @@
 //! The command line of Belvedere: configuration, commands, output, logs.
 //!
-//! A command line becomes a [`Config`](config::Config) and a call of one file in [`commands`]. The program itself
+//! A command line becomes a [`Config`] and a call of one file in [`commands`]. The program itself
 //! is a line that calls [`run`].
 
 pub mod commands;
 pub mod config;
 pub mod exit;
 pub mod help;
+pub mod open;
 pub mod output;
 pub mod telemetry;
 

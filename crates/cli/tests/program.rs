@@ -143,6 +143,40 @@ fn values_are_shown_with_their_origins() {
 }
 
 #[test]
+fn a_preset_is_shown_as_the_origin_of_what_it_changes() {
+    let compat = [("COMPAT", "reference"), ("WORKER_MAX_LOAD_PCT", "7")];
+    insta::assert_snapshot!(alone(&compat, &["config", "show", "--changed"]), @r"
+    exit code: 0
+    --- stdout
+    SETTING                                      VALUE      ORIGIN
+    compat                                       reference  environment COMPAT
+    worker.difficulty_min_inclusive              false      COMPAT=reference
+    worker.max_load_pct                          7          environment WORKER_MAX_LOAD_PCT
+    worker.max_memory_pct                        80         COMPAT=reference
+    worker.max_system_memory_pct                 80         COMPAT=reference
+    worker.wake_on_enqueue                       false      COMPAT=reference
+    queue.rate_limit                             true       COMPAT=reference
+    parquet_and_info.max_dataset_size_bytes      100000000  COMPAT=reference
+    descriptive_statistics.max_split_size_bytes  100000000  COMPAT=reference
+    duckdb_index.max_dataset_size_bytes          100000000  COMPAT=reference
+    --- stderr
+    ");
+    insta::assert_snapshot!(alone(&compat, &["config", "show", "--changed", "--for", "worker"]), @r"
+    exit code: 0
+    --- stdout
+    SETTING                                      VALUE      ORIGIN
+    compat                                       reference  environment COMPAT
+    worker.difficulty_min_inclusive              false      COMPAT=reference
+    worker.max_load_pct                          7          environment WORKER_MAX_LOAD_PCT
+    worker.wake_on_enqueue                       false      COMPAT=reference
+    parquet_and_info.max_dataset_size_bytes      100000000  COMPAT=reference
+    descriptive_statistics.max_split_size_bytes  100000000  COMPAT=reference
+    duckdb_index.max_dataset_size_bytes          100000000  COMPAT=reference
+    --- stderr
+    ");
+}
+
+#[test]
 fn warnings_are_logged_to_standard_error_in_the_form_asked_for() {
     let shown = alone(&[("MAX_LOAD_PCT", "50"), ("LOG_FORMAT", "json")], &["config", "show", "--changed"]);
     insta::with_settings!({filters => vec![(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "[time]")]}, {
@@ -218,6 +252,39 @@ fn the_doctor_bears_a_configuration_that_is_not_valid() {
       "hint": "`belvedere config reference NAME` explains a setting"
     }
     "#);
+}
+
+#[test]
+fn a_migrated_database_pleases_the_doctor_and_a_damaged_one_does_not() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let shown = belvedere(directory.path(), &[], &["migrate"]);
+    insta::assert_snapshot!(shown, @r"
+    exit code: 0
+    --- stdout
+    the schema of sqlite:./.belvedere/belvedere.sqlite is up to date
+    --- stderr
+    ");
+    let store = |shown: String| shown.lines().find(|line| line.contains("  store: ")).map(str::to_owned);
+    let shown = store(belvedere(directory.path(), &[], &["doctor"]));
+    assert_eq!(shown.as_deref(), Some("ok       store: sqlite:./.belvedere/belvedere.sqlite can be used"));
+
+    std::fs::write(directory.path().join("notes.txt"), "no database").expect("a file");
+    let shown = belvedere(directory.path(), &[("STORE_URL", "sqlite:notes.txt")], &["migrate"]);
+    insta::assert_snapshot!(shown, @r"
+    exit code: 3
+    --- stdout
+
+    --- stderr
+    error: the store sqlite:notes.txt cannot be opened
+      because the database refused open the file
+      because file is not a database
+      because Error code 26: file is not a database
+    hint: make sure that it is a database of Belvedere, that this user may write to it, and that the disk has space
+    ");
+    assert!(
+        store(belvedere(directory.path(), &[("STORE_URL", "sqlite:notes.txt")], &["doctor"]))
+            .is_some_and(|line| line.starts_with("problem"))
+    );
 }
 
 #[test]

@@ -142,7 +142,7 @@ pub fn plan(graph: &Graph, state: &DatasetState, scope: Scope, priority: Priorit
                     kept.insert(job.id);
                 }
                 None => {
-                    plan.create.push(new_job(graph, step, key, state, priority, row.map_or(0, |row| row.failed_runs)))
+                    plan.create.push(new_job(graph, step, key, state, priority, row.map_or(0, |row| row.failed_runs)));
                 }
             }
         }
@@ -263,7 +263,7 @@ fn best_pending(state: &DatasetState) -> HashMap<&ArtifactKey, &PendingJob> {
         best.entry(&job.key)
             .and_modify(|known| {
                 if rank(job) < rank(known) {
-                    *known = job
+                    *known = job;
                 }
             })
             .or_insert(job);

@@ -140,7 +140,8 @@ impl View {
 
     /// The same view, complete to `ready` of `total` inputs; `total` 0 counts as complete.
     pub fn with_progress(mut self, ready: usize, total: usize) -> Self {
-        self.progress = Some(if total == 0 { 1000 } else { u16::try_from(ready * 1000 / total).unwrap_or(1000) });
+        let permille = (ready * 1000).checked_div(total).unwrap_or(1000);
+        self.progress = Some(u16::try_from(permille).unwrap_or(1000));
         self
     }
 
@@ -232,7 +233,7 @@ pub struct DigestBuilder(Sha256);
 impl DigestBuilder {
     /// Starts with the step and the version of its code.
     pub fn new(step: &str, version: u32) -> Self {
-        Self(Sha256::new()).part("step", step).part("version", &version.to_string())
+        Self(Sha256::new()).part("step", step).part("version", version.to_string())
     }
 
     /// Adds a named input.

@@ -156,7 +156,7 @@ impl Command {
             Self::Api(args) => api::run(args, config).await,
             Self::Worker(args) => worker::run(args, config).await,
             Self::Check(args) => check::run(args, config, output).await,
-            Self::Migrate(args) => migrate::run(args, config).await,
+            Self::Migrate(args) => migrate::run(args, config, output).await,
             Self::Doctor(_) | Self::Config(_) | Self::EngineChild => {
                 unreachable!("these run before the configuration is asked for")
             }

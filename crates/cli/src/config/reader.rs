@@ -10,7 +10,6 @@ use super::value::Value;
 use super::{Effective, Fate, Origin, Problem, RETIRED, Raw, RetiredFate, Role, SECTIONS, Setting, Sources, settings};
 
 /// Hands out values by setting, and keeps what went wrong.
-#[derive(Debug)]
 pub(super) struct Reader<'a> {
     sources: &'a Sources,
     rows: HashMap<(&'static str, &'static str), &'static Setting>,
@@ -78,12 +77,13 @@ impl<'a> Reader<'a> {
 
     fn value<T: Value>(&self, setting: &'static Setting) -> Result<(T, Origin), Problem> {
         let Some((raw, origin)) = self.written(setting)? else {
-            let default = self.default(setting);
+            let (default, origin) = self.default(setting);
             let value = if default.is_empty() { T::unset() } else { None };
             let value = value.map_or_else(|| T::parse(default), Ok);
-            return value
-                .map(|value| (value, Origin::Default))
-                .map_err(|reason| Problem(format!("the default of `{}` {reason}", setting.path())));
+            return match value {
+                Ok(value) => Ok((value, origin)),
+                Err(reason) => Err(Problem(format!("{} {reason}", origin.label(setting)))),
+            };
         };
         let value = match &raw {
             Raw::Text(text) => T::parse(text),
@@ -91,15 +91,16 @@ impl<'a> Reader<'a> {
         };
         match value {
             Ok(value) => Ok((value, origin)),
-            Err(_) if T::SECRET => Err(Problem(format!("{} cannot be read", origin.label(setting)))),
             Err(reason) => Err(Problem(format!("{} {reason}", origin.label(setting)))),
         }
     }
 
-    fn default(&self, setting: &'static Setting) -> &'static str {
-        let reference = setting.reference.filter(|_| self.compat == Compat::Reference);
-        let serve = setting.serve.filter(|_| self.sources.role == Role::Serve);
-        reference.or(serve).unwrap_or(setting.default)
+    fn default(&self, setting: &'static Setting) -> (&'static str, Origin) {
+        let usual = setting.serve.filter(|_| self.sources.role == Role::Serve).unwrap_or(setting.default);
+        match setting.reference {
+            Some(reference) if self.compat == Compat::Reference && reference != usual => (reference, Origin::Reference),
+            _ => (usual, Origin::Default),
+        }
     }
 
     /// The value from the strongest source that has one.
@@ -124,8 +125,12 @@ impl<'a> Reader<'a> {
     /// The expanded text of a variable; `None` if it is not set, or empty where that is the same.
     fn variable(&self, setting: &Setting, variable: &str) -> Result<Option<String>, Problem> {
         let Some(text) = self.sources.environment.get(variable) else { return Ok(None) };
-        let text = expand(text, &self.sources.environment)
-            .map_err(|reason| Problem(format!("environment variable {variable} {reason}")))?;
+        let text = expand(text, &self.sources.environment).map_err(|reason| {
+            // What looks like a reference may be a part of the secret.
+            let masked = "holds a `$` that stands for no variable; write `\\$` for a dollar sign".to_owned();
+            let reason = if setting.secret { masked } else { reason };
+            Problem(format!("environment variable {variable} {reason}"))
+        })?;
         Ok((!(text.trim().is_empty() && setting.empty_is_unset)).then_some(text))
     }
 
@@ -159,7 +164,7 @@ impl<'a> Reader<'a> {
             }
         }
         if let Fate::Later(part) = setting.fate
-            && *origin != Origin::Default
+            && !matches!(origin, Origin::Default | Origin::Reference)
         {
             let label = origin.label(setting);
             self.notes.push(format!("{label} has no effect yet: this version comes without {part}"));
@@ -215,6 +220,12 @@ impl<'a> Reader<'a> {
                 }
                 RetiredFate::NoEffect(reason) => self.notes.push(format!("{name} has no effect here: {reason}")),
                 RetiredFate::Ambient(_) => {}
+            }
+        }
+        for name in self.sources.secrets.keys() {
+            let is_used = settings().any(|setting| setting.is_held_by(name));
+            if !is_used && RETIRED.iter().all(|retired| retired.variable != name) {
+                self.notes.push(format!("secret file {name} belongs to no setting"));
             }
         }
         let known: Vec<String> = known_variables();

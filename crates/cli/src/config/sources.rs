@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::Setting;
 
-/// Everything that settings can come from.
-#[derive(Clone, Debug, Default)]
+/// Everything that settings can come from. Not `Debug`, since it holds secrets as they are.
+#[derive(Clone, Default)]
 pub struct Sources {
     /// What the process is going to be: some defaults depend on it.
     pub role: Role,
@@ -62,8 +62,10 @@ pub enum Raw {
 /// Where a value came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Origin {
-    /// The default, of the role or the preset where they have their own.
+    /// The default, that of the role where it has its own.
     Default,
+    /// The default under `COMPAT=reference`, which is another one.
+    Reference,
     /// A line of the configuration file.
     File {
         /// Path of the file.
@@ -83,6 +85,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Reference => f.write_str("COMPAT=reference"),
             Self::File { name, line } => write!(f, "{name}:{line}"),
             Self::Environment(variable) => write!(f, "environment {variable}"),
             Self::SecretFile(name) => write!(f, "secret file {name}"),
@@ -95,7 +98,7 @@ impl Origin {
     /// The setting as messages name it: by what the user wrote.
     pub(super) fn label(&self, setting: &Setting) -> String {
         match self {
-            Self::Default => format!("the default of `{}`", setting.path()),
+            Self::Default | Self::Reference => format!("the default of `{}`", setting.path()),
             Self::File { name, line } => format!("{name}:{line}: `{}`", setting.path()),
             Self::Environment(variable) => format!("environment variable {variable}"),
             Self::SecretFile(name) => format!("secret file {name}"),

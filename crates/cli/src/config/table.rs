@@ -32,7 +32,7 @@ pub struct Setting {
     pub optional: bool,
     /// Empty text means no value.
     pub empty_is_unset: bool,
-    /// Its value is never shown.
+    /// Its text may hold a secret, which is masked wherever the value is shown.
     pub secret: bool,
     /// The default as it would be written; empty for none.
     pub default: &'static str,

@@ -218,11 +218,25 @@ fn secrets_are_read_by_the_names_of_the_platform_and_never_shown() {
     for name in ["PARQUET_CONVERTER_HF_TOKEN", "AWS_ACCESS_KEY_ID", "WEBHOOK_SECRET"] {
         sources.secrets.insert(name.to_owned(), format!("{name}-value"));
     }
+    let mut others = Sources::default();
+    others.secrets.insert("TLS_KEY".to_owned(), "x".to_owned());
+    assert_eq!(load(&others).notes, ["secret file TLS_KEY belongs to no setting"]);
     let loaded = load(&sources);
     assert_eq!(loaded.config.committer.hf_token.as_ref().unwrap().expose(), "PARQUET_CONVERTER_HF_TOKEN-value");
     assert_eq!(loaded.config.s3.access_key_id.as_ref().unwrap().expose(), "AWS_ACCESS_KEY_ID-value");
+    assert!(loaded.notes.iter().all(|note| note.contains("has no effect yet")), "{:?}", loaded.notes);
     let shown = format!("{loaded:?}");
     assert!(!shown.contains("-value") && !shown.contains("from-variable"), "{shown}");
+}
+
+#[test]
+fn messages_do_not_repeat_what_may_be_a_secret() {
+    let sources = environment(&[("COMMON_HF_TOKEN", "hf_$cret"), ("STORE_URL", "mysql://root:hunter2@db")]);
+    insta::assert_snapshot!(problems(&sources), @r"
+    the configuration is not valid:
+      environment variable STORE_URL expects `sqlite:PATH` or `postgres://USER@HOST/DATABASE`
+      environment variable COMMON_HF_TOKEN holds a `$` that stands for no variable; write `\$` for a dollar sign
+    ");
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) trait Value: Sized {
     const OPTIONAL: bool = false;
     /// An empty text means that no value was given, rather than an empty or a wrong one.
     const EMPTY_IS_UNSET: bool = false;
-    /// Never shown.
+    /// Its text may hold a secret: messages must not repeat it, and [`Value::show`] masks it.
     const SECRET: bool = false;
 
     /// Reads a value from text.

@@ -1,6 +1,6 @@
 //! `belvedere doctor`: examines what the program depends on, and tells how to mend what is wrong.
 //!
-//! It changes nothing: no directory is made, no database is created.
+//! No directory is made and no database is created.
 
 mod machine;
 mod places;

@@ -63,11 +63,11 @@ impl StoreUrl {
 
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Up to the last `@`, whatever stands in between: a password that was not escaped is masked as well.
         let masked = self.0.split_once("://").and_then(|(scheme, rest)| {
-            let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-            let (login, host) = authority.rsplit_once('@')?;
+            let (login, place) = rest.rsplit_once('@')?;
             let (user, _) = login.split_once(':')?;
-            Some(format!("{scheme}://{user}:{MASK}@{host}{path}"))
+            Some(format!("{scheme}://{user}:{MASK}@{place}"))
         });
         let text = masked.as_deref().unwrap_or(&self.0);
         // libpq also takes the password as a parameter.
@@ -90,6 +90,7 @@ impl fmt::Debug for StoreUrl {
 impl Value for StoreUrl {
     const KIND: &'static str = "store URL";
     const EMPTY_IS_UNSET: bool = true;
+    const SECRET: bool = true;
 
     fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
@@ -131,6 +132,7 @@ mod tests {
             shown("postgres://db/viewer?user=a&password=b&x=y"),
             "postgres://db/viewer?user=a&password=********&x=y"
         );
+        assert_eq!(shown("postgres://ann:a/b?c@db/viewer"), "postgres://ann:********@db/viewer");
         assert_eq!(shown("postgres://ann@db/viewer"), "postgres://ann@db/viewer");
         assert_eq!(shown("sqlite:/srv/a.sqlite"), "sqlite:/srv/a.sqlite");
         let error = StoreUrl::parse("mysql://root:secret@db").unwrap_err();
