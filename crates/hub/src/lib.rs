@@ -1,9 +1,21 @@
 //! Where datasets come from: the files of a revision, the card that describes them, and the configs they make up.
+//!
+//! [`Hub`] is what every source of datasets offers; [`LocalHub`] serves folders of this machine. [`data_files::resolve`]
+//! turns the files and the [`card`] of a revision into configs and splits. Knows neither the store, behind [`Memory`],
+//! nor what the files contain.
 
 pub mod card;
 pub mod data_files;
+pub mod hub;
+pub mod local;
+pub mod memory;
 pub mod patterns;
 pub mod reader;
+pub mod revision;
 pub mod snapshot;
 
 mod archive;
+
+pub use hub::{Head, Hub, HubError, HubEvent, LocatedFile};
+pub use local::{LocalHub, LocalOptions};
+pub use memory::{Memory, MemoryError, ProcessMemory, RememberedHash};

@@ -1,87 +1,75 @@
 //! Revisions, configs and splits of recorded datasets against the answers of the reference.
 //!
-//! Runs over the folder `conformance` of the workspace; without it there is nothing to compare.
+//! Runs over the folder `conformance/sets` of the workspace; without it there is nothing to compare.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
-use belvedere_domain::{ErrorCode, FileEntry, Manifest};
-use belvedere_hub::card::{Card, CardFiles};
-use belvedere_hub::data_files::{Resolution, ResolveError, resolve};
-use belvedere_hub::reader::RevisionFiles;
-use belvedere_hub::snapshot::revision_of;
+use belvedere_domain::{DatasetName, ErrorCode};
+use belvedere_hub::local::{Layout, Root};
+use belvedere_hub::revision::resolve_revision;
+use belvedere_hub::{Head, Hub, LocalHub, LocalOptions, ProcessMemory};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-fn datasets() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance");
+fn recorded() -> Vec<(String, PathBuf)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/sets");
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut datasets: Vec<_> =
-        entries.map(|entry| entry.expect("readable").path()).filter(|path| path.join("repo").is_dir()).collect();
-    datasets.sort();
-    datasets
+    let mut recorded: Vec<_> = entries
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.join("repo").is_dir())
+        .map(|path| (path.file_name().expect("has a name").to_str().expect("UTF-8").to_owned(), path))
+        .collect();
+    recorded.sort();
+    recorded
 }
 
 fn json(path: &Path) -> Option<Value> {
     Some(serde_json::from_slice(&fs::read(path).ok()?).expect("recorded answers are JSON"))
 }
 
-fn collect(root: &Path, folder: &Path, files: &mut Vec<FileEntry>) {
-    for entry in fs::read_dir(folder).expect("readable") {
-        let path = entry.expect("readable").path();
-        if path.is_dir() {
-            collect(root, &path, files);
-        } else {
-            let content = fs::read(&path).expect("readable");
-            files.push(FileEntry {
-                path: path.strip_prefix(root).expect("below the root").to_str().expect("UTF-8").to_owned(),
-                size: content.len() as u64,
-                content_id: hex::encode(Sha256::digest(&content)),
-            });
-        }
-    }
+fn dataset(name: &str) -> DatasetName {
+    DatasetName::new(format!("conformance/{name}")).expect("a legal name")
 }
 
-fn manifest(repo: &Path) -> Manifest {
-    let mut files = Vec::new();
-    collect(repo, repo, &mut files);
-    Manifest::new(files)
-}
-
-fn resolution(dataset: &Path) -> Result<Resolution, ResolveError> {
-    let repo = dataset.join("repo");
-    let name = dataset.file_name().and_then(|name| name.to_str()).expect("UTF-8");
-    let card = Card::parse(CardFiles {
-        readme: fs::read(repo.join("README.md")).ok(),
-        overrides: fs::read(repo.join(".huggingface.yaml")).ok(),
-        dataset_infos: fs::read(repo.join("dataset_infos.json")).ok(),
-    })?;
-    let manifest = manifest(&repo);
-    let read = |path: &str, range: std::ops::Range<u64>| {
-        let content = fs::read(repo.join(path))?;
-        let position = |at: u64| usize::try_from(at).expect("fits");
-        Ok(content[position(range.start)..position(range.end)].to_vec())
+/// Every recorded repository as a dataset of its own, scanned.
+async fn hub() -> Arc<LocalHub> {
+    let root = |(name, path): (String, PathBuf)| Root {
+        name: Some(dataset(&name).to_string()),
+        path: path.join("repo"),
+        layout: Layout::Single,
     };
-    resolve(RevisionFiles { manifest: &manifest, read: &read }, &card, name)
+    let roots: Vec<Root> = recorded().into_iter().map(root).collect();
+    let options = LocalOptions { hash_at_once_bytes: u64::MAX, ..LocalOptions::default() };
+    let hub = LocalHub::open(&roots, Arc::new(ProcessMemory::default()), options).expect("can be served");
+    let tick = hub.scan(UNIX_EPOCH + Duration::from_secs(4_000_000_000)).await;
+    assert!(tick.failures.is_empty(), "{:?}", tick.failures);
+    Arc::new(hub)
 }
 
-#[test]
-fn revisions_are_those_recorded() {
-    for dataset in datasets() {
-        let Some(meta) = json(&dataset.join("expected/meta.json")) else { continue };
-        let revision = revision_of(&manifest(&dataset.join("repo")));
-        assert_eq!(Some(revision.as_str()), meta["revision"].as_str(), "{}", dataset.display());
+async fn head(hub: &LocalHub, name: &str) -> Head {
+    hub.head(&dataset(name)).await.expect("readable").expect("exists")
+}
+
+#[tokio::test]
+async fn revisions_are_those_recorded() {
+    let hub = hub().await;
+    for (name, path) in recorded() {
+        let Some(meta) = json(&path.join("expected/meta.json")) else { continue };
+        assert_eq!(Some(head(&hub, &name).await.revision.as_str()), meta["revision"].as_str(), "{name}");
     }
 }
 
-#[test]
-fn configs_and_splits_are_those_recorded() {
+#[tokio::test]
+async fn configs_and_splits_are_those_recorded() {
+    let hub = hub().await;
     let mut wrong = Vec::new();
-    for dataset in datasets() {
-        let name = dataset.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
-        let Some(names) = json(&dataset.join("expected/jobs/dataset-config-names.json")) else { continue };
+    for (name, path) in recorded() {
+        let Some(names) = json(&path.join("expected/jobs/dataset-config-names.json")) else { continue };
         let expected_code = names["error_code"].as_str().and_then(ErrorCode::parse);
-        let resolution = match resolution(&dataset) {
+        let revision = head(&hub, &name).await.revision;
+        let resolution = match resolve_revision(hub.clone(), &dataset(&name), &revision).await.expect("readable") {
             Ok(resolution) => resolution,
             // Formats that are recognised, but not read yet.
             Err(error) if error.message.contains("is not supported yet") => continue,
@@ -105,7 +93,7 @@ fn configs_and_splits_are_those_recorded() {
         if found != expected || expected_code.is_some() {
             wrong.push(format!("{name}: configs {found:?}, expected {expected:?} {expected_code:?}"));
         }
-        let Some(splits) = json(&dataset.join("expected/splits.json")) else { continue };
+        let Some(splits) = json(&path.join("expected/splits.json")) else { continue };
         if splits["body"]["failed"].as_array().is_none_or(|failed| !failed.is_empty()) {
             // The reference reads the files before it lists their splits, and could not.
             continue;

@@ -1,0 +1,61 @@
+//! Reading a revision through a [`Hub`]: its card, and the configs it resolves to.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use belvedere_domain::{DatasetName, Manifest, Revision};
+
+use crate::card::{Card, CardError, CardFiles, DATASET_INFOS_PATH, MAX_CARD_BYTES, OVERRIDES_PATH, README_PATH};
+use crate::data_files::{Resolution, ResolveError, resolve};
+use crate::hub::{Hub, HubError};
+use crate::reader::RevisionFiles;
+
+/// The card of a revision. The inner error is the owner's mistake, the outer one ours or the machine's.
+///
+/// # Errors
+/// Those of [`Hub::read`].
+pub async fn read_card(
+    hub: &dyn Hub,
+    dataset: &DatasetName,
+    revision: &Revision,
+    manifest: &Manifest,
+) -> Result<Result<Card, CardError>, HubError> {
+    let mut files = CardFiles::default();
+    for (path, content) in [
+        (README_PATH, &mut files.readme),
+        (OVERRIDES_PATH, &mut files.overrides),
+        (DATASET_INFOS_PATH, &mut files.dataset_infos),
+    ] {
+        if let Some(file) = manifest.get(path) {
+            *content = Some(hub.read(dataset, revision, path, 0..file.size.min(MAX_CARD_BYTES)).await?.to_vec());
+        }
+    }
+    Ok(Card::parse(files))
+}
+
+/// The manifest, the card and the configs of a revision. The inner error is about the repository.
+///
+/// # Errors
+/// Those of [`Hub::manifest`] and [`Hub::read`].
+pub async fn resolve_revision(
+    hub: Arc<dyn Hub>,
+    dataset: &DatasetName,
+    revision: &Revision,
+) -> Result<Result<Resolution, ResolveError>, HubError> {
+    let manifest = hub.manifest(dataset, revision).await?;
+    let card = match read_card(hub.as_ref(), dataset, revision, &manifest).await? {
+        Ok(card) => card,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    let (dataset, revision) = (dataset.clone(), revision.clone());
+    let runtime = tokio::runtime::Handle::current();
+    let resolution = tokio::task::spawn_blocking(move || {
+        let read = |path: &str, range: Range<u64>| {
+            let bytes = runtime.block_on(hub.read(&dataset, &revision, path, range)).map_err(io::Error::other)?;
+            Ok(bytes.to_vec())
+        };
+        resolve(RevisionFiles { manifest: &manifest, read: &read }, &card, dataset.base())
+    });
+    Ok(resolution.await.expect("resolving does not panic"))
+}
