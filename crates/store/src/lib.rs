@@ -15,6 +15,7 @@ pub mod snapshots;
 pub mod views;
 
 mod codec;
+mod postgres;
 mod sqlite;
 
 use std::path::Path;
@@ -54,7 +55,7 @@ impl Store {
             let opened = tokio::task::spawn_blocking(move || sqlite::Sqlite::open(Path::new(&path)));
             Ok(Self::of(Arc::new(opened.await.map_err(StoreError::unavailable)??)))
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Err(StoreError::Url(url.to_owned()))
+            Ok(Self::of(Arc::new(postgres::Postgres::connect(url).await?)))
         } else {
             Err(StoreError::Url(url.to_owned()))
         }

@@ -67,7 +67,7 @@ pub(super) fn set_target(session: &Session<'_>, change: TargetChange) -> Result<
             .execute("DELETE FROM jobs WHERE id = ?1 AND status = 0 AND dataset = ?2", params![job.0, dataset])?;
     }
     let queued = enqueue::enqueue(session, change.plan.create, 0)?;
-    session.execute(include_str!("../sql/serve_if_nothing_to_do.sql"), [dataset])?;
+    session.execute(include_str!("sql/serve_if_nothing_to_do.sql"), [dataset])?;
     Ok((queued, dropped))
 }
 
@@ -88,7 +88,7 @@ fn delete(session: &Session<'_>, dataset: &str) -> Result<Vec<Digest>, Failure> 
 
 /// Drops the views that lost a pointer of this dataset and that nobody points at any more.
 pub(super) fn drop_orphans(session: &Session<'_>, dataset: &str) -> Result<Vec<Digest>, Failure> {
-    let mut statement = session.prepare(include_str!("../sql/drop_orphans.sql"))?;
+    let mut statement = session.prepare(include_str!("sql/drop_orphans.sql"))?;
     let digests: Vec<[u8; 32]> = statement.query_map([dataset], |row| row.get(0))?.collect::<Result<_, _>>()?;
     session.execute("DELETE FROM orphans WHERE dataset = ?1", [dataset])?;
     Ok(digests.into_iter().map(Digest::from_bytes).collect())

@@ -62,7 +62,7 @@ impl Snapshots for Sqlite {
 
     async fn remember_hashes(&self, rows: Vec<HashRow>) -> Result<(), StoreError> {
         self.write("remember file hashes", move |session| {
-            let mut statement = session.prepare(include_str!("../sql/put_hash.sql"))?;
+            let mut statement = session.prepare(include_str!("sql/put_hash.sql"))?;
             for row in &rows {
                 statement.execute(params![
                     row.path,
@@ -80,7 +80,7 @@ impl Snapshots for Sqlite {
 
     async fn put_segments(&self, segments: Vec<(String, String)>) -> Result<(), StoreError> {
         self.write("remember segments", move |session| {
-            let mut statement = session.prepare(include_str!("../sql/put_segment.sql"))?;
+            let mut statement = session.prepare(include_str!("sql/put_segment.sql"))?;
             for (key, segment) in &segments {
                 statement.execute([key, segment])?;
             }

@@ -10,7 +10,7 @@ use super::{Failure, Session, Sqlite, row};
 use crate::codec::{config_text, http_status, microseconds, split_text, total};
 use crate::{Found, NewView, StoreError, StoredView, ViewContent, Views};
 
-const READ: &str = concat!(include_str!("../sql/found_columns.sql"), include_str!("../sql/view_read.sql"));
+const READ: &str = concat!(include_str!("../sql/found_columns.sql"), include_str!("sql/view_read.sql"));
 const AT_REVISION: &str =
     concat!(include_str!("../sql/found_columns.sql"), include_str!("../sql/view_at_revision.sql"));
 
@@ -164,7 +164,7 @@ pub(super) fn put_view(
 fn retire(session: &Session<'_>, dataset: &DatasetName, keep: u32) -> Result<Vec<Digest>, Failure> {
     let dataset = dataset.as_str();
     let old: Vec<String> = session
-        .prepare(include_str!("../sql/old_revisions.sql"))?
+        .prepare(include_str!("sql/old_revisions.sql"))?
         .query_map(params![dataset, keep], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for revision in &old {

@@ -3,7 +3,7 @@
 use belvedere_domain::{Difficulty, NewJob, Priority};
 use belvedere_store::{ClaimRequest, Completion, Fairness, RateLimit};
 
-use crate::bed::{Bed, anything, job, job_of, split_key, step};
+use crate::bed::{Bed, anything, dataset_name, job, job_of, split_key, step};
 
 fn with_priority(job: NewJob, priority: Priority) -> NewJob {
     NewJob { priority, ..job }
@@ -173,7 +173,8 @@ pub(crate) async fn resting_datasets_are_passed_over_and_do_not_count(bed: &Bed)
     bed.age_started(10).await;
     let rate_limit = RateLimit { budget_seconds: 9.0, minimum_seconds: 1.0, ..RateLimit::default() };
     bed.finish_with(&first, Completion { rate_limit: Some(rate_limit), ..Completion::default() }).await;
-    assert_eq!(bed.store.queue.blocked_datasets().await.unwrap(), [second.record.key.dataset.clone()]);
+    assert_eq!(second.record.key.dataset.as_str(), "a/tired");
+    assert_eq!(bed.store.queue.blocked_datasets().await.unwrap(), [dataset_name("a/tired")]);
     bed.enqueue([job("b/one", "s4")]).await;
     // The started job of the resting dataset does not make namespace a busy.
     assert_eq!(bed.next().await, "a/fresh s3");

@@ -1,6 +1,8 @@
 //! One suite for every database: what the traits of the store promise. PostgreSQL takes part when
 //! `BELVEDERE_TEST_POSTGRES_URL` names a server on which the role may create databases.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 mod bed;
 mod claiming;
 mod crowds;

@@ -1,0 +1,34 @@
+//! Datasets in PostgreSQL.
+
+use async_trait::async_trait;
+use belvedere_domain::{DatasetName, Digest, Revision};
+
+use super::{Postgres, get, row};
+use crate::codec::digest;
+use crate::{DatasetRow, Datasets, StoreError};
+
+#[async_trait]
+impl Datasets for Postgres {
+    async fn get(&self, name: &DatasetName) -> Result<Option<DatasetRow>, StoreError> {
+        let sql = concat!(include_str!("../sql/datasets.sql"), "WHERE d.name = $1");
+        let rows = self.read("read a dataset", sql, &[&name.as_str()]).await?;
+        rows.first().map(|found| row::dataset(found)?.decode()).transpose()
+    }
+
+    async fn list(&self) -> Result<Vec<DatasetRow>, StoreError> {
+        let sql = concat!(include_str!("../sql/datasets.sql"), "ORDER BY d.name");
+        let rows = self.read("list datasets", sql, &[]).await?;
+        rows.iter().map(|found| row::dataset(found)?.decode()).collect()
+    }
+
+    async fn serve(&self, name: &DatasetName, revision: &Revision) -> Result<(), StoreError> {
+        let sql = "SELECT serve_revision($1, $2)";
+        self.write("serve a revision", sql, &[&name.as_str(), &revision.as_str()]).await.map(drop)
+    }
+
+    async fn delete(&self, name: &DatasetName) -> Result<Vec<Digest>, StoreError> {
+        let rows = self.write("delete a dataset", "SELECT delete_dataset($1)", &[&name.as_str()]).await?;
+        self.wakeups.wake_here();
+        rows.iter().map(|row| digest(get(row, 0)?)).collect()
+    }
+}

@@ -1,0 +1,236 @@
+//! The queue in PostgreSQL.
+
+use async_trait::async_trait;
+use belvedere_domain::job::{ClaimedJob, JobRecord, JobStatus};
+use belvedere_domain::{DatasetName, Lease, NewJob, StepName};
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::views::Columns;
+use super::{Postgres, get, one, row};
+use crate::codec::{config_text, difficulty_range, merged, microseconds, split_text, status, total};
+use crate::{ClaimRequest, Completion, DeadJob, Finished, NewView, Pulse, Queue, RateLimit, StoreError, TargetChange};
+
+const PENDING: &str = concat!("SELECT ", include_str!("../sql/job_columns.sql"), " FROM jobs");
+const CLAIM: &str = concat!("SELECT ", include_str!("../sql/job_columns.sql"), include_str!("sql/claim.sql"));
+
+#[async_trait]
+impl Queue for Postgres {
+    async fn set_target(&self, change: TargetChange) -> Result<(usize, usize), StoreError> {
+        let (dataset, revision) = (change.dataset.as_str(), change.revision.as_str());
+        let create = as_json(change.plan.create);
+        let delete: Vec<i64> = change.plan.delete.iter().map(|job| job.0).collect();
+        let sql = "SELECT queued, dropped FROM set_target($1, $2, $3::text::jsonb, $4)";
+        let row = self.write_one("set a target", sql, &[&dataset, &revision, &create, &delete]).await?;
+        self.wakeups.wake_all();
+        Ok((number(get(&row, 0)?), number(get(&row, 1)?)))
+    }
+
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<usize, StoreError> {
+        let jobs = as_json(jobs);
+        let row = self.write_one("queue jobs", "SELECT enqueue_jobs($1::text::jsonb, 0)", &[&jobs]).await?;
+        self.wakeups.wake_all();
+        Ok(number(get(&row, 0)?))
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Option<ClaimedJob>, StoreError> {
+        let (low, high) = difficulty_range(request);
+        let only: Vec<&str> = request.only.iter().map(StepName::as_str).collect();
+        let blocked: Vec<&str> = request.blocked.iter().map(StepName::as_str).collect();
+        let lease = microseconds(request.lease_seconds);
+        let cap = request.fairness.max_jobs_per_dataset.map(i64::from);
+        let rows =
+            self.write("claim a job", CLAIM, &[&request.owner, &low, &high, &only, &blocked, &lease, &cap]).await?;
+        rows.first().map(|found| row::job(found)?.decode_claimed()).transpose()
+    }
+
+    async fn heartbeat(&self, leases: &[Lease], lease_seconds: f64) -> Result<Vec<Pulse>, StoreError> {
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let jobs: Vec<i64> = leases.iter().map(|lease| lease.job.0).collect();
+        let tokens: Vec<i64> = leases.iter().map(|lease| lease.token).collect();
+        let lease = microseconds(lease_seconds);
+        let rows = self.write("extend leases", include_str!("sql/heartbeat.sql"), &[&jobs, &tokens, &lease]).await?;
+        let mut pulses = vec![Pulse::Lost; leases.len()];
+        for row in &rows {
+            let place = number(get(row, 0)?);
+            let pulse = if get(row, 1)? { Pulse::Superseded } else { Pulse::Alive };
+            if let Some(slot) = place.checked_sub(1).and_then(|place| pulses.get_mut(place)) {
+                *slot = pulse;
+            }
+        }
+        Ok(pulses)
+    }
+
+    async fn finish(&self, lease: &Lease, completion: Completion) -> Result<Finished, StoreError> {
+        let Completion { views, children, answer_set, rate_limit, coalesce_seconds } = completion;
+        let views = Columns::of(&views);
+        let has_children = !children.is_empty();
+        let children = has_children.then(|| as_json(children));
+        let answers: Vec<&str> = answer_set.iter().map(StepName::as_str).collect();
+        let distance = microseconds(coalesce_seconds).max(0);
+        let window = rate_limit.map(|limit| microseconds(limit.window_seconds));
+        let RateLimit { budget_seconds, minimum_seconds, penalty_seconds, .. } = rate_limit.unwrap_or_default();
+        let penalty = microseconds(penalty_seconds);
+        let row = self
+            .write_one(
+                "finish a job",
+                include_str!("sql/finish.sql"),
+                &[
+                    &lease.job.0,
+                    &lease.token,
+                    &views.steps,
+                    &views.configs,
+                    &views.splits,
+                    &views.digests,
+                    &views.versions,
+                    &views.statuses,
+                    &views.codes,
+                    &views.progress,
+                    &views.internals,
+                    &views.details,
+                    &views.contents,
+                    &children,
+                    &answers,
+                    &distance,
+                    &window,
+                    &budget_seconds,
+                    &minimum_seconds,
+                    &penalty,
+                ],
+            )
+            .await?;
+        // A finished job frees a place; only new ones are worth waking other machines for.
+        if has_children {
+            self.wakeups.wake_all();
+        } else {
+            self.wakeups.wake_here();
+        }
+        Ok(match get::<i64>(&row, 0)? {
+            0 => Finished::LeaseLost,
+            1 => Finished::Saved { served: get::<Option<String>>(&row, 1)?.map(crate::codec::revision).transpose()? },
+            _ => Finished::Superseded,
+        })
+    }
+
+    async fn save(&self, lease: &Lease, view: NewView) -> Result<bool, StoreError> {
+        let views = [view];
+        let views = Columns::of(&views);
+        let row = self
+            .write_one(
+                "save a view",
+                include_str!("sql/save.sql"),
+                &[
+                    &lease.job.0,
+                    &lease.token,
+                    &views.steps,
+                    &views.configs,
+                    &views.splits,
+                    &views.digests,
+                    &views.versions,
+                    &views.statuses,
+                    &views.codes,
+                    &views.progress,
+                    &views.internals,
+                    &views.details,
+                    &views.contents,
+                ],
+            )
+            .await?;
+        get(&row, 0)
+    }
+
+    async fn release(&self, lease: &Lease, delay_seconds: f64, count_attempt: bool) -> Result<bool, StoreError> {
+        let delay = microseconds(delay_seconds);
+        let sql = "SELECT release_job($1, $2, $3, $4)";
+        let row = self.write_one("give a job back", sql, &[&lease.job.0, &lease.token, &delay, &count_attempt]).await?;
+        self.wakeups.wake_all();
+        get(&row, 0)
+    }
+
+    async fn collect_expired(&self, max_crashes: u32, lease_seconds: f64) -> Result<(usize, Vec<DeadJob>), StoreError> {
+        let (max_crashes, lease) = (i64::from(max_crashes), microseconds(lease_seconds));
+        let sql = "SELECT returned, dead FROM collect_expired($1, $2)";
+        let row = self.write_one("collect expired leases", sql, &[&max_crashes, &lease]).await?;
+        let (returned, dead): (i64, Vec<i64>) = (get(&row, 0)?, get(&row, 1)?);
+        if returned > 0 {
+            self.wakeups.wake_all();
+        }
+        if dead.is_empty() {
+            return Ok((number(returned), Vec::new()));
+        }
+        let sql = format!("{PENDING} WHERE id = ANY ($1) AND status = 1 ORDER BY id");
+        let rows = self.read("read dead jobs", &sql, &[&dead]).await?;
+        let dead = rows.iter().map(|found| Ok(DeadJob { job: row::job(found)?.decode_claimed()? }));
+        Ok((number(returned), dead.collect::<Result<_, StoreError>>()?))
+    }
+
+    async fn has_pending(&self, dataset: &DatasetName, steps: &[StepName]) -> Result<bool, StoreError> {
+        let steps: Vec<&str> = steps.iter().map(StepName::as_str).collect();
+        let sql = include_str!("sql/has_pending.sql");
+        get(&one(self.read("look for pending jobs", sql, &[&dataset.as_str(), &steps]).await?)?, 0)
+    }
+
+    async fn pending(&self, dataset: Option<&DatasetName>) -> Result<Vec<JobRecord>, StoreError> {
+        let rows = match dataset {
+            Some(dataset) => {
+                let sql = format!(
+                    "{PENDING} WHERE status = 0 AND dataset = $1 UNION ALL {PENDING} WHERE status = 1 AND dataset = $1 \
+                     ORDER BY id"
+                );
+                self.read("list pending jobs", &sql, &[&dataset.as_str()]).await?
+            }
+            None => self.read("list pending jobs", &format!("{PENDING} ORDER BY id"), &[]).await?,
+        };
+        rows.iter().map(|found| row::job(found)?.decode()).collect()
+    }
+
+    async fn counts(&self) -> Result<Vec<(StepName, JobStatus, u64)>, StoreError> {
+        let rows = self.read("count jobs", include_str!("../sql/job_counts.sql"), &[]).await?;
+        rows.iter().map(|row| Ok((StepName::read(get(row, 0)?), status(get(row, 1)?), total(get(row, 2)?)))).collect()
+    }
+
+    async fn blocked_datasets(&self) -> Result<Vec<DatasetName>, StoreError> {
+        let sql = "SELECT dataset FROM blockages WHERE blocked_until > now_us() ORDER BY dataset";
+        let rows = self.read("list resting datasets", sql, &[]).await?;
+        rows.iter().map(|row| crate::codec::dataset(get(row, 0)?)).collect()
+    }
+
+    async fn next_due_seconds(&self) -> Result<Option<f64>, StoreError> {
+        let sql = concat!("SELECT due.*, now_us() FROM (", include_str!("../sql/due.sql"), ") AS due (ready, next)");
+        let row = one(self.read("look for the next due job", sql, &[]).await?)?;
+        let (ready, next, now): (bool, Option<i64>, i64) = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
+        Ok(if ready { Some(0.0) } else { next.map(|next| (next - now).max(0) as f64 / 1e6) })
+    }
+
+    fn wakeups(&self) -> watch::Receiver<u64> {
+        self.wakeups.subscribe()
+    }
+}
+
+/// The argument of `enqueue_jobs`.
+fn as_json(jobs: Vec<NewJob>) -> String {
+    let jobs: Vec<_> = merged(jobs)
+        .iter()
+        .map(|job| {
+            json!({
+                "step": job.key.step,
+                "dataset": job.key.dataset,
+                "namespace": job.key.dataset.namespace(),
+                "revision": job.revision,
+                "config": config_text(&job.key),
+                "split": split_text(&job.key),
+                "priority": job.priority.rank(),
+                "difficulty": job.difficulty,
+                "forced": job.forced,
+                "coalesced": job.coalesce,
+            })
+        })
+        .collect();
+    serde_json::Value::Array(jobs).to_string()
+}
+
+fn number(count: i64) -> usize {
+    usize::try_from(count).unwrap_or_default()
+}

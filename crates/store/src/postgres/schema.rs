@@ -1,0 +1,39 @@
+//! The schema and its history. To change it, add a numbered file and its line here; files once released stay as
+//! they are.
+
+use deadpool_postgres::Object;
+
+use super::failure;
+use crate::StoreError;
+
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_initial.sql"),
+    include_str!("../../migrations/postgres/0002_functions.sql"),
+];
+
+/// Brings the schema to the newest version; processes that start together take turns.
+pub(super) async fn migrate(client: &mut Object) -> Result<(), StoreError> {
+    let known = MIGRATIONS.len() as i64;
+    let refused = |error| failure("bring its schema up to date", error);
+    let transaction = client.transaction().await.map_err(refused)?;
+    transaction
+        .batch_execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('belvedere schema', 0));
+             CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)",
+        )
+        .await
+        .map_err(refused)?;
+    let row = transaction.query_opt("SELECT version FROM schema_version", &[]).await.map_err(refused)?;
+    let found = row.map_or(Ok(0_i64), |row| row.try_get(0)).map_err(refused)?;
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
+        transaction.batch_execute(migration).await.map_err(refused)?;
+    }
+    if found < known {
+        transaction.execute("DELETE FROM schema_version", &[]).await.map_err(refused)?;
+        transaction.execute("INSERT INTO schema_version VALUES ($1)", &[&known]).await.map_err(refused)?;
+    }
+    transaction.commit().await.map_err(refused)
+}
