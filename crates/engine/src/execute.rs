@@ -31,3 +31,94 @@ pub fn execute_with(call: &Call, footers: &FooterCache) -> Result<Reply, EngineE
         Call::Footers(call) => footers::list(call, footers).map(Reply::Footers),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, RecordBatch};
+    use belvedere_domain::data_files::{Reader, ResolvedConfig};
+    use belvedere_domain::{ConfigName, Features, SplitName};
+    use serde_json::json;
+
+    use super::*;
+    use crate::call::{Footers, Inspect, MediaTarget, ParquetFile, Rows};
+    use crate::error::ErrorKind;
+    use crate::features_arrow::to_schema;
+    use crate::source::SourceFile;
+    use crate::write::SplitWriter;
+
+    fn parquet(folder: &std::path::Path, name: &str, rows: i64) -> SourceFile {
+        let features = Features::from_json(&json!({"n": {"dtype": "int64", "_type": "Value"}})).unwrap();
+        let numbers = Arc::new(Int64Array::from_iter_values(0..rows));
+        let table = RecordBatch::try_new(to_schema(&features, false), vec![numbers]).unwrap();
+        let mut writer = SplitWriter::new(folder, name, &features, WriteOptions::default());
+        writer.write(&table, 8).unwrap();
+        let written = &writer.finish().unwrap()[0];
+        SourceFile { path: name.to_owned(), local_path: folder.join(&written.path), size: written.size, identity: None }
+    }
+
+    fn config(splits: &[(&str, &[&str])]) -> ResolvedConfig {
+        let paths = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+        ResolvedConfig {
+            name: ConfigName::new("default").unwrap(),
+            reader: Reader::Parquet,
+            parameters: Default::default(),
+            reader_features: None,
+            declared_features: None,
+            declared_splits: None,
+            declared_texts: Default::default(),
+            splits: splits.iter().map(|(split, files)| (SplitName::new(*split).unwrap(), paths(files))).collect(),
+        }
+    }
+
+    #[test]
+    fn calls_and_replies_cross_a_process_boundary_as_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let call = Call::Rows(Rows {
+            files: vec![ParquetFile { file: parquet(folder.path(), "a", 3), num_rows: 3 }],
+            features: None,
+            offset: 1,
+            length: 1,
+            max_read_bytes: 1_000_000,
+            max_columns: None,
+            media: MediaTarget {
+                directory: "/nonexistent".into(),
+                url_prefix: String::new(),
+                resolve_prefix: String::new(),
+                repository: "hf://datasets/d@r".into(),
+                linked_files: Vec::new(),
+            },
+        });
+        let sent: Call = serde_json::from_str(&serde_json::to_string(&call).unwrap()).unwrap();
+        let reply = serde_json::to_string(&execute(sent).unwrap()).unwrap();
+        assert_eq!(
+            reply,
+            r#"{"rows":{"features":{"n":{"dtype":"int64","_type":"Value"}},"rows":[{"n":1}],"num_rows_total":3,"more":true,"assets":[]}}"#
+        );
+        let Reply::Rows(page) = serde_json::from_str(&reply).unwrap() else { panic!("a page") };
+        assert_eq!(page.rows[0].get(), r#"{"n":1}"#);
+    }
+
+    #[test]
+    fn parquet_splits_are_described_from_their_footers() {
+        let folder = tempfile::tempdir().unwrap();
+        let files =
+            vec![parquet(folder.path(), "a", 3), parquet(folder.path(), "b", 2), parquet(folder.path(), "c", 1)];
+        let call = Inspect { config: config(&[("train", &["b", "a"]), ("test", &["c"])]), files: files.clone() };
+        let Reply::Inspect(found) = execute(Call::Inspect(call)).unwrap() else { panic!("a description") };
+        let rows: Vec<_> = found.splits.iter().map(|split| (split.num_examples, split.num_rows.clone())).collect();
+        assert_eq!(rows, [(5, vec![2, 3]), (1, vec![1])]);
+        assert_eq!(found.features.len(), 1);
+        let Reply::Footers(footers) = execute(Call::Footers(Footers { files })).unwrap() else { panic!("footers") };
+        assert_eq!(footers.num_rows, [3, 2, 1]);
+    }
+
+    #[test]
+    fn a_split_without_files_is_empty_and_an_unlisted_file_is_a_bug() {
+        let call = |splits: &[(&str, &[&str])]| Call::Inspect(Inspect { config: config(splits), files: Vec::new() });
+        assert_eq!(execute(call(&[("train", &[])])).unwrap_err().kind, ErrorKind::Empty);
+        assert_eq!(execute(call(&[])).unwrap_err().kind, ErrorKind::Empty);
+        assert_eq!(execute(call(&[("train", &["a"])])).unwrap_err().kind, ErrorKind::Internal);
+    }
+}

@@ -29,7 +29,10 @@ pub(crate) fn head(call: &Head) -> Result<PageOfRows, EngineError> {
             let table = table.slice(0, table.num_rows().min(call.max_rows + 1 - num_rows));
             let table = fitter.fit(table).map_err(|error| error.in_file(&file.path))?;
             num_rows += table.num_rows();
-            tables.push(table);
+            // Tables without rows keep their own columns as long as no schema is known.
+            if table.num_rows() > 0 {
+                tables.push(table);
+            }
             if num_rows > call.max_rows {
                 break 'files;
             }
@@ -49,4 +52,83 @@ pub(crate) fn head(call: &Head) -> Result<PageOfRows, EngineError> {
     }
     let more = num_rows > call.max_rows;
     Ok(page.finish(features.clone(), (!more).then_some(num_rows as u64), more))
+}
+
+#[cfg(test)]
+mod tests {
+    use belvedere_domain::data_files::{Reader, ResolvedConfig};
+    use belvedere_domain::{ConfigName, SplitName};
+    use serde_json::json;
+
+    use super::*;
+    use crate::call::MediaTarget;
+    use crate::source::SourceFile;
+
+    fn head_of(folder: &std::path::Path, files: &[(&str, &str)], max_rows: usize) -> Result<PageOfRows, EngineError> {
+        let listed = |(path, content): &(&str, &str)| {
+            let local_path = folder.join(path);
+            std::fs::write(&local_path, content).unwrap();
+            SourceFile { path: (*path).to_owned(), local_path, size: content.len() as u64, identity: None }
+        };
+        let files: Vec<_> = files.iter().map(listed).collect();
+        let split = SplitName::new("train").unwrap();
+        let config = ResolvedConfig {
+            name: ConfigName::new("default").unwrap(),
+            reader: Reader::Csv,
+            parameters: Default::default(),
+            reader_features: None,
+            declared_features: None,
+            declared_splits: None,
+            declared_texts: Default::default(),
+            splits: [(split.clone(), files.iter().map(|file| file.path.clone()).collect())].into_iter().collect(),
+        };
+        let media = MediaTarget {
+            directory: "/nonexistent".into(),
+            url_prefix: String::new(),
+            resolve_prefix: String::new(),
+            repository: "hf://datasets/d@r".into(),
+            linked_files: Vec::new(),
+        };
+        let repository = media.repository.clone();
+        head(&Head { config, split, files, max_rows, max_columns: 3, repository, media })
+    }
+
+    fn shown(page: &PageOfRows) -> Vec<&str> {
+        page.rows.iter().map(|row| row.get()).collect()
+    }
+
+    #[test]
+    fn one_row_more_than_wanted_tells_that_there_are_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [("a.csv", "x\n1\n2\n"), ("b.csv", "x\n3\n")];
+        let page = head_of(folder.path(), &files, 2).unwrap();
+        assert_eq!((shown(&page), page.more, page.num_rows_total), (vec![r#"{"x":1}"#, r#"{"x":2}"#], true, None));
+        let page = head_of(folder.path(), &files, 3).unwrap();
+        assert_eq!((shown(&page).len(), page.more, page.num_rows_total), (3, false, Some(3)));
+    }
+
+    #[test]
+    fn what_comes_later_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = format!("x\n{}\"never closed", "1\n".repeat(50_000));
+        let files = [("a.csv", broken.as_str()), ("b.csv", "other,columns\n1,2\n")];
+        assert_eq!(head_of(folder.path(), &files, 100).unwrap().rows.len(), 100);
+    }
+
+    #[test]
+    fn a_file_without_rows_decides_nothing_if_another_has_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let page = head_of(folder.path(), &[("a.csv", "x\n"), ("b.csv", "x\n7\n")], 5).unwrap();
+        assert_eq!(shown(&page), [r#"{"x":7}"#]);
+        let page = head_of(folder.path(), &[("a.csv", "x\n")], 5).unwrap();
+        assert_eq!(page.features.to_json(), json!({"x": {"dtype": "null", "_type": "Value"}}));
+        assert_eq!((page.rows.len(), page.num_rows_total), (0, Some(0)));
+    }
+
+    #[test]
+    fn too_many_columns_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = head_of(folder.path(), &[("a.csv", "a,b,c,d\n1,2,3,4\n")], 5).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::TooManyColumns);
+    }
 }

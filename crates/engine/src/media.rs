@@ -9,17 +9,19 @@
 mod image;
 mod sniff;
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fs::Permissions;
-use std::io::ErrorKind as IoErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use belvedere_domain::Feature;
+use bytes::Bytes;
 
 use crate::call::MediaTarget;
 use crate::error::{EngineError, ErrorKind};
 use crate::json_text;
-use crate::source::SourceFile;
+use crate::source::{LocalFile, ReadRanges, SourceFile};
 
 /// Where a cell stands.
 pub(crate) struct Place<'a> {
@@ -51,6 +53,8 @@ pub(crate) struct MediaCell<'a> {
 /// Stores media and writes the cells that refer to them.
 pub(crate) struct MediaStore<'a> {
     target: &'a MediaTarget,
+    /// Files of the repository by path; built for the first cell that refers to one.
+    linked: OnceCell<HashMap<&'a str, &'a SourceFile>>,
     assets: Vec<PathBuf>,
 }
 
@@ -67,7 +71,7 @@ enum Content<'a> {
 impl<'a> MediaStore<'a> {
     /// A store that has written nothing yet.
     pub(crate) fn new(target: &'a MediaTarget) -> Self {
-        Self { target, assets: Vec::new() }
+        Self { target, linked: OnceCell::new(), assets: Vec::new() }
     }
 
     /// The files behind the cells written so far, relative to the directory of the target.
@@ -231,17 +235,16 @@ impl<'a> MediaStore<'a> {
     }
 
     fn linked(&self, path: &str) -> Result<&SourceFile, EngineError> {
-        self.target.linked_files.iter().find(|file| file.path == path).ok_or_else(|| {
+        let by_path = || self.target.linked_files.iter().map(|file| (file.path.as_str(), file)).collect();
+        self.linked.get_or_init(by_path).get(path).copied().ok_or_else(|| {
             EngineError::new(ErrorKind::Cell, format!("the file `{path}` is not in the repository at this revision"))
         })
     }
 }
 
-fn read_whole(file: &SourceFile) -> Result<Vec<u8>, EngineError> {
-    std::fs::read(&file.local_path).map_err(|error| match error.kind() {
-        IoErrorKind::NotFound => EngineError::new(ErrorKind::Changed, "the file is gone").in_file(&file.path),
-        _ => EngineError::from(error).in_file(&file.path),
-    })
+fn read_whole(file: &SourceFile) -> Result<Bytes, EngineError> {
+    let mut ranges = LocalFile::open(file)?.read_ranges(std::slice::from_ref(&(0..file.size)))?;
+    Ok(ranges.pop().unwrap_or_default())
 }
 
 /// A column name as directories below the row: percent-encoded, with no way out of the directory.

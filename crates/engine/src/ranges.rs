@@ -1,6 +1,6 @@
 //! Files read by ranges, in the shape that the Parquet library asks for.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,6 +22,11 @@ impl Ranges {
     pub(crate) fn new(file: impl ReadRanges + 'static) -> Self {
         Self(Arc::new(file))
     }
+
+    /// A reader that starts at a byte. It has no buffer.
+    pub(crate) fn reader_at(&self, position: u64) -> RangeReader {
+        RangeReader { file: self.clone(), position }
+    }
 }
 
 impl ReadRanges for Ranges {
@@ -41,10 +46,10 @@ impl Length for Ranges {
 }
 
 impl ChunkReader for Ranges {
-    type T = BufReader<FromPosition>;
+    type T = BufReader<RangeReader>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(BufReader::with_capacity(BUFFER, FromPosition { file: self.clone(), position: start }))
+        Ok(BufReader::with_capacity(BUFFER, self.reader_at(start)))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
@@ -56,12 +61,12 @@ impl ChunkReader for Ranges {
 }
 
 /// Reads on from some byte of a file.
-pub(crate) struct FromPosition {
+pub(crate) struct RangeReader {
     file: Ranges,
     position: u64,
 }
 
-impl Read for FromPosition {
+impl Read for RangeReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let end = self.file.size().min(self.position.saturating_add(buffer.len() as u64));
         if end <= self.position {
@@ -73,6 +78,18 @@ impl Read for FromPosition {
         buffer[..length].copy_from_slice(&bytes[0]);
         self.position += length as u64;
         Ok(length)
+    }
+}
+
+impl Seek for RangeReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(distance) => self.file.size().checked_add_signed(distance),
+            SeekFrom::Current(distance) => self.position.checked_add_signed(distance),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Images that already are what is wanted are stored untouched: nothing is lost and nothing has to be decoded.
 
-use std::fs::File;
 use std::io::{BufReader, Cursor};
 
 use image::codecs::jpeg::JpegEncoder;
@@ -11,7 +10,8 @@ use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::error::{EngineError, ErrorKind};
-use crate::source::SourceFile;
+use crate::ranges::Ranges;
+use crate::source::{LocalFile, SourceFile};
 
 /// As the reference library's: more pixels are taken for an attack.
 const MAX_PIXELS: u64 = 178_956_970;
@@ -85,16 +85,13 @@ pub(super) fn for_browsers<'a>(bytes: &'a [u8], mode: Option<&str>) -> Result<En
 /// # Errors
 /// [`Cell`](ErrorKind::Cell) when it is not an image, [`Changed`](ErrorKind::Changed) when it is gone.
 pub(super) fn size_of_file(file: &SourceFile) -> Result<Size, EngineError> {
-    let opened = File::open(&file.local_path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => EngineError::new(ErrorKind::Changed, "the file is gone"),
-        _ => EngineError::from(error),
-    });
-    let size = |opened: File| {
-        let reader = ImageReader::new(BufReader::new(opened)).with_guessed_format()?;
+    let size = |opened: LocalFile| {
+        let reader = BufReader::new(Ranges::new(opened).reader_at(0));
+        let reader = ImageReader::new(reader).with_guessed_format()?;
         let mut decoder = reader.into_decoder().map_err(undecodable)?;
         Ok(upright(decoder.dimensions(), decoder.orientation().unwrap_or(Orientation::NoTransforms)))
     };
-    opened.and_then(size).map_err(|error: EngineError| error.in_file(&file.path))
+    LocalFile::open(file).and_then(size).map_err(|error: EngineError| error.in_file(&file.path))
 }
 
 fn header_of(bytes: &[u8]) -> Result<Header, EngineError> {
