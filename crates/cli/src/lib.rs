@@ -9,6 +9,9 @@ pub mod exit;
 pub mod help;
 pub mod open;
 pub mod output;
+pub mod progress;
+pub mod runtime;
+pub mod signals;
 pub mod telemetry;
 
 use std::io::{IsTerminal, Write};
@@ -42,7 +45,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
 
     // What describes the program needs no configuration, and what examines it must bear a wrong one.
     let loaded = match &cli.command {
-        Command::EngineChild => return commands::engine_child::run(),
+        Command::EngineChild(args) => return commands::engine_child::run(args),
         Command::Config(args) if let ConfigCommand::Reference(args) = &args.command => {
             return commands::config::reference(args, output);
         }

@@ -64,6 +64,8 @@ pub struct Convert {
 pub struct Segment {
     /// SHA-256 over input content, reader, parameters and schema, in hexadecimal.
     pub key: String,
+    /// SHA-256 of the content of the input, in hexadecimal.
+    pub content_id: String,
     /// Which part of the input this is, from 0.
     pub part: usize,
     /// Number of parts.

@@ -191,7 +191,8 @@ impl Conversion<'_> {
             recorder.push(writer.end_input()?);
         }
         if complete && let Some(key) = self.features.as_ref().and_then(|features| self.keys.of(file, features, first)) {
-            self.segments.extend(recorder.with_key(key).finish());
+            let content_id = self.keys.content_id(file).unwrap_or_default();
+            self.segments.extend(recorder.with_key(key).finish(content_id));
         }
         Ok(bytes_read)
     }

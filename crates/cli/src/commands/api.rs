@@ -1,29 +1,58 @@
 //! `belvedere api`: requests only.
 
+use std::sync::Arc;
+
+use anyhow::Context;
 use clap::Args;
 
+use super::folders::FolderArgs;
 use super::listen::ListenArgs;
-use crate::config::Config;
+use crate::config::{Config, Flag};
 use crate::exit::Exit;
+use crate::runtime::Runtime;
+use crate::{progress, signals};
 
 const EXAMPLES: &str = "\
 Example:
-  STORE_URL=postgres://viewer@db/viewer belvedere api --host 0.0.0.0 --port 8080";
+  STORE_URL=postgres://viewer@db/viewer belvedere api lab=/srv/lab --port 8080
+      workers on the same database do the work: see `belvedere worker --help`";
 
 /// Arguments of `belvedere api`.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct ApiArgs {
+    /// The folders to serve and to watch.
+    #[command(flatten)]
+    pub folders: FolderArgs,
     /// Where to listen.
     #[command(flatten)]
     pub listen: ListenArgs,
 }
 
-/// Answers requests until it is told to stop.
+impl ApiArgs {
+    /// The settings that these set.
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = self.folders.flags();
+        flags.extend(self.listen.flags());
+        flags
+    }
+}
+
+/// Answers requests and queues what changes of the folders need, until it is told to stop. Runs no jobs.
 ///
 /// # Errors
 ///
-/// When the store or the port cannot be used.
-pub async fn run(_args: ApiArgs, _config: Config) -> anyhow::Result<Exit> {
-    Err(super::not_wired("api").into())
+/// When the store, a folder or the port cannot be used.
+pub async fn run(_args: ApiArgs, config: Config) -> anyhow::Result<Exit> {
+    let listener = super::listen::bind(&config).await?;
+    let runtime = Arc::new(Runtime::build(&config).await?);
+    let stop = signals::stop()?;
+    runtime.first_look().await?;
+    progress::announce(&config, listener.local_addr()?, &runtime);
+    let watch = tokio::spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
+    let served = belvedere_api::serve(listener, runtime.router(&config), stop.clone()).await;
+    stop.cancel();
+    watch.await.context("the watch of the folders panicked")?;
+    served.context("the socket failed")?;
+    Ok(Exit::Done)
 }

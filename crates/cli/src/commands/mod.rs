@@ -100,11 +100,6 @@ pub(crate) fn flag(name: &str, path: &str, value: &str) -> Flag {
     Flag { name: name.to_owned(), path: path.to_owned(), raw: Raw::Text(value.to_owned()) }
 }
 
-/// The error of a command whose parts exist but are not connected in this build.
-fn not_wired(command: &str) -> Advice {
-    Advice::environment(format!("this build cannot `{command}` yet"), "use a later version")
-}
-
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -124,7 +119,7 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Read files on behalf of a worker, within limits.
     #[command(hide = true)]
-    EngineChild,
+    EngineChild(engine_child::EngineChildArgs),
 }
 
 impl Command {
@@ -140,11 +135,11 @@ impl Command {
     fn flags(&self) -> Vec<Flag> {
         match self {
             Self::Serve(args) => args.flags(),
-            Self::Api(args) => args.listen.flags(),
+            Self::Api(args) => args.flags(),
             Self::Worker(args) => args.flags(),
             Self::Check(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
-            Self::Migrate(_) | Self::Config(_) | Self::EngineChild => Vec::new(),
+            Self::Migrate(_) | Self::Config(_) | Self::EngineChild(_) => Vec::new(),
         }
     }
 
@@ -157,7 +152,7 @@ impl Command {
             Self::Worker(args) => worker::run(args, config).await,
             Self::Check(args) => check::run(args, config, output).await,
             Self::Migrate(args) => migrate::run(args, config, output).await,
-            Self::Doctor(_) | Self::Config(_) | Self::EngineChild => {
+            Self::Doctor(_) | Self::Config(_) | Self::EngineChild(_) => {
                 unreachable!("these run before the configuration is asked for")
             }
         }

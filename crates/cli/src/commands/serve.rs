@@ -1,11 +1,18 @@
 //! `belvedere serve`: everything in one process.
 
+use std::sync::Arc;
+
+use anyhow::Context;
 use clap::Args;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::folders::FolderArgs;
 use super::listen::ListenArgs;
 use crate::config::{Config, Flag};
 use crate::exit::{Advice, Exit};
+use crate::runtime::Runtime;
+use crate::{progress, signals};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,5 +58,29 @@ pub async fn run(_args: ServeArgs, config: Config) -> anyhow::Result<Exit> {
         let hint = "name at least one: `belvedere serve FOLDER`, or set `serve.folders`";
         return Err(Advice::usage("no folder to serve", hint).into());
     }
-    Err(super::not_wired("serve").into())
+    let listener = super::listen::bind(&config).await?;
+    let runtime = Arc::new(Runtime::build(&config).await?);
+    let stop = signals::stop()?;
+    runtime.first_look().await?;
+    progress::announce(&config, listener.local_addr()?, &runtime);
+
+    let mut parts = JoinSet::new();
+    parts.spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
+    parts.spawn(part(&runtime, &stop, |runtime, stop| async move { runtime.worker().run(stop).await }));
+    parts.spawn(part(&runtime, &stop, |runtime, stop| async move { progress::follow(&runtime, stop).await }));
+    let served = belvedere_api::serve(listener, runtime.router(&config), stop.clone()).await;
+    stop.cancel();
+    while let Some(part) = parts.join_next().await {
+        part.context("a part of the server panicked")?;
+    }
+    served.context("the socket failed")?;
+    Ok(Exit::Done)
+}
+
+fn part<F: Future<Output = ()>>(
+    runtime: &Arc<Runtime>,
+    stop: &CancellationToken,
+    run: impl FnOnce(Arc<Runtime>, CancellationToken) -> F,
+) -> F {
+    run(Arc::clone(runtime), stop.clone())
 }

@@ -60,9 +60,14 @@ impl SegmentKeys {
         self.key(file, features, if first && !self.declared { Role::Defines } else { Role::Follows })
     }
 
+    /// SHA-256 of a file's content, if known.
+    pub(super) fn content_id(&self, file: &SourceFile) -> Option<&str> {
+        self.content_ids.get(&file.path).map(String::as_str)
+    }
+
     fn key(&self, file: &SourceFile, features: &Features, role: Role) -> Option<String> {
         let mut hash = self.base.clone();
-        part(&mut hash, self.content_ids.get(&file.path)?);
+        part(&mut hash, self.content_id(file)?);
         // It tells the compression.
         part(&mut hash, file.path.rsplit_once('.').map_or("", |(_, extension)| extension));
         part(
@@ -229,11 +234,12 @@ impl Recorder {
         }
     }
 
-    pub(super) fn finish(self) -> impl Iterator<Item = Segment> {
+    pub(super) fn finish(self, content_id: &str) -> impl Iterator<Item = Segment> {
         let parts = self.runs.len();
         let key = self.key;
         self.runs.into_iter().enumerate().map(move |(part, (run, num_rows, num_bytes))| Segment {
             key: key.clone(),
+            content_id: content_id.to_owned(),
             part,
             parts,
             file: SourceFile {

@@ -30,6 +30,8 @@ section! {
         uvicorn_hostname: String = "localhost" { fate: Read("serve and api"), flag: "--host" },
         /// The port to listen on; 0 lets the system choose one.
         uvicorn_port: u16 = "8000" { fate: Read("serve and api"), flag: "--port" },
+        /// Listen on an address that other machines reach, although there is no login in this version.
+        open: bool = "false" { fate: Read("serve and api") },
         /// Threads that answer requests.
         uvicorn_num_workers: Count = "2" {
             fate: Read("serve and api"),

@@ -1,0 +1,87 @@
+//! Errors as clients see them: a code from the one table, a short text, and nothing internal.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use belvedere_domain::view::{ErrorBody, ErrorCause};
+use belvedere_domain::{ErrorCode, Revision};
+use belvedere_store::StoreError;
+
+/// An error made by the API itself. Stored errors are served like any other view.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    code: ErrorCode,
+    message: String,
+    cause: Option<Box<ErrorCause>>,
+    revision: Option<Revision>,
+    max_age: u32,
+    retry_after_seconds: Option<u32>,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            cause: None,
+            revision: None,
+            max_age: 0,
+            retry_after_seconds: (code == ErrorCode::ResponseNotReady).then_some(1),
+        }
+    }
+
+    pub(crate) fn because(mut self, kind: &str, message: String) -> Self {
+        self.cause = Some(Box::new(ErrorCause { kind: kind.into(), message, traceback: Vec::new() }));
+        self
+    }
+
+    pub(crate) fn at(mut self, revision: &Revision) -> Self {
+        self.revision = Some(revision.clone());
+        self
+    }
+
+    /// Seconds that clients may keep the answer.
+    pub(crate) fn keep(mut self, max_age: u32) -> Self {
+        self.max_age = max_age;
+        self
+    }
+
+    /// Logs what must not be told to clients.
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "a request failed");
+        Self::new(ErrorCode::UnexpectedApiError, "Unexpected error.")
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let cause = self.cause.filter(|_| self.code.discloses_cause()).map(|cause| *cause);
+        let body = serde_json::to_vec(&ErrorBody { error: self.message, cause }).expect("an error body has a JSON form");
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, crate::headers::max_age(self.max_age));
+        headers.insert("x-error-code", HeaderValue::from_static(self.code.as_str()));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(revision) = self.revision.and_then(|revision| HeaderValue::from_str(revision.as_str()).ok()) {
+            headers.insert("x-revision", revision);
+        }
+        response
+    }
+}
+
+/// A handler panicked: the client gets the same words as for any other surprise.
+pub(crate) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(message = text.unwrap_or("no message"), "a handler panicked");
+    ApiError::new(ErrorCode::UnexpectedApiError, "Unexpected error.").into_response()
+}

@@ -1,0 +1,179 @@
+//! `/openapi.json` and `/docs`, both made from the table of endpoints.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::{Value as JsonValue, json};
+use std::sync::Arc;
+
+use crate::params::MAX_LENGTH;
+use crate::public::views::ENDPOINTS;
+use crate::state::ApiState;
+
+/// The document.
+pub(crate) async fn get() -> Response {
+    axum::Json(document()).into_response()
+}
+
+/// One endpoint as documentation needs it.
+struct Entry {
+    path: &'static str,
+    summary: &'static str,
+    /// Name, required, description.
+    parameters: Vec<(&'static str, bool, &'static str)>,
+    json: bool,
+}
+
+const DATASET: &str = "The dataset, `namespace/name`.";
+const CONFIG: &str = "The config (subset).";
+const SPLIT: &str = "The split.";
+const REVISION: &str = "A kept revision to read instead of the served one.";
+
+fn entries() -> Vec<Entry> {
+    let mut entries: Vec<Entry> = ENDPOINTS
+        .iter()
+        .map(|endpoint| {
+            let required = |level: &[Option<&str>]| level.iter().all(Option::is_none);
+            let mut parameters = vec![("dataset", true, DATASET)];
+            if endpoint.config.is_some() || endpoint.split.is_some() {
+                parameters.push(("config", required(&[endpoint.dataset]), CONFIG));
+            }
+            if endpoint.split.is_some() {
+                parameters.push(("split", required(&[endpoint.dataset, endpoint.config]), SPLIT));
+            }
+            parameters.push(("revision", false, REVISION));
+            Entry { path: endpoint.path, summary: endpoint.summary, parameters, json: true }
+        })
+        .collect();
+    entries.push(Entry {
+        path: "/rows",
+        summary: "A page of rows of a split.",
+        parameters: vec![
+            ("dataset", true, DATASET),
+            ("config", true, CONFIG),
+            ("split", true, SPLIT),
+            ("offset", false, "First row, from 0."),
+            ("length", false, "Number of rows, 0 to 100; 100 when absent."),
+            ("revision", false, REVISION),
+        ],
+        json: true,
+    });
+    let plain = |path, summary| Entry { path, summary, parameters: Vec::new(), json: false };
+    entries.push(plain("/healthcheck", "The process answers."));
+    entries.push(plain("/metrics", "Counters and gauges as Prometheus text."));
+    entries
+}
+
+/// The OpenAPI document of this build.
+pub(crate) fn document() -> JsonValue {
+    let path = |entry: Entry| (entry.path.to_owned(), json!({"get": operation(&entry)}));
+    let paths: serde_json::Map<String, JsonValue> = entries().into_iter().map(path).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Belvedere",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Datasets of a folder, ready to be looked at: splits, rows, Parquet files, infos and sizes.",
+        },
+        "paths": paths,
+        "components": {"schemas": {"Error": {
+            "type": "object",
+            "required": ["error"],
+            "properties": {
+                "error": {"type": "string"},
+                "cause_exception": {"type": "string"},
+                "cause_message": {"type": "string"},
+                "cause_traceback": {"type": "array", "items": {"type": "string"}},
+            },
+        }}},
+    })
+}
+
+fn operation(entry: &Entry) -> JsonValue {
+    let parameter = |(name, required, description): &(&str, bool, &str)| {
+        let schema = match *name {
+            "offset" => json!({"type": "integer", "minimum": 0, "default": 0}),
+            "length" => json!({"type": "integer", "minimum": 0, "maximum": MAX_LENGTH, "default": MAX_LENGTH}),
+            _ => json!({"type": "string"}),
+        };
+        json!({"name": name, "in": "query", "required": required, "description": description, "schema": schema})
+    };
+    if !entry.json {
+        return json!({"summary": entry.summary, "responses": {"200": {"description": "Text."}}});
+    }
+    let error = |description: &str| {
+        json!({
+            "description": description,
+            "headers": {"X-Error-Code": {"schema": {"type": "string"}}},
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        })
+    };
+    json!({
+        "summary": entry.summary,
+        "parameters": entry.parameters.iter().map(parameter).collect::<Vec<_>>(),
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "headers": {
+                    "X-Revision": {"description": "Revision of the dataset that the answer describes.", "schema": {"type": "string"}},
+                    "ETag": {"schema": {"type": "string"}},
+                },
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
+            "304": {"description": "The client holds this answer already."},
+            "401": error("The dataset does not exist, or needs credentials."),
+            "404": error("There is no such answer."),
+            "422": error("A parameter is missing or has a bad value."),
+            "500": error("Not ready yet (`ResponseNotReady`), or the stored error of the dataset."),
+            "501": error("The dataset cannot be served as it is."),
+        },
+    })
+}
+
+/// The same for people, with links that work on the datasets at hand.
+pub(crate) async fn docs(State(state): State<Arc<ApiState>>) -> Response {
+    let example = state.services.store.datasets.list().await.ok().and_then(|rows| rows.into_iter().next());
+    let example = example.map_or_else(|| "namespace/name".to_owned(), |row| row.name.to_string());
+    let item = |entry: Entry| {
+        let parameters: String = entry
+            .parameters
+            .iter()
+            .map(|(name, required, description)| {
+                let need = if *required { "required" } else { "optional" };
+                format!("<dt><code>{name}</code> <span class=\"muted\">{need}</span></dt><dd>{description}</dd>")
+            })
+            .collect();
+        let query = match entry.parameters.iter().filter(|(_, required, _)| *required).count() {
+            0 => String::new(),
+            1 => format!("?dataset={example}"),
+            2 => format!("?dataset={example}&amp;config=default"),
+            _ => format!("?dataset={example}&amp;config=default&amp;split=train"),
+        };
+        let path = entry.path;
+        format!(
+            "<section><h2><code>GET {path}</code></h2><p>{}</p><dl>{parameters}</dl>\
+             <p>Try <a href=\"{path}{query}\"><code>{path}{query}</code></a></p></section>",
+            entry.summary
+        )
+    };
+    let sections: String = entries().into_iter().map(item).collect();
+    let style = "
+:root { color-scheme: light dark; --line: #8884; --muted: #777; --link: #0b57d0; }
+@media (prefers-color-scheme: dark) { :root { --muted: #aaa; --link: #8ab4f8; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-bottom: .2rem; } section { border-top: 1px solid var(--line); }
+dd { margin: 0 0 .3rem 1.5rem; } .muted { color: var(--muted); } a { color: var(--link); overflow-wrap: anywhere; }";
+    let mut response = Html(format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>Belvedere: endpoints</title>\
+         <style>{style}</style></head><body><p><a href=\"/\">Datasets</a></p><h1>Endpoints</h1>\
+         <p>Every answer is JSON. Errors carry their code in <code>X-Error-Code</code>; \
+         <code>ResponseNotReady</code> means: ask again in a moment. <code>X-Revision</code> names the revision that an \
+         answer describes. The same in machine-readable form: <a href=\"/openapi.json\">openapi.json</a>.</p>\
+         {sections}</body></html>"
+    ))
+    .into_response();
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}

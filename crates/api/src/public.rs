@@ -1,0 +1,11 @@
+//! The endpoints that everybody may read.
+
+pub(crate) mod assets;
+pub(crate) mod health;
+pub(crate) mod index;
+pub(crate) mod resolve;
+pub(crate) mod rows;
+pub(crate) mod views;
+
+mod miss;
+mod serve;

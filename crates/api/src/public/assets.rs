@@ -1,0 +1,108 @@
+//! `/assets/…` and `/cached-assets/…`: the media files behind cells.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, Revision, SplitName, StepName};
+use percent_encoding::percent_decode_str;
+use tower::ServiceExt;
+use tower_http::services::ServeFile;
+
+use crate::headers::not_found;
+use crate::state::ApiState;
+
+/// `<dataset>/--/<revision>/--/<config>/<split>/<row>/<column>/<file>`, decoded but for the last three.
+struct AssetPath {
+    dataset: DatasetName,
+    revision: Revision,
+    config: ConfigName,
+    split: SplitName,
+    /// `<row>/<column>/<file>` as in the URL, which is also how files are named.
+    file: String,
+}
+
+/// A file that a job made: found through the view that points to it.
+pub(crate) async fn get(State(state): State<Arc<ApiState>>, request: Request) -> Response {
+    let Some(path) = AssetPath::parse(request.uri().path(), "/assets/") else { return not_found().await };
+    let step = StepName::known("split-first-rows");
+    let key = ArtifactKey::split(step, path.dataset, path.config, path.split);
+    let found = state.services.store.views.at_revision(&[key], &path.revision).await;
+    let digest = match found {
+        Ok(found) => found.into_iter().flatten().next().map(|found| found.stored.digest.to_hex()),
+        Err(error) => return crate::error::ApiError::from(error).into_response(),
+    };
+    let Some(digest) = digest else { return not_found().await };
+    match state.services.blobs.local_path(&format!("views/{digest}/assets/{}", path.file)) {
+        Some(file) => serve(file, request).await,
+        None => not_found().await,
+    }
+}
+
+/// A file that was made while answering.
+pub(crate) async fn cached(State(state): State<Arc<ApiState>>, request: Request) -> Response {
+    let Some(path) = AssetPath::parse(request.uri().path(), "/cached-assets/") else { return not_found().await };
+    let directory = belvedere_jobs::files::asset_directory(
+        &path.dataset,
+        path.revision.as_str(),
+        Some(&path.config),
+        Some(&path.split),
+    );
+    serve(state.settings.cached_assets.join(directory).join(path.file), request).await
+}
+
+async fn serve(file: std::path::PathBuf, request: Request) -> Response {
+    let served = ServeFile::new(file).oneshot(request).await;
+    let mut response = served.into_response();
+    let headers = response.headers_mut();
+    // Media come from anybody's data: never to be taken for a page of ours.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    if response.status().is_success() {
+        let forever = HeaderValue::from_static("max-age=31536000, immutable");
+        response.headers_mut().insert(header::CACHE_CONTROL, forever);
+    }
+    response
+}
+
+impl AssetPath {
+    fn parse(path: &str, prefix: &str) -> Option<Self> {
+        let decode = |text: &str| percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).ok();
+        let (dataset, rest) = path.strip_prefix(prefix)?.split_once("/--/")?;
+        let (revision, rest) = rest.split_once("/--/")?;
+        let segments: Vec<&str> = rest.split('/').collect();
+        let [config, split, row, column @ .., file] = segments.as_slice() else { return None };
+        if column.is_empty() || segments.iter().any(|segment| segment.is_empty() || segment.starts_with('.')) {
+            return None;
+        }
+        row.parse::<u64>().ok()?;
+        Some(Self {
+            dataset: DatasetName::new(decode(dataset)?).ok()?,
+            revision: Revision::new(decode(revision)?).ok()?,
+            config: ConfigName::new(decode(config)?).ok()?,
+            split: SplitName::new(decode(split)?).ok()?,
+            file: format!("{row}/{}/{file}", column.join("/")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_cannot_leave_their_folder() {
+        let parse = |path: &str| AssetPath::parse(path, "/assets/").map(|path| path.file);
+        assert_eq!(parse("/assets/a/b/--/sha/--/default/train/0/photo/image.jpg"), Some("0/photo/image.jpg".into()));
+        assert_eq!(parse("/assets/a/b/--/sha/--/default/train/0/a/b/image.jpg"), Some("0/a/b/image.jpg".into()));
+        for bad in [
+            "/assets/a/b/--/sha/--/default/train/0/../image.jpg",
+            "/assets/a/b/--/sha/--/default/train/x/photo/image.jpg",
+            "/assets/a/b/--/sha/--/default/train/0/image.jpg",
+            "/assets/../b/--/sha/--/default/train/0/photo/image.jpg",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}

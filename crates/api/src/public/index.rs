@@ -1,0 +1,118 @@
+//! `/`: the datasets with their state, and links to their answers. Plain HTML, or JSON for programs.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{Html, IntoResponse, Response};
+use belvedere_store::DatasetRow;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+
+use crate::error::ApiError;
+use crate::state::ApiState;
+
+pub(crate) async fn get(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let rows = state.services.store.datasets.list().await?;
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut response = if accept.contains("application/json") {
+        axum::Json(json!({"datasets": rows.iter().map(item).collect::<Vec<_>>()})).into_response()
+    } else {
+        Html(page(&rows)).into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
+}
+
+/// How far a dataset is.
+fn state_of(row: &DatasetRow) -> &'static str {
+    match (row.pending_jobs > 0, &row.served, row.errors > 0) {
+        (true, None, _) => "preparing",
+        (true, Some(served), _) if *served != row.target => "updating",
+        (true, Some(_), _) => "completing",
+        (false, _, true) => "with errors",
+        (false, ..) => "ready",
+    }
+}
+
+fn item(row: &DatasetRow) -> serde_json::Value {
+    json!({
+        "dataset": row.name,
+        "state": state_of(row),
+        "revision": row.served.as_ref().unwrap_or(&row.target),
+        "pending_jobs": row.pending_jobs,
+        "errors": row.errors,
+    })
+}
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --line: #8884; --muted: #777; --link: #0b57d0; }
+@media (prefers-color-scheme: dark) { :root { --muted: #aaa; --link: #8ab4f8; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.4rem; } a { color: var(--link); } a:focus-visible { outline: 2px solid; outline-offset: 2px; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { font-weight: 600; } td.links a { margin-right: .7rem; white-space: nowrap; }
+.muted { color: var(--muted); } .state { white-space: nowrap; }
+.dot { display: inline-block; width: .6em; height: .6em; border-radius: 50%; margin-right: .4em; background: #2e9e4f; }
+.dot.busy { background: #d9a200; } .dot.bad { background: #c9372c; } code { font-size: .95em; }
+";
+
+fn page(rows: &[DatasetRow]) -> String {
+    let busy = rows.iter().any(|row| row.pending_jobs > 0);
+    // The page needs no script: while something is being prepared it asks again by itself.
+    let refresh = if busy { "<meta http-equiv=\"refresh\" content=\"2\">" } else { "" };
+    let body = if rows.is_empty() {
+        "<p>No dataset was found yet. Each folder below the one that is served becomes a dataset as soon as it holds \
+         csv, json, Parquet, Arrow or text files; this page shows it after a reload.</p>"
+            .to_owned()
+    } else {
+        let rows: String = rows.iter().map(table_row).collect();
+        format!(
+            "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Dataset</th><th scope=\"col\">State</th>\
+             <th scope=\"col\">Answers</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        )
+    };
+    let count = match rows.len() {
+        1 => "1 dataset".to_owned(),
+        count => format!("{count} datasets"),
+    };
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">{refresh}<title>Belvedere</title>\
+         <style>{STYLE}</style></head><body><h1>Belvedere <span class=\"muted\">{count}</span></h1>{body}\
+         <p class=\"muted\"><a href=\"/docs\">All endpoints</a> · <a href=\"/openapi.json\">OpenAPI</a> · \
+         <a href=\"/metrics\">Metrics</a></p></body></html>"
+    )
+}
+
+fn table_row(row: &DatasetRow) -> String {
+    let name = row.name.as_str();
+    let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
+    let state = state_of(row);
+    let dot = match state {
+        "ready" => "",
+        "with errors" => " bad",
+        _ => " busy",
+    };
+    let mut note = String::new();
+    for (count, one, many) in [(row.pending_jobs, "job to do", "jobs to do"), (row.errors, "error", "errors")] {
+        if count > 0 {
+            let word = if count == 1 { one } else { many };
+            write!(note, " <span class=\"muted\">{count} {word}</span>").expect("writing to a string cannot fail");
+        }
+    }
+    let link = |path: &str| format!("<a href=\"/{path}?dataset={encoded}\">{path}</a>");
+    let links: String = ["splits", "parquet", "info", "size", "is-valid"].iter().map(|path| link(path)).collect();
+    // Names hold only letters, digits, `-`, `_`, `.` and `/`: nothing to escape.
+    format!(
+        "<tr><th scope=\"row\">{name}</th><td class=\"state\"><span class=\"dot{dot}\"></span>{state}{note}</td>\
+         <td class=\"links\">{links}</td></tr>"
+    )
+}

@@ -1,0 +1,60 @@
+//! Who may read a dataset, and what to say when an answer is not stored.
+
+use axum::http::{HeaderMap, header};
+use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Revision};
+use belvedere_jobs::refresh::Ensured;
+
+use crate::error::ApiError;
+use crate::state::ApiState;
+
+/// The dataset of a name that exists. What does not exist and what may not be read look the same.
+pub(crate) async fn check_access(state: &ApiState, name: &str, headers: &HeaderMap) -> Result<DatasetName, ApiError> {
+    if let Ok(dataset) = DatasetName::new(name)
+        && (state.services.store.datasets.get(&dataset).await?.is_some() || state.services.files.exists(&dataset).await)
+    {
+        return Ok(dataset);
+    }
+    Err(if headers.contains_key(header::AUTHORIZATION) {
+        let text = "The dataset does not exist, or is not accessible with the current credentials (private or gated).";
+        ApiError::new(ErrorCode::ExternalAuthenticatedError, text)
+    } else {
+        let text = "The dataset does not exist, or is not accessible without authentication (private or gated).";
+        ApiError::new(ErrorCode::ExternalUnauthenticatedError, text)
+    })
+}
+
+/// It is not there and will not be.
+pub(crate) fn not_found() -> ApiError {
+    ApiError::new(ErrorCode::ResponseNotFound, "Not found.")
+}
+
+/// Pending: come back. Known dataset: not found. Unknown dataset: start its jobs, come back.
+pub(crate) async fn decide(state: &ApiState, key: &ArtifactKey, revision: Option<&Revision>) -> Result<ApiError, ApiError> {
+    if let Some(revision) = revision {
+        let row = state.services.store.datasets.get(&key.dataset).await?;
+        if row.is_none_or(|row| row.target != *revision) {
+            let text = format!("Revision {revision} is not kept.");
+            return Ok(ApiError::new(ErrorCode::RevisionGone, text));
+        }
+    }
+    let not_ready = || {
+        let text = "The server is busier than usual and the response is not ready yet. Please retry later.";
+        ApiError::new(ErrorCode::ResponseNotReady, text)
+    };
+    let ancestors = state.services.graph.self_and_ancestors(&key.step);
+    if state.services.store.queue.has_pending(&key.dataset, &ancestors).await? {
+        return Ok(not_ready());
+    }
+    // Read again: the last job may have ended between the first look and this one.
+    if state.services.store.views.read(key, revision, state.settings.patience_seconds).await?.is_some() {
+        return Ok(not_ready());
+    }
+    if state.services.store.views.has_any(&key.dataset).await? {
+        return Ok(not_found());
+    }
+    match state.refresher.ensure(&key.dataset).await {
+        Ok(Ensured::Queued) => Ok(not_ready()),
+        Ok(Ensured::Unknown) => Ok(not_found()),
+        Err(error) => Err(ApiError::internal(&error)),
+    }
+}

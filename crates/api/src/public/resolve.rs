@@ -1,0 +1,136 @@
+//! `/datasets/<dataset>/resolve/<revision>/<path>`: files as the Hub serves them, with ranges.
+//!
+//! On the conversion branch these are the Parquet files of the served revision, ours or the dataset's own; on any
+//! other revision, the files of the dataset.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use belvedere_domain::parquet_path::ParquetPath;
+use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Revision, StepName};
+use belvedere_jobs::JobError;
+use belvedere_jobs::content::FileBehind;
+use belvedere_jobs::files::ServedFile;
+use percent_encoding::percent_decode_str;
+use tower::ServiceExt;
+use tower_http::services::ServeFile;
+
+use super::miss;
+use crate::error::ApiError;
+use crate::headers::{is_known, max_age, not_modified};
+use crate::state::ApiState;
+
+pub(crate) async fn get(State(state): State<Arc<ApiState>>, request: Request) -> Response {
+    let short = state.settings.max_age_short;
+    answer(&state, request).await.unwrap_or_else(|error| error.keep(short).into_response())
+}
+
+async fn answer(state: &ApiState, request: Request) -> Result<Response, ApiError> {
+    let branch = &state.services.settings.parquet.target_revision;
+    let (dataset, revision, path) = parse(request.uri().path(), branch).ok_or_else(miss::not_found)?;
+    let dataset = miss::check_access(state, &dataset, request.headers()).await?;
+    let (file, revision) = if revision == *branch {
+        converted(state, &dataset, &path).await?
+    } else {
+        original(state, &dataset, &revision, &path).await?
+    };
+    let etag = format!("\"{}\"", file.content_id);
+    let known = is_known(request.headers(), &etag);
+    let mut response = ServeFile::new(&file.local_path).oneshot(request).await.into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [("etag", etag.as_str()), ("x-revision", revision.as_str()), ("x-repo-commit", revision.as_str())] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(header::CACHE_CONTROL, max_age(state.settings.max_age_short));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    // A file of a dataset is data, whatever its name says.
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(&path)));
+    Ok(if known && response.status().is_success() { not_modified(response) } else { response })
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("parquet") => "application/vnd.apache.parquet",
+        Some("json") => "application/json",
+        Some("csv" | "tsv" | "txt" | "md" | "jsonl" | "yaml") => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+/// A file of the conversion branch, at the revision that readers see.
+async fn converted(state: &ApiState, dataset: &DatasetName, path: &str) -> Result<(ServedFile, Revision), ApiError> {
+    let place = ParquetPath::parse(path).ok_or_else(miss::not_found)?;
+    let key = ArtifactKey::config(StepName::known("config-parquet-and-info"), dataset.clone(), place.config);
+    let found = state.services.store.views.read(&key, None, state.settings.patience_seconds).await?;
+    let Some(found) = found else { return Err(miss::decide(state, &key, None).await?) };
+    let behind: Option<Vec<FileBehind>> = found.stored.view.internal.parse().ok().flatten();
+    let behind = behind.unwrap_or_default().into_iter().find(|file| file.path == path).ok_or_else(miss::not_found)?;
+    let file = state.services.files.served(dataset, &found.revision, &behind).await;
+    Ok((file.map_err(|error| gone(error, &found.revision))?, found.revision))
+}
+
+/// A file of the dataset itself. `main` is the revision that readers see.
+async fn original(
+    state: &ApiState,
+    dataset: &DatasetName,
+    revision: &str,
+    path: &str,
+) -> Result<(ServedFile, Revision), ApiError> {
+    let row = state.services.store.datasets.get(dataset).await?.ok_or_else(miss::not_found)?;
+    let revision = match revision {
+        "main" | "refs/heads/main" => row.served.unwrap_or(row.target),
+        other => Revision::new(other).map_err(|_| miss::not_found())?,
+    };
+    match state.services.files.original(dataset, &revision, path).await {
+        Ok(Some(file)) => Ok((file, revision)),
+        Ok(None) => Err(miss::not_found()),
+        Err(error) => Err(gone(error, &revision)),
+    }
+}
+
+fn gone(error: JobError, revision: &Revision) -> ApiError {
+    match error {
+        JobError::RevisionGone => {
+            let text = format!("The files of revision {revision} have changed since it was read.");
+            ApiError::new(ErrorCode::RevisionGone, text).at(revision)
+        }
+        other => ApiError::internal(&other),
+    }
+}
+
+/// Dataset, revision and path of a raw URL path. The branch is accepted with and without its slashes encoded.
+fn parse(path: &str, branch: &str) -> Option<(String, String, String)> {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).ok();
+    let (dataset, rest) = path.strip_prefix("/datasets/")?.split_once("/resolve/")?;
+    let (revision, file) = match rest.strip_prefix(branch).and_then(|rest| rest.strip_prefix('/')) {
+        Some(file) => (branch.to_owned(), file),
+        None => {
+            let (revision, file) = rest.split_once('/')?;
+            (decode(revision)?, file)
+        }
+    };
+    Some((decode(dataset)?, revision, decode(file)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_branch_may_be_encoded_or_not() {
+        let expected =
+            Some(("a/b".to_owned(), "refs/convert/parquet".to_owned(), "default/train/0000.parquet".to_owned()));
+        for path in [
+            "/datasets/a/b/resolve/refs%2Fconvert%2Fparquet/default/train/0000.parquet",
+            "/datasets/a/b/resolve/refs/convert/parquet/default/train/0000.parquet",
+        ] {
+            assert_eq!(parse(path, "refs/convert/parquet"), expected);
+        }
+        assert_eq!(parse("/datasets/a/b/tree/main", "refs/convert/parquet"), None);
+    }
+}

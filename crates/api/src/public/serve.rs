@@ -1,0 +1,89 @@
+//! A stored view as a response.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use belvedere_domain::Revision;
+use belvedere_domain::view::REVISION_PLACEHOLDER;
+use belvedere_jobs::settings::BASE_URL_PLACEHOLDER;
+use belvedere_store::Found;
+
+use crate::headers::{is_known, max_age, not_modified};
+use crate::state::ApiState;
+
+/// The view with its status, code, revision and entity tag; 304 when the client holds it already.
+pub(crate) fn view(state: &ApiState, found: &Found, request: &HeaderMap) -> Response {
+    let view = &found.stored.view;
+    let base_url = base_url(state, request);
+    let body = with_urls(view.content.as_str(), &base_url, &found.revision);
+    let ok = view.outcome.is_ok();
+    let age = if ok { state.settings.max_age_long } else { state.settings.max_age_short };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() =
+        StatusCode::from_u16(view.outcome.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, max_age(age));
+    insert(headers, "x-revision", found.revision.as_str());
+    if let Some(code) = view.outcome.code() {
+        insert(headers, "x-error-code", code);
+    }
+    if !ok {
+        return response;
+    }
+    let etag = format!("W/\"{}-{}\"", &found.stored.digest.to_hex()[..24], found.revision);
+    insert(headers, "etag", &etag);
+    if is_known(request, &etag) { not_modified(response) } else { response }
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    // Stored codes and revisions are plain ASCII; one that is not is left out rather than failing the answer.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// The address that the client reached us by, for URLs in answers.
+pub(crate) fn base_url(state: &ApiState, request: &HeaderMap) -> String {
+    if let Some(base_url) = &state.settings.base_url {
+        return base_url.trim_end_matches('/').to_owned();
+    }
+    let host = request.get(header::HOST).and_then(|host| host.to_str().ok());
+    // Only what parses as host and port gets into an answer.
+    let host = host.filter(|host| host.parse::<axum::http::uri::Authority>().is_ok() && !host.contains('@'));
+    format!("http://{}", host.unwrap_or("localhost"))
+}
+
+/// Replaces the placeholders of stored URLs. Only texts that begin with the address placeholder are touched.
+pub(crate) fn with_urls(content: &str, base_url: &str, revision: &Revision) -> String {
+    let mut body = String::with_capacity(content.len() + 64);
+    let start = format!("\"{BASE_URL_PLACEHOLDER}/");
+    let mut rest = content;
+    while let Some(at) = rest.find(&start) {
+        body.push_str(&rest[..=at]);
+        let url = &rest[at + 1 + BASE_URL_PLACEHOLDER.len()..];
+        let end = url.find('"').unwrap_or(url.len());
+        body.push_str(base_url);
+        body.push_str(&url[..end].replace(REVISION_PLACEHOLDER, revision.as_str()));
+        rest = &url[end..];
+    }
+    body.push_str(rest);
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_urls_of_ours_are_filled_in() {
+        let content = format!(
+            r#"{{"src":"{BASE_URL_PLACEHOLDER}/assets/d/--/{REVISION_PLACEHOLDER}/x.jpg","text":"{REVISION_PLACEHOLDER} said {BASE_URL_PLACEHOLDER}/"}}"#
+        );
+        let revision = Revision::new("abc").unwrap();
+        assert_eq!(
+            with_urls(&content, "http://h:1", &revision),
+            format!(r#"{{"src":"http://h:1/assets/d/--/abc/x.jpg","text":"{REVISION_PLACEHOLDER} said {BASE_URL_PLACEHOLDER}/"}}"#)
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! Endpoints that serve one stored view. To add one: a row in [`ENDPOINTS`].
+
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use belvedere_domain::{ArtifactKey, ConfigName, SplitName, StepName};
+
+use super::{miss, serve};
+use crate::error::ApiError;
+use crate::params::{Params, missing};
+use crate::state::ApiState;
+
+/// A path and the steps it serves at each level.
+pub(crate) struct Endpoint {
+    /// The path.
+    pub(crate) path: &'static str,
+    /// What it answers, for the documentation.
+    pub(crate) summary: &'static str,
+    /// Step for `dataset`.
+    pub(crate) dataset: Option<&'static str>,
+    /// Step for `dataset` and `config`.
+    pub(crate) config: Option<&'static str>,
+    /// Step for `dataset`, `config` and `split`.
+    pub(crate) split: Option<&'static str>,
+}
+
+/// Every endpoint over a view.
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        path: "/splits",
+        summary: "Configs and splits of a dataset.",
+        dataset: Some("dataset-split-names"),
+        config: Some("config-split-names"),
+        split: None,
+    },
+    Endpoint {
+        path: "/first-rows",
+        summary: "Columns and first rows of a split, cut to a size that a page can show.",
+        dataset: None,
+        config: None,
+        split: Some("split-first-rows"),
+    },
+    Endpoint {
+        path: "/parquet",
+        summary: "Parquet files of a dataset.",
+        dataset: Some("dataset-parquet"),
+        config: Some("config-parquet"),
+        split: None,
+    },
+    Endpoint {
+        path: "/info",
+        summary: "Columns, splits and sizes in memory of a dataset.",
+        dataset: Some("dataset-info"),
+        config: Some("config-info"),
+        split: None,
+    },
+    Endpoint {
+        path: "/size",
+        summary: "Bytes, rows and columns of a dataset, its configs and splits.",
+        dataset: Some("dataset-size"),
+        config: Some("config-size"),
+        split: None,
+    },
+    Endpoint {
+        path: "/is-valid",
+        summary: "Which answers there are for a dataset, a config or a split.",
+        dataset: Some("dataset-is-valid"),
+        config: Some("config-is-valid"),
+        split: Some("split-is-valid"),
+    },
+];
+
+/// Serves the most specific level for which all parameters are there.
+pub(crate) async fn get(
+    State(state): State<Arc<ApiState>>,
+    path: MatchedPath,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.path == path.as_str()).expect("routed from this table");
+    let params = Params::parse(query.as_deref());
+    let short = state.settings.max_age_short;
+    answer(&state, endpoint, &params, &headers).await.map_err(|error| error.keep(short))
+}
+
+async fn answer(
+    state: &ApiState,
+    endpoint: &Endpoint,
+    params: &Params,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let (dataset, config, split) = (params.get("dataset"), params.get("config"), params.get("split"));
+    let revision = params.revision()?;
+    let dataset = dataset.ok_or_else(|| endpoint.missing())?;
+    let (step, config, split) = match (config, split) {
+        (Some(config), Some(split)) if endpoint.split.is_some() => (endpoint.split, Some(config), Some(split)),
+        (Some(config), _) if endpoint.config.is_some() => (endpoint.config, Some(config), None),
+        _ => (endpoint.dataset, None, None),
+    };
+    let step = StepName::known(step.ok_or_else(|| endpoint.missing())?);
+    let dataset = miss::check_access(state, dataset, headers).await?;
+    // A name that cannot exist is answered like one that does not.
+    let (config, split) = (config.map(ConfigName::new).transpose(), split.map(SplitName::new).transpose());
+    let (Ok(config), Ok(split)) = (config, split) else { return Err(miss::not_found()) };
+    let key = ArtifactKey { step, dataset, config, split };
+    match state.services.store.views.read(&key, revision.as_ref(), state.settings.patience_seconds).await? {
+        Some(found) => Ok(serve::view(state, &found, headers)),
+        None => Err(miss::decide(state, &key, revision.as_ref()).await?),
+    }
+}
+
+impl Endpoint {
+    /// The parameters of the least specific level are missing.
+    fn missing(&self) -> ApiError {
+        match (self.dataset, self.config) {
+            (Some(_), _) => missing(&["dataset"]),
+            (None, Some(_)) => missing(&["dataset", "config"]),
+            (None, None) => missing(&["dataset", "config", "split"]),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What handlers share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use belvedere_jobs::{Refresher, Services};
+
+use crate::metrics::Metrics;
+use crate::public::rows::RowsIndexCache;
+
+/// Settings of the HTTP API.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// Seconds that clients may keep a success; 0: not at all.
+    pub max_age_long: u32,
+    /// Seconds that clients may keep an error; 0: not at all.
+    pub max_age_short: u32,
+    /// Address that URLs in answers start with; `None`: the one the client used.
+    pub base_url: Option<String>,
+    /// Seconds that readers stay on the served revision while its successor is computed.
+    pub patience_seconds: f64,
+    /// Answer some failures as today's reference implementation does.
+    pub compat: bool,
+    /// Directory of the media files made while answering.
+    pub cached_assets: PathBuf,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            max_age_long: 120,
+            max_age_short: 10,
+            base_url: None,
+            patience_seconds: 60.0,
+            compat: false,
+            cached_assets: std::env::temp_dir().join("belvedere-cached-assets"),
+        }
+    }
+}
+
+/// State of the router.
+pub struct ApiState {
+    pub(crate) services: Arc<Services>,
+    pub(crate) refresher: Arc<Refresher>,
+    pub(crate) settings: ApiSettings,
+    pub(crate) metrics: Metrics,
+    pub(crate) rows: RowsIndexCache,
+}
+
+impl ApiState {
+    /// State for a router.
+    pub fn new(services: Arc<Services>, refresher: Arc<Refresher>, settings: ApiSettings) -> Self {
+        Self { services, refresher, settings, metrics: Metrics::new(), rows: RowsIndexCache::default() }
+    }
+}

@@ -1,0 +1,210 @@
+//! From configuration to running parts: store, Hub, jobs, API. Everything is made here and passed as a value.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use belvedere_api::{ApiSettings, ApiState, Router};
+use belvedere_domain::StepName;
+use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root};
+use belvedere_jobs::call::{Caller, InProcess};
+use belvedere_jobs::child::{ChildCommand, ChildPool};
+use belvedere_jobs::files::Files;
+use belvedere_jobs::memory::StoreMemory;
+use belvedere_jobs::settings::{FirstRows, Names, Parquet, Urls, WorkerSettings};
+use belvedere_jobs::{Refresher, Registry, Services, Settings, Worker};
+use belvedere_store::{Blobs, RateLimit};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::config::types::Compat;
+use crate::exit::Advice;
+
+/// The parts of a process.
+pub struct Runtime {
+    /// What jobs share.
+    pub services: Arc<Services>,
+    /// The steps.
+    pub registry: Arc<Registry>,
+    /// Keeps datasets up to date.
+    pub refresher: Arc<Refresher>,
+    /// The folders.
+    pub hub: Arc<LocalHub>,
+}
+
+impl Runtime {
+    /// Makes the parts. Nothing runs yet.
+    ///
+    /// # Errors
+    /// With a hint, when a folder, the state directory or the store cannot be used.
+    pub async fn build(config: &Config) -> anyhow::Result<Self> {
+        let state = state_directory(config)?;
+        let store = crate::open::store(config).await?;
+        let blobs = Blobs::open(&config.paths().blobs.to_string_lossy()).context("the files of views cannot be kept")?;
+        let memory = Arc::new(StoreMemory(Arc::clone(&store.snapshots)));
+        let layout = if config.serve.single { Layout::Single } else { Layout::Detect };
+        let roots: Vec<Root> = config.serve.folders.iter().map(|folder| Root::parse(folder, layout)).collect();
+        let options = LocalOptions {
+            state_folder: Some(state.clone()),
+            hash_at_once_bytes: config.hub.provisional_bytes,
+            quiet: config.hub.quiet_seconds,
+            ..LocalOptions::default()
+        };
+        let hub = LocalHub::open(&roots, memory, options)
+            .map_err(|error| Advice::usage(error.to_string(), "name existing folders, as PATH or NAMESPACE=PATH"))?;
+        let hub = Arc::new(hub);
+        let registry = Arc::new(Registry::new().context("the steps of this build do not form a graph")?);
+        let settings = settings(config);
+        let children = Arc::new(ChildPool::new(child_command(&settings.worker)?, settings.worker.slots + 2));
+        let services = Arc::new(Services {
+            files: Files::new(Arc::clone(&hub) as _, blobs.clone()),
+            store,
+            blobs,
+            graph: registry.graph(),
+            settings,
+            children,
+            trusted: Arc::new(InProcess) as Arc<dyn Caller>,
+        });
+        let refresher = Arc::new(Refresher::new(Arc::clone(&services), config.views.keep_revisions));
+        Ok(Self { services, registry, refresher, hub })
+    }
+
+    /// Looks through the folders once, so that every dataset is known before the first request.
+    ///
+    /// # Errors
+    /// When no folder can be read.
+    pub async fn first_look(&self) -> anyhow::Result<()> {
+        let look = self.hub.scan(std::time::SystemTime::now()).await;
+        for (dataset, error) in look.failures {
+            tracing::warn!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "the dataset cannot be read");
+        }
+        Ok(())
+    }
+
+    /// Watches the folders and plans what their changes need, until `stop`.
+    pub async fn follow_folders(self: Arc<Self>, stop: CancellationToken) {
+        tokio::join!(self.refresher.run(stop.clone()), Arc::clone(&self.hub).run(stop.clone()));
+    }
+
+    /// A worker; its name tells processes apart.
+    pub fn worker(&self) -> Worker {
+        let owner = format!("{}-{:016x}", std::process::id(), fresh_number());
+        Worker::new(Arc::clone(&self.services), Arc::clone(&self.registry), &owner)
+    }
+
+    /// The HTTP API.
+    pub fn router(&self, config: &Config) -> Router {
+        let settings = ApiSettings {
+            max_age_long: config.api.max_age_long,
+            max_age_short: config.api.max_age_short,
+            base_url: config.serve.public_url.clone(),
+            patience_seconds: config.views.patience_seconds.as_secs_f64(),
+            compat: config.general.compat == Compat::Reference,
+            cached_assets: config.paths().cached_assets,
+        };
+        belvedere_api::router(ApiState::new(Arc::clone(&self.services), Arc::clone(&self.refresher), settings))
+    }
+}
+
+/// A number that no other process has, without asking for randomness: the moment of the start in nanoseconds.
+fn fresh_number() -> u128 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos())
+}
+
+/// The state directory, made if it is missing, with its full path.
+///
+/// # Errors
+/// With a hint when it cannot be made.
+pub fn state_directory(config: &Config) -> anyhow::Result<PathBuf> {
+    let state = &config.serve.state;
+    let made = std::fs::create_dir_all(state).and_then(|()| state.canonicalize());
+    made.with_context(|| {
+        let message = format!("the state directory {} cannot be used", state.display());
+        Advice::environment(message, "name another one with `--state DIR`")
+    })
+}
+
+fn child_command(worker: &WorkerSettings) -> anyhow::Result<ChildCommand> {
+    let program = std::env::current_exe().context("the path of this program is unknown")?;
+    Ok(ChildCommand {
+        program,
+        arguments: vec!["engine-child".into()],
+        memory_bytes: worker.child_memory_bytes,
+        // Over all calls of one child: generous, since each job's own duration is watched as well.
+        cpu_seconds: Some((worker.max_job_duration_seconds * 8.0).max(60.0) as u64),
+        file_bytes: worker.child_file_bytes,
+        scratch: worker.scratch.clone(),
+    })
+}
+
+/// Settings of jobs, from the configuration.
+fn settings(config: &Config) -> Settings {
+    Settings {
+        compat: config.general.compat == Compat::Reference,
+        names: Names {
+            configs_max: config.config_names.max_number as usize,
+            configs_max_for_init: config.config_names.max_number_for_init as usize,
+            splits_max: config.split_names.max_number as usize,
+        },
+        first_rows: FirstRows {
+            max_bytes: config.first_rows.max_bytes as usize,
+            max_number: config.first_rows.max_number as usize,
+            min_number: config.first_rows.min_number as usize,
+            min_cell_bytes: config.first_rows.min_cell_bytes as usize,
+            columns_max_number: config.first_rows.columns_max_number as usize,
+        },
+        parquet: Parquet {
+            max_dataset_size_bytes: config.parquet_and_info.max_dataset_size_bytes.for_local_files(),
+            target_revision: config.parquet_and_info.target_revision.clone(),
+            url_template: config.parquet_and_info.url_template.clone(),
+            max_read_bytes: config.rows_index.max_arrow_data_in_memory,
+        },
+        urls: urls(config),
+        worker: worker_settings(config),
+    }
+}
+
+fn urls(config: &Config) -> Urls {
+    let mut urls = Urls::default();
+    if let Some(base_url) = &config.assets.base_url {
+        urls.assets.clone_from(base_url);
+    }
+    if let Some(base_url) = &config.cached_assets.base_url {
+        urls.cached_assets.clone_from(base_url);
+    }
+    urls
+}
+
+fn worker_settings(config: &Config) -> WorkerSettings {
+    let worker = &config.worker;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let steps = |names: &[String]| names.iter().map(|name| StepName::read(name.clone())).collect();
+    let percent = |limit: crate::config::types::Limit| limit.get().map_or(0.0, f64::from);
+    WorkerSettings {
+        slots: worker.slots.on(cores),
+        content_max_bytes: worker.content_max_bytes as usize,
+        difficulty_min: worker.difficulty_min,
+        difficulty_max: worker.difficulty_max,
+        difficulty_min_inclusive: worker.difficulty_min_inclusive,
+        job_types_blocked: steps(&worker.job_types_blocked),
+        job_types_only: steps(&worker.job_types_only),
+        heartbeat_interval_seconds: worker.heartbeat_interval_seconds.as_secs_f64(),
+        max_missing_heartbeats: worker.max_missing_heartbeats,
+        kill_zombies_interval_seconds: worker.kill_zombies_interval_seconds.as_secs_f64(),
+        kill_long_job_interval_seconds: worker.kill_long_job_interval_seconds.as_secs_f64(),
+        max_job_duration_seconds: worker.max_job_duration_seconds.as_secs_f64(),
+        max_load_pct: percent(worker.max_load_pct),
+        max_memory_pct: percent(worker.max_memory_pct),
+        max_system_memory_pct: percent(worker.max_system_memory_pct),
+        max_disk_usage_pct: percent(worker.max_disk_usage_pct),
+        storage_paths: config.watched_disks().into_iter().map(Path::to_owned).collect(),
+        sleep_seconds: worker.sleep_seconds.as_secs_f64(),
+        wake_on_enqueue: worker.wake_on_enqueue,
+        child_memory_bytes: Some(worker.child_memory_bytes),
+        scratch: config.paths().scratch,
+        max_crashes: worker.max_crashes,
+        max_jobs_per_dataset: config.queue.max_jobs_per_dataset.get(),
+        rate_limit: config.queue.rate_limit.then(RateLimit::default),
+        ..WorkerSettings::default()
+    }
+}

@@ -1,0 +1,23 @@
+//! Signals that ask the process to stop.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// A token that is cancelled by the first interrupt or termination signal. The second one ends the process at once:
+/// leases run out by themselves, and nothing half-done is ever visible.
+///
+/// # Errors
+/// When signals cannot be listened to.
+pub fn stop() -> std::io::Result<CancellationToken> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        tracing::info!("stopping; running jobs may finish, a second signal ends them");
+        token.cancel();
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        std::process::exit(130);
+    });
+    Ok(stop)
+}

@@ -1,0 +1,51 @@
+//! Who carries out engine calls: a child process with limits, or this process for files that we wrote ourselves.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use belvedere_engine::{Call, EngineError, Reply};
+
+/// Why a call gave no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The engine refused, with the place in the file.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The process that read the file died or was killed.
+    #[error("the process that read the files {0}")]
+    Died(String),
+    /// It took longer than allowed and was killed.
+    #[error("reading the files took longer than {} seconds and was stopped", .0.as_secs())]
+    TooLong(Duration),
+    /// No process could be started, or talking to it failed.
+    #[error("no process could be started to read the files")]
+    Start(#[source] std::io::Error),
+}
+
+/// Carries out engine calls. Dropping the future stops the work.
+#[async_trait]
+pub trait Caller: Send + Sync {
+    /// Carries out one call within `limit`.
+    ///
+    /// # Errors
+    /// [`CallError`] tells whether the files are at fault or the process.
+    async fn call(&self, call: Call, limit: Duration) -> Result<Reply, CallError>;
+}
+
+/// Calls in this process: for files that we wrote, and for tests that have no binary to start.
+///
+/// The work cannot be stopped half-way: after the limit its result is dropped.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InProcess;
+
+#[async_trait]
+impl Caller for InProcess {
+    async fn call(&self, call: Call, limit: Duration) -> Result<Reply, CallError> {
+        let work = tokio::task::spawn_blocking(move || belvedere_engine::execute(call));
+        match tokio::time::timeout(limit, work).await {
+            Err(_) => Err(CallError::TooLong(limit)),
+            Ok(Err(panic)) => Err(CallError::Died(format!("panicked: {panic}"))),
+            Ok(Ok(result)) => Ok(result?),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Child processes that read untrusted files: the same binary, with limits on memory, CPU time and written files.
+//!
+//! A child answers one call after the other over its standard input and output, each message a length (4 bytes,
+//! little-endian) and JSON. It dies with its parent, and a parent that loses interest kills it: children hold
+//! nothing that matters. [`ChildPool`] keeps idle ones for the next call and replaces those that died.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use belvedere_engine::{Call, EngineError, ErrorKind, Reply};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::call::{CallError, Caller};
+
+/// Largest message in bytes, either way.
+const MAX_MESSAGE_BYTES: usize = 1 << 30;
+/// Calls after which a child is replaced, so that leaks of decoders stay small.
+const CALLS_PER_CHILD: u32 = 200;
+/// Lines of a child's standard error kept to explain its death.
+const KEPT_LINES: usize = 20;
+
+/// How children are started.
+#[derive(Clone, Debug)]
+pub struct ChildCommand {
+    /// The program; it must serve calls when given `arguments`.
+    pub program: PathBuf,
+    /// Arguments that make it serve calls.
+    pub arguments: Vec<String>,
+    /// Memory in bytes (address space); `None`: no limit.
+    pub memory_bytes: Option<u64>,
+    /// CPU time in seconds over all its calls; `None`: no limit.
+    pub cpu_seconds: Option<u64>,
+    /// Largest file it may write, in bytes; `None`: no limit.
+    pub file_bytes: Option<u64>,
+    /// Its temporary directory.
+    pub scratch: PathBuf,
+}
+
+/// Children that serve calls, at most `size` at a time.
+pub struct ChildPool {
+    command: ChildCommand,
+    permits: Semaphore,
+    idle: Mutex<Vec<Process>>,
+}
+
+struct Process {
+    child: Child,
+    input: ChildStdin,
+    output: ChildStdout,
+    errors: Arc<Mutex<Vec<String>>>,
+    calls: u32,
+}
+
+impl ChildPool {
+    /// A pool; children are started when needed.
+    pub fn new(command: ChildCommand, size: usize) -> Self {
+        Self { command, permits: Semaphore::new(size.max(1)), idle: Mutex::new(Vec::new()) }
+    }
+
+    async fn process(&self) -> Result<Process, CallError> {
+        while let Some(mut process) = self.idle.lock().await.pop() {
+            if matches!(process.child.try_wait(), Ok(None)) {
+                return Ok(process);
+            }
+        }
+        start(&self.command).map_err(CallError::Start)
+    }
+}
+
+#[async_trait]
+impl Caller for ChildPool {
+    async fn call(&self, call: Call, limit: Duration) -> Result<Reply, CallError> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        // Dropped with this future on cancellation, which kills the child.
+        let mut process = self.process().await?;
+        match tokio::time::timeout(limit, process.exchange(&call)).await {
+            Err(_) => Err(CallError::TooLong(limit)),
+            Ok(Err(error)) => Err(CallError::Died(process.obituary(&error).await)),
+            Ok(Ok(result)) => {
+                process.calls += 1;
+                if process.calls < CALLS_PER_CHILD {
+                    self.idle.lock().await.push(process);
+                }
+                Ok(result?)
+            }
+        }
+    }
+}
+
+fn start(command: &ChildCommand) -> std::io::Result<Process> {
+    let limit = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
+    let mut child = Command::new(&command.program)
+        .args(&command.arguments)
+        .args(["--memory-bytes", &limit(command.memory_bytes)])
+        .args(["--cpu-seconds", &limit(command.cpu_seconds)])
+        .args(["--file-bytes", &limit(command.file_bytes)])
+        // A decoder of untrusted bytes has no use for secrets.
+        .env_clear()
+        .env("TMPDIR", &command.scratch)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let missing = || std::io::Error::other("the child has no pipes");
+    let input = child.stdin.take().ok_or_else(missing)?;
+    let output = child.stdout.take().ok_or_else(missing)?;
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let mut lines = BufReader::new(child.stderr.take().ok_or_else(missing)?).lines();
+    let kept = Arc::clone(&errors);
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            let mut kept = kept.lock().await;
+            if kept.len() == KEPT_LINES {
+                kept.remove(0);
+            }
+            kept.push(line);
+        }
+    });
+    Ok(Process { child, input, output, errors, calls: 0 })
+}
+
+impl Process {
+    async fn exchange(&mut self, call: &Call) -> std::io::Result<Result<Reply, EngineError>> {
+        let request = serde_json::to_vec(call)?;
+        self.input.write_all(&length_of(&request)?).await?;
+        self.input.write_all(&request).await?;
+        self.input.flush().await?;
+        let mut length = [0; 4];
+        self.output.read_exact(&mut length).await?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > MAX_MESSAGE_BYTES {
+            return Err(std::io::Error::other("the child answered with too long a message"));
+        }
+        let mut answer = vec![0; length];
+        self.output.read_exact(&mut answer).await?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    /// Why it ended, in words.
+    async fn obituary(&mut self, error: &std::io::Error) -> String {
+        // The pipe broke because the process ended or because it answered nonsense; in both cases it must go.
+        let Ok(Ok(status)) = tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await else {
+            // It still runs and talks nonsense; dropping it kills it.
+            return format!("gave no proper answer: {error}");
+        };
+        let lines = self.errors.lock().await;
+        let last = lines.iter().rev().find(|line| !line.trim().is_empty()).cloned().unwrap_or_default();
+        describe(status, &last)
+    }
+}
+
+fn describe(status: ExitStatus, last_line: &str) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    let because = if last_line.is_empty() { String::new() } else { format!(": {last_line}") };
+    match status.signal() {
+        _ if last_line.contains("memory allocation of") => "ran out of the memory it is allowed".to_owned(),
+        Some(6) => format!("aborted{because}"),
+        Some(9) => "was killed, probably because the machine ran out of memory".to_owned(),
+        Some(11) => "crashed with a segmentation fault".to_owned(),
+        Some(24) => "used up the CPU time it is allowed".to_owned(),
+        Some(25) => "wrote a larger file than it is allowed".to_owned(),
+        Some(signal) => format!("was ended by signal {signal}{because}"),
+        None => format!("ended with status {}{because}", status.code().unwrap_or(-1)),
+    }
+}
+
+fn length_of(message: &[u8]) -> std::io::Result<[u8; 4]> {
+    match u32::try_from(message.len()) {
+        Ok(length) if message.len() <= MAX_MESSAGE_BYTES => Ok(length.to_le_bytes()),
+        _ => Err(std::io::Error::other("the message is too long")),
+    }
+}
+
+/// Limits that a child puts on itself before it reads anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Address space in bytes.
+    pub memory_bytes: Option<u64>,
+    /// CPU time in seconds.
+    pub cpu_seconds: Option<u64>,
+    /// Size of written files in bytes.
+    pub file_bytes: Option<u64>,
+}
+
+/// The main loop of a child: serves calls from standard input until it is closed.
+///
+/// # Errors
+/// When the pipes break or a message is malformed; the parent is gone then.
+pub fn serve(limits: Limits) -> std::io::Result<()> {
+    restrict(limits)?;
+    let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    loop {
+        let mut length = [0; 4];
+        match input.read_exact(&mut length) {
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
+            other => other?,
+        }
+        let length = u32::from_le_bytes(length) as usize;
+        if length > MAX_MESSAGE_BYTES {
+            return Err(std::io::Error::other("the call is too long"));
+        }
+        let mut request = vec![0; length];
+        input.read_exact(&mut request)?;
+        let result = answer(&request);
+        let answer = serde_json::to_vec(&result)?;
+        output.write_all(&length_of(&answer)?)?;
+        output.write_all(&answer)?;
+        output.flush()?;
+    }
+}
+
+fn answer(request: &[u8]) -> Result<Reply, EngineError> {
+    let internal = |message: String| EngineError::new(ErrorKind::Internal, message);
+    let call: Call = serde_json::from_slice(request).map_err(|error| internal(format!("unknown call: {error}")))?;
+    // A decoder that panics on a damaged file is a bug, but one that must not cost the process.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| belvedere_engine::execute(call))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(internal(format!("the reader panicked: {}", text.unwrap_or("no message"))))
+    })
+}
+
+fn restrict(limits: Limits) -> std::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let cap = |resource: Resource, value: Option<u64>| -> std::io::Result<()> {
+        let Some(value) = value else { return Ok(()) };
+        let maximum = getrlimit(resource).maximum.map_or(value, |maximum| maximum.min(value));
+        Ok(setrlimit(resource, Rlimit { current: Some(maximum), maximum: Some(maximum) })?)
+    };
+    cap(Resource::As, limits.memory_bytes)?;
+    cap(Resource::Cpu, limits.cpu_seconds)?;
+    cap(Resource::Fsize, limits.file_bytes)?;
+    cap(Resource::Core, Some(0))
+}

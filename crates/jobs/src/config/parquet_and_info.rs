@@ -1,0 +1,292 @@
+//! `config-parquet-and-info`: the data of a config as Parquet files, and what is known about them.
+//!
+//! Files that are Parquet already are referenced under the converted paths, byte for byte. Everything else is
+//! converted by a child process; its files become blobs under the digest of this view.
+
+use async_trait::async_trait;
+use belvedere_domain::data_files::{Reader, ResolvedConfig};
+use belvedere_domain::parquet_path::ParquetPath;
+use belvedere_domain::view::REVISION_PLACEHOLDER;
+use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Features, SplitName, Step, View};
+use belvedere_engine::call::{Convert, Converted, Inspect, Inspected};
+use belvedere_engine::{Call, ErrorKind, Reply};
+use indexmap::IndexMap;
+use serde_json::{Map, json};
+
+use super::segments;
+use crate::call::CallError;
+use crate::content::{DatasetInfo, EstimatedInfo, FileBehind, ParquetAndInfo, ParquetItem, Place, SplitInfo, Written};
+use crate::job::{Job, JobContext, JobError, Ready};
+
+const STEP: Step = Step::config("config-parquet-and-info")
+    .triggered_by(&["dataset-config-names"])
+    .version(4)
+    .difficulty(70)
+    .answers()
+    .heavy();
+
+/// Raised when the layout of the files we write changes, so that old ones are made again.
+const LAYOUT: u32 = 1;
+
+pub(crate) struct ParquetAndInfoJob;
+
+#[async_trait]
+impl Job for ParquetAndInfoJob {
+    fn step(&self) -> &'static Step {
+        &STEP
+    }
+
+    async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
+        let resolved = ctx.good_config().await?;
+        ctx.input_files(resolved.paths()).await?;
+        let parquet = ctx.services.settings.parquet.clone();
+        ctx.input("layout", &(LAYOUT, parquet.max_dataset_size_bytes, &parquet.target_revision, &parquet.url_template));
+        ctx.input("hub", &ctx.services.settings.urls.hub.clone());
+        if let Some(reused) = ctx.reuse().await? {
+            return Ok(reused);
+        }
+        let made = if resolved.reader == Reader::Parquet { inspect(ctx, &resolved).await? } else { convert(ctx, &resolved).await? };
+        let url = |path: &ParquetPath| url_of(ctx, path);
+        let item = |file: &FileBehind| {
+            let path = ParquetPath::parse(&file.path).expect("made from a path");
+            ParquetItem {
+                dataset: ctx.key.dataset.clone(),
+                config: path.config.clone(),
+                split: path.split.clone(),
+                url: url(&path),
+                filename: path.filename(),
+                size: file.size,
+            }
+        };
+        let mut files = made.files;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let content = ParquetAndInfo {
+            parquet_files: files.iter().map(item).collect(),
+            dataset_info: info(&ctx.key.dataset, ctx.config()?, &resolved, made.features, made.splits, made.download_size),
+            estimated_dataset_info: made.estimate,
+            partial: made.partial,
+        };
+        Ok(View::ok(&content).with_internal(&files).into())
+    }
+}
+
+/// What both ways come to.
+struct Made {
+    features: Features,
+    splits: IndexMap<SplitName, SplitInfo>,
+    files: Vec<FileBehind>,
+    download_size: Option<u64>,
+    estimate: Option<EstimatedInfo>,
+    partial: bool,
+}
+
+async fn inspect(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Made, JobError> {
+    if resolved.splits.is_empty() || resolved.splits.values().any(Vec::is_empty) {
+        return Err(JobError::fail(ErrorCode::EmptyDatasetError, "a split of the config has no data file"));
+    }
+    let files = ctx.source_files(resolved.paths()).await?;
+    let call = Call::Inspect(Inspect { config: resolved.clone(), files });
+    let Inspected { features, splits } = match ctx.call(call).await {
+        Ok(Reply::Inspect(inspected)) => inspected,
+        Ok(_) => return Err(JobError::fail(ErrorCode::UnexpectedError, "the reader answered another question")),
+        Err(error) => return Err(failure(ErrorCode::FileSystemError, error)),
+    };
+    let manifest = ctx.manifest().await?;
+    let mut made = Made {
+        features,
+        splits: IndexMap::new(),
+        files: Vec::new(),
+        download_size: Some(0),
+        estimate: None,
+        partial: false,
+    };
+    for split in splits {
+        let paths = resolved.splits.get(&split.split).map_or(&[][..], Vec::as_slice);
+        for (index, (path, num_rows)) in paths.iter().zip(&split.num_rows).enumerate() {
+            let entry = manifest.get(path).ok_or(JobError::RevisionGone)?;
+            let place = ParquetPath::of(ctx.config()?.clone(), split.split.clone(), false, index, paths.len());
+            made.files.push(FileBehind {
+                path: place.path(),
+                size: entry.size,
+                num_rows: *num_rows,
+                place: Place::Source { path: path.clone(), content_id: entry.content_id.clone() },
+            });
+            made.download_size = made.download_size.map(|size| size + entry.size);
+        }
+        let info = SplitInfo {
+            name: split.split.clone(),
+            num_bytes: split.num_bytes,
+            num_examples: split.num_examples,
+            shard_lengths: None,
+            original_shard_lengths: None,
+            dataset_name: None,
+        };
+        made.splits.insert(split.split, info);
+    }
+    Ok(made)
+}
+
+async fn convert(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Made, JobError> {
+    let scratch = ctx.scratch_directory()?;
+    let files = ctx.source_files(resolved.paths()).await?;
+    let content_ids = segments::content_ids(ctx, resolved).await?;
+    let call = Call::Convert(Convert {
+        config: resolved.clone(),
+        segments: segments::known(ctx, resolved, &content_ids).await?,
+        content_ids: content_ids.clone(),
+        files,
+        output: scratch.path().to_owned(),
+        repository: format!("hf://datasets/{}@{REVISION_PLACEHOLDER}", ctx.key.dataset),
+        max_split_bytes: ctx.services.settings.parquet.max_dataset_size_bytes,
+    });
+    let converted = match ctx.call(call).await {
+        Ok(Reply::Convert(converted)) => converted,
+        Ok(_) => return Err(JobError::fail(ErrorCode::UnexpectedError, "the reader answered another question")),
+        Err(error) => return Err(failure(ErrorCode::DatasetGenerationError, error)),
+    };
+    let digest = ctx.digest();
+    let mut files = Vec::new();
+    let mut written = Vec::new();
+    for split in &converted.splits {
+        for (index, file) in split.files.iter().enumerate() {
+            let place =
+                ParquetPath::of(ctx.config()?.clone(), split.split.clone(), converted.partial, index, split.files.len());
+            let key = blob_key(&digest, &place);
+            written.push(Written { from: scratch.path().join(&file.path), key: key.clone() });
+            files.push(FileBehind { path: place.path(), size: file.size, num_rows: file.num_rows, place: Place::Blob(key) });
+        }
+    }
+    ctx.keep(&written).await?;
+    segments::remember(ctx, resolved, &converted, &written, scratch.path()).await?;
+    let name = snake_case(ctx.key.dataset.base());
+    let estimate = estimate(&converted, &name);
+    let split_info = |split: &belvedere_engine::call::ConvertedSplit| {
+        let info = SplitInfo {
+            name: split.split.clone(),
+            num_bytes: split.num_bytes,
+            num_examples: split.num_examples,
+            shard_lengths: (split.shard_lengths.len() > 1).then(|| split.shard_lengths.clone()),
+            original_shard_lengths: None,
+            dataset_name: Some(name.clone()),
+        };
+        (split.split.clone(), info)
+    };
+    Ok(Made {
+        splits: converted.splits.iter().map(split_info).collect(),
+        features: converted.features,
+        files,
+        download_size: None,
+        estimate,
+        partial: converted.partial,
+    })
+}
+
+/// Sizes of the splits that were cut; `None` when none could be estimated.
+fn estimate(converted: &Converted, dataset_name: &str) -> Option<EstimatedInfo> {
+    let mut info = EstimatedInfo { download_size: 0, splits: IndexMap::new(), dataset_size: 0 };
+    for split in &converted.splits {
+        let Some(estimate) = split.estimate else { continue };
+        info.download_size += estimate.download_size;
+        info.dataset_size += estimate.num_bytes;
+        let split_info = SplitInfo {
+            name: split.split.clone(),
+            num_bytes: estimate.num_bytes,
+            num_examples: estimate.num_examples,
+            shard_lengths: None,
+            original_shard_lengths: None,
+            dataset_name: Some(dataset_name.to_owned()),
+        };
+        info.splits.insert(split.split.clone(), split_info);
+    }
+    (!info.splits.is_empty()).then_some(info)
+}
+
+fn info(
+    dataset: &DatasetName,
+    config: &ConfigName,
+    resolved: &ResolvedConfig,
+    features: Features,
+    splits: IndexMap<SplitName, SplitInfo>,
+    download_size: Option<u64>,
+) -> DatasetInfo {
+    let text = |name: &str| resolved.declared_texts.get(name).cloned().unwrap_or_default();
+    DatasetInfo {
+        description: text("description"),
+        citation: text("citation"),
+        homepage: text("homepage"),
+        license: text("license"),
+        features: Some(features.to_legacy_json()),
+        builder_name: resolved.reader.as_str().to_owned(),
+        dataset_name: Some(snake_case(dataset.base())),
+        config_name: config.clone(),
+        version: json!({"version_str": "0.0.0", "major": 0, "minor": 0, "patch": 0}),
+        dataset_size: splits.values().map(|split| split.num_bytes).sum(),
+        splits,
+        download_size,
+        other: Map::new(),
+    }
+}
+
+/// The key of a converted file: under the digest of the view, so that a view's files come and go with it.
+fn blob_key(digest: &Digest, place: &ParquetPath) -> String {
+    format!("views/{}/{}/{}", digest.to_hex(), place.directory(), place.filename())
+}
+
+fn url_of(ctx: &JobContext, path: &ParquetPath) -> String {
+    let settings = &ctx.services.settings;
+    let revision = settings.parquet.target_revision.replace('%', "%25").replace('/', "%2F");
+    let mut url = settings.parquet.url_template.clone();
+    for part in [ctx.key.dataset.as_str(), &revision, &path.path()] {
+        url = url.replacen("%s", part, 1);
+    }
+    format!("{}{url}", settings.urls.hub)
+}
+
+/// Which public code a failed call ends in. `unreadable` is the code for content that cannot be read.
+fn failure(unreadable: ErrorCode, error: CallError) -> JobError {
+    let error = match error {
+        CallError::Engine(error) => error,
+        other => return JobError::from(other),
+    };
+    let code = match error.kind {
+        ErrorKind::Unreadable | ErrorKind::Incompatible | ErrorKind::Parameter => unreadable,
+        ErrorKind::ColumnsMismatch => ErrorCode::DatasetGenerationCastError,
+        ErrorKind::Empty => ErrorCode::DatasetGenerationError,
+        ErrorKind::TooLongColumnName => ErrorCode::TooLongColumnNameError,
+        ErrorKind::Features => ErrorCode::FeaturesError,
+        _ => return JobError::from(CallError::Engine(error)),
+    };
+    JobError::fail_because(code, format!("the data could not be converted: {error}"), &error)
+}
+
+/// `MyData2Set` → `my_data2_set`: how the reference names datasets in infos.
+fn snake_case(name: &str) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    let mut snake = String::with_capacity(name.len() + 4);
+    for (index, &c) in chars.iter().enumerate() {
+        if c.is_ascii_uppercase() && index > 0 {
+            let before = chars[index - 1];
+            let after_is_lower = chars.get(index + 1).is_some_and(char::is_ascii_lowercase);
+            let word_starts = before.is_ascii_lowercase() || before.is_ascii_digit();
+            if word_starts || (before.is_ascii_uppercase() && after_is_lower) {
+                snake.push('_');
+            }
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dataset_names_become_snake_case() {
+        for (name, snake) in
+            [("csv-quirks", "csv-quirks"), ("MyDataset", "my_dataset"), ("HTMLPages2Text", "html_pages2_text"), ("mnist", "mnist")]
+        {
+            assert_eq!(snake_case(name), snake);
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! The payloads of views, as they are stored and served. Field order is the order on the wire.
+
+use std::path::PathBuf;
+
+use belvedere_domain::view::ErrorBody;
+use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, SplitName, StepName};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as JsonValue};
+
+/// `dataset-config-names`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConfigNames {
+    /// The default config first, then by name.
+    pub config_names: Vec<ConfigItem>,
+}
+
+/// A config of a dataset.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConfigItem {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The config.
+    pub config: ConfigName,
+}
+
+/// `config-split-names`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SplitNames {
+    /// In the order of the config.
+    pub splits: Vec<SplitItem>,
+}
+
+/// A split of a config.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SplitItem {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The config.
+    pub config: ConfigName,
+    /// The split.
+    pub split: SplitName,
+}
+
+/// `dataset-split-names`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DatasetSplitNames {
+    /// Config after config.
+    pub splits: Vec<SplitItem>,
+    /// Configs whose splits are not known yet.
+    pub pending: Vec<ConfigItem>,
+    /// Configs whose splits could not be listed.
+    pub failed: Vec<FailedConfig>,
+}
+
+/// A config that failed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FailedConfig {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The config.
+    pub config: ConfigName,
+    /// The stored error.
+    pub error: JsonValue,
+}
+
+/// An input of an aggregate that is missing or failed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PreviousJob {
+    /// The step.
+    pub kind: StepName,
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The config.
+    pub config: Option<ConfigName>,
+    /// The split.
+    pub split: Option<SplitName>,
+}
+
+impl From<&ArtifactKey> for PreviousJob {
+    fn from(key: &ArtifactKey) -> Self {
+        Self { kind: key.step.clone(), dataset: key.dataset.clone(), config: key.config.clone(), split: key.split.clone() }
+    }
+}
+
+/// `dataset-init`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Init {
+    /// Steps answered along the way.
+    pub successes: Vec<PreviousJob>,
+    /// Always empty: a failure is the whole answer.
+    pub failed: Vec<PreviousJob>,
+}
+
+/// A Parquet file as clients see it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ParquetItem {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The config.
+    pub config: ConfigName,
+    /// The split, without prefix.
+    pub split: SplitName,
+    /// Where it can be fetched.
+    pub url: String,
+    /// Last segment of its path.
+    pub filename: String,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// `config-parquet-and-info`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ParquetAndInfo {
+    /// The files of the config, by path.
+    pub parquet_files: Vec<ParquetItem>,
+    /// What is known about the config.
+    pub dataset_info: DatasetInfo,
+    /// Extrapolated sizes of splits that were cut, or null.
+    pub estimated_dataset_info: Option<EstimatedInfo>,
+    /// At least one split was cut.
+    pub partial: bool,
+}
+
+/// The info of a config.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DatasetInfo {
+    /// Text of the card, or empty.
+    pub description: String,
+    /// Text of the card, or empty.
+    pub citation: String,
+    /// Text of the card, or empty.
+    pub homepage: String,
+    /// Text of the card, or empty.
+    pub license: String,
+    /// Columns in the older spelling; absent when unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<JsonValue>,
+    /// The reader.
+    pub builder_name: String,
+    /// The dataset's name in snake case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset_name: Option<String>,
+    /// The config.
+    pub config_name: ConfigName,
+    /// Always 0.0.0 unless the card says otherwise.
+    pub version: JsonValue,
+    /// The splits in order.
+    pub splits: IndexMap<SplitName, SplitInfo>,
+    /// Bytes of the source files; only for files that were Parquet already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download_size: Option<u64>,
+    /// Bytes of all tables in memory.
+    pub dataset_size: u64,
+    /// Fields of other versions.
+    #[serde(flatten)]
+    pub other: Map<String, JsonValue>,
+}
+
+/// The info of a split.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SplitInfo {
+    /// Its name.
+    pub name: SplitName,
+    /// Bytes of its tables in memory.
+    pub num_bytes: u64,
+    /// Number of rows.
+    pub num_examples: u64,
+    /// Rows per Parquet file, when there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard_lengths: Option<Vec<u64>>,
+    /// Rows per source file, when there were several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_shard_lengths: Option<Vec<u64>>,
+    /// The dataset's name in snake case; null for files that were Parquet already.
+    pub dataset_name: Option<String>,
+}
+
+/// Extrapolated sizes.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EstimatedInfo {
+    /// Bytes of the source files.
+    pub download_size: u64,
+    /// The splits that were cut.
+    pub splits: IndexMap<SplitName, SplitInfo>,
+    /// Bytes of their tables in memory.
+    pub dataset_size: u64,
+}
+
+/// `config-parquet`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConfigParquet {
+    /// By split, then file name.
+    pub parquet_files: Vec<ParquetItem>,
+    /// Columns in the older spelling.
+    pub features: Option<JsonValue>,
+    /// At least one split was cut.
+    pub partial: bool,
+}
+
+/// `dataset-parquet`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DatasetParquet {
+    /// Config after config.
+    pub parquet_files: Vec<ParquetItem>,
+    /// Missing inputs.
+    pub pending: Vec<PreviousJob>,
+    /// Failed inputs.
+    pub failed: Vec<PreviousJob>,
+    /// At least one config was cut.
+    pub partial: bool,
+}
+
+/// A Parquet file with its number of rows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ParquetMetadataItem {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The config.
+    pub config: ConfigName,
+    /// The split, without prefix.
+    pub split: SplitName,
+    /// Where it can be fetched.
+    pub url: String,
+    /// Last segment of its path.
+    pub filename: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Number of rows.
+    pub num_rows: u64,
+    /// Path of its footer below the directory of footers.
+    pub parquet_metadata_subpath: String,
+}
+
+/// `config-parquet-metadata`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConfigParquetMetadata {
+    /// By split, then file name.
+    pub parquet_files_metadata: Vec<ParquetMetadataItem>,
+    /// Columns in the older spelling.
+    pub features: Option<JsonValue>,
+    /// At least one split was cut.
+    pub partial: bool,
+}
+
+/// `config-info`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConfigInfo {
+    /// The info.
+    pub dataset_info: DatasetInfo,
+    /// At least one split was cut.
+    pub partial: bool,
+}
+
+/// `dataset-info`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DatasetInfos {
+    /// Info by config.
+    pub dataset_info: IndexMap<ConfigName, DatasetInfo>,
+    /// Missing inputs.
+    pub pending: Vec<PreviousJob>,
+    /// Failed inputs.
+    pub failed: Vec<PreviousJob>,
+    /// At least one config was cut.
+    pub partial: bool,
+}
+
+/// Sizes of a split.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SplitSize {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The config.
+    pub config: ConfigName,
+    /// The split.
+    pub split: SplitName,
+    /// Bytes of its Parquet files.
+    pub num_bytes_parquet_files: u64,
+    /// Bytes of its tables in memory.
+    pub num_bytes_memory: u64,
+    /// Number of rows.
+    pub num_rows: u64,
+    /// Number of columns.
+    pub num_columns: u64,
+    /// Extrapolated rows when the split was cut.
+    pub estimated_num_rows: Option<u64>,
+}
+
+/// Sizes of a config.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConfigSizeItem {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The config.
+    pub config: ConfigName,
+    /// Bytes of the source files, if known.
+    pub num_bytes_original_files: Option<u64>,
+    /// Bytes of its Parquet files.
+    pub num_bytes_parquet_files: u64,
+    /// Bytes of its tables in memory.
+    pub num_bytes_memory: u64,
+    /// Number of rows.
+    pub num_rows: u64,
+    /// Number of columns.
+    pub num_columns: u64,
+    /// Extrapolated rows when a split was cut.
+    pub estimated_num_rows: Option<u64>,
+}
+
+/// Sizes of a dataset.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DatasetSizeItem {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// Bytes of the source files, if known for every config.
+    pub num_bytes_original_files: Option<u64>,
+    /// Bytes of its Parquet files.
+    pub num_bytes_parquet_files: u64,
+    /// Bytes of its tables in memory.
+    pub num_bytes_memory: u64,
+    /// Number of rows.
+    pub num_rows: u64,
+    /// Extrapolated rows when a split was cut.
+    pub estimated_num_rows: Option<u64>,
+}
+
+/// `config-size`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConfigSize {
+    /// Config and splits.
+    pub size: ConfigSizes,
+    /// At least one split was cut.
+    pub partial: bool,
+}
+
+/// The sizes inside [`ConfigSize`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConfigSizes {
+    /// Sums.
+    pub config: ConfigSizeItem,
+    /// In order.
+    pub splits: Vec<SplitSize>,
+}
+
+/// `dataset-size`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DatasetSize {
+    /// Dataset, configs and splits.
+    pub size: DatasetSizes,
+    /// Missing inputs.
+    pub pending: Vec<PreviousJob>,
+    /// Failed inputs.
+    pub failed: Vec<PreviousJob>,
+    /// At least one config was cut.
+    pub partial: bool,
+}
+
+/// The sizes inside [`DatasetSize`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DatasetSizes {
+    /// Sums.
+    pub dataset: DatasetSizeItem,
+    /// In order.
+    pub configs: Vec<ConfigSizeItem>,
+    /// Config after config.
+    pub splits: Vec<SplitSize>,
+}
+
+/// `*-is-valid`: which answers there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct IsValid {
+    /// First rows.
+    pub preview: bool,
+    /// Any rows.
+    pub viewer: bool,
+    /// Full-text search.
+    pub search: bool,
+    /// Filters.
+    pub filter: bool,
+    /// Statistics.
+    pub statistics: bool,
+}
+
+impl IsValid {
+    /// What at least one of two has.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            preview: self.preview || other.preview,
+            viewer: self.viewer || other.viewer,
+            search: self.search || other.search,
+            filter: self.filter || other.filter,
+            statistics: self.statistics || other.statistics,
+        }
+    }
+}
+
+/// Where a converted file really lies. Private: the `internal` part of the views that list Parquet files.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileBehind {
+    /// Path on the conversion branch.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Number of rows.
+    pub num_rows: u64,
+    /// Ours or the dataset's own.
+    pub place: Place,
+}
+
+/// Ours or the dataset's own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// A blob that we wrote: trusted, in our layout.
+    Blob(String),
+    /// A file of the dataset, read only by children.
+    Source {
+        /// Path in the dataset.
+        path: String,
+        /// Its content at the time.
+        content_id: String,
+    },
+}
+
+/// Error content of a view, for `failed` lists.
+pub fn error_of(content: &belvedere_domain::Json) -> JsonValue {
+    content.parse().unwrap_or_else(|_| {
+        serde_json::to_value(ErrorBody { error: "the stored error cannot be read".into(), cause: None })
+            .expect("an error body has a JSON form")
+    })
+}
+
+/// A file written by a call, to be moved into the store.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Where it is now.
+    pub from: PathBuf,
+    /// Its key as a blob.
+    pub key: String,
+}

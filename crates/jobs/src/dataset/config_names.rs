@@ -1,0 +1,40 @@
+//! `dataset-config-names`: the configs of a dataset, the default one first, then by name.
+
+use async_trait::async_trait;
+use belvedere_domain::{ErrorCode, Step, View};
+use belvedere_hub::data_files::ConfigFiles;
+
+use crate::content::{ConfigItem, ConfigNames};
+use crate::job::{Job, JobContext, JobError, Ready};
+
+const STEP: Step = Step::dataset("dataset-config-names").triggered_by(&["dataset-init"]).answers();
+
+pub(crate) struct ConfigNamesJob;
+
+#[async_trait]
+impl Job for ConfigNamesJob {
+    fn step(&self) -> &'static Step {
+        &STEP
+    }
+
+    async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
+        let names = list(ctx).await?;
+        let max = ctx.services.settings.names.configs_max;
+        ctx.input("max", &max);
+        let count = names.config_names.len();
+        if count > max {
+            return Err(JobError::fail(
+                ErrorCode::DatasetWithTooManyConfigsError,
+                format!("the dataset has {count} configs, more than the limit of {max}"),
+            ));
+        }
+        Ok(View::ok(&names).into())
+    }
+}
+
+/// The configs, from the card and the files.
+pub(crate) async fn list(ctx: &mut JobContext) -> Result<ConfigNames, JobError> {
+    let resolution = ctx.resolution().await?;
+    let item = |config: &ConfigFiles| ConfigItem { dataset: ctx.key.dataset.clone(), config: config.name.clone() };
+    Ok(ConfigNames { config_names: resolution.configs.iter().map(item).collect() })
+}

@@ -1,0 +1,284 @@
+//! From names to files on this machine: the files of a revision, what they resolve to, and where converted files lie.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use belvedere_domain::data_files::ResolvedConfig;
+use belvedere_domain::parquet_path::ParquetPath;
+use belvedere_domain::{ConfigName, DatasetName, ErrorCode, Manifest, Revision, SplitName};
+use belvedere_engine::call::{MediaTarget, ParquetFile};
+use belvedere_engine::source::{FileIdentity, SourceFile};
+use belvedere_hub::data_files::Resolution;
+use belvedere_hub::{Hub, HubError, LocatedFile};
+use belvedere_store::{Blobs, Found};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::content::{FileBehind, Place};
+use crate::job::JobError;
+
+/// Resolutions and manifests kept in memory.
+const KEPT: usize = 64;
+/// What stays as it is in URLs and in the names of stored files.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+type Kept<T> = Mutex<HashMap<(DatasetName, Revision), Arc<T>>>;
+
+/// The files of datasets.
+pub struct Files {
+    hub: Arc<dyn Hub>,
+    blobs: Blobs,
+    manifests: Kept<Manifest>,
+    resolutions: Kept<Resolution>,
+}
+
+/// The Parquet files of a split, ready to be read.
+#[derive(Clone, Debug)]
+pub struct SplitFiles {
+    /// In order, with their numbers of rows.
+    pub files: Vec<ParquetFile>,
+    /// All of them were written by us.
+    pub trusted: bool,
+    /// The split was cut.
+    pub partial: bool,
+}
+
+/// A file to be sent as it is.
+#[derive(Clone, Debug)]
+pub struct ServedFile {
+    /// Where it lies.
+    pub local_path: PathBuf,
+    /// Identifies its content.
+    pub content_id: String,
+}
+
+impl Files {
+    /// The files of a Hub, with converted ones in the store.
+    pub fn new(hub: Arc<dyn Hub>, blobs: Blobs) -> Self {
+        Self { hub, blobs, manifests: Kept::default(), resolutions: Kept::default() }
+    }
+
+    /// The Hub.
+    pub fn hub(&self) -> &Arc<dyn Hub> {
+        &self.hub
+    }
+
+    /// True if the Hub has the dataset.
+    pub async fn exists(&self, dataset: &DatasetName) -> bool {
+        matches!(self.hub.head(dataset).await, Ok(Some(_)))
+    }
+
+    /// The files of a revision.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when the revision is not kept, [`JobError::Nothing`] when the dataset is gone.
+    pub async fn manifest(&self, dataset: &DatasetName, revision: &Revision) -> Result<Arc<Manifest>, JobError> {
+        let key = (dataset.clone(), revision.clone());
+        if let Some(manifest) = kept(&self.manifests, &key) {
+            return Ok(manifest);
+        }
+        let manifest = Arc::new(self.hub.manifest(dataset, revision).await.map_err(hub_failure)?);
+        keep(&self.manifests, key, Arc::clone(&manifest));
+        Ok(manifest)
+    }
+
+    /// What a revision's files and card resolve to.
+    ///
+    /// # Errors
+    /// The public code of the mistake that keeps all configs from being listed.
+    pub async fn resolution(&self, dataset: &DatasetName, revision: &Revision) -> Result<Arc<Resolution>, JobError> {
+        let key = (dataset.clone(), revision.clone());
+        if let Some(resolution) = kept(&self.resolutions, &key) {
+            return Ok(resolution);
+        }
+        let resolution = belvedere_hub::revision::resolve_revision(Arc::clone(&self.hub), dataset, revision).await.map_err(hub_failure)?;
+        let resolution =
+            resolution.map_err(|error| JobError::fail_because(error.code, error.message.clone(), &error))?;
+        let resolution = Arc::new(resolution);
+        keep(&self.resolutions, key, Arc::clone(&resolution));
+        Ok(resolution)
+    }
+
+    /// A config whose files are known.
+    ///
+    /// # Errors
+    /// The config's own mistake, or [`ErrorCode::ConfigNotFoundError`].
+    pub async fn good_config(
+        &self,
+        dataset: &DatasetName,
+        revision: &Revision,
+        config: &ConfigName,
+    ) -> Result<ResolvedConfig, JobError> {
+        let resolution = self.resolution(dataset, revision).await?;
+        let Some(files) = resolution.config(config.as_str()) else {
+            return Err(JobError::fail(ErrorCode::ConfigNotFoundError, format!("config {config} does not exist")));
+        };
+        files.files.clone().map_err(|error| JobError::fail_because(error.code, error.message.clone(), &error))
+    }
+
+    /// Files of a revision, ready to be read; each path once.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when a file is not what it was.
+    pub async fn sources(
+        &self,
+        dataset: &DatasetName,
+        revision: &Revision,
+        paths: impl IntoIterator<Item = &str>,
+    ) -> Result<Vec<SourceFile>, JobError> {
+        let mut sources: Vec<SourceFile> = Vec::new();
+        let mut known = std::collections::HashSet::new();
+        for path in paths {
+            if known.insert(path.to_owned()) {
+                let located = self.hub.locate(dataset, revision, path).await.map_err(hub_failure)?;
+                sources.push(source(path, located));
+            }
+        }
+        Ok(sources)
+    }
+
+    /// The Parquet files of a split, as listed by a `config-parquet-metadata` view.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when a file of the dataset is not what it was.
+    pub async fn parquet_files(&self, found: &Found, split: &SplitName) -> Result<SplitFiles, JobError> {
+        let behind: Option<Vec<FileBehind>> = found
+            .stored
+            .view
+            .internal
+            .parse()
+            .map_err(|_| JobError::fail(ErrorCode::PreviousStepFormatError, "the list of stored files cannot be read"))?;
+        let mut files: Vec<(ParquetPath, FileBehind)> = behind
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|file| ParquetPath::parse(&file.path).map(|path| (path, file)))
+            .filter(|(path, _)| path.split == *split)
+            .collect();
+        files.sort_by_key(|(path, _)| (path.part, path.shard));
+        let mut split_files = SplitFiles { files: Vec::new(), trusted: true, partial: false };
+        for (path, file) in files {
+            split_files.partial |= path.partial;
+            split_files.trusted &= matches!(file.place, Place::Blob(_));
+            let source = self.behind(&found.key.dataset, &found.revision, &file).await?;
+            split_files.files.push(ParquetFile { file: source, num_rows: file.num_rows });
+        }
+        Ok(split_files)
+    }
+
+    async fn behind(&self, dataset: &DatasetName, revision: &Revision, file: &FileBehind) -> Result<SourceFile, JobError> {
+        match &file.place {
+            Place::Blob(key) => {
+                let local_path = self.blobs.local_path(key).ok_or(JobError::RevisionGone)?;
+                Ok(SourceFile { path: file.path.clone(), local_path, size: file.size, identity: None })
+            }
+            Place::Source { path, .. } => {
+                let located = self.hub.locate(dataset, revision, path).await.map_err(hub_failure)?;
+                Ok(source(path, located))
+            }
+        }
+    }
+
+    /// A converted file, to be sent as it is.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when a file of the dataset is not what it was.
+    pub async fn served(&self, dataset: &DatasetName, revision: &Revision, file: &FileBehind) -> Result<ServedFile, JobError> {
+        let local_path = self.behind(dataset, revision, file).await?.local_path;
+        let content_id = match &file.place {
+            // The key begins with the digest of everything that the content depends on.
+            Place::Blob(key) => key.clone(),
+            Place::Source { content_id, .. } => content_id.clone(),
+        };
+        Ok(ServedFile { local_path, content_id })
+    }
+
+    /// A file of the dataset, to be sent as it is; `None` when the revision has no such file.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when the file is not what it was.
+    pub async fn original(
+        &self,
+        dataset: &DatasetName,
+        revision: &Revision,
+        path: &str,
+    ) -> Result<Option<ServedFile>, JobError> {
+        let manifest = self.manifest(dataset, revision).await?;
+        let Some(entry) = manifest.get(path) else { return Ok(None) };
+        let located = self.hub.locate(dataset, revision, path).await.map_err(hub_failure)?;
+        Ok(Some(ServedFile { local_path: located.local_path, content_id: entry.content_id.clone() }))
+    }
+
+    /// A file of the dataset turned out to be another one: look at it now rather than at the next change.
+    pub async fn changed(&self, dataset: &DatasetName) {
+        self.hub.look_again(dataset).await;
+    }
+}
+
+fn source(path: &str, located: LocatedFile) -> SourceFile {
+    SourceFile {
+        path: path.to_owned(),
+        size: located.size,
+        identity: Some(FileIdentity {
+            size: located.size,
+            mtime_ns: located.mtime_ns,
+            ctime_ns: located.ctime_ns,
+            inode: located.inode,
+        }),
+        local_path: located.local_path,
+    }
+}
+
+fn hub_failure(error: HubError) -> JobError {
+    match error {
+        HubError::DatasetNotFound(_) => JobError::Nothing("the dataset is gone".into()),
+        HubError::RevisionGone { .. } | HubError::FileNotFound { .. } => JobError::RevisionGone,
+        other => JobError::Retry { message: other.to_string(), code: ErrorCode::HfHubError },
+    }
+}
+
+fn kept<T>(cache: &Kept<T>, key: &(DatasetName, Revision)) -> Option<Arc<T>> {
+    cache.lock().expect("never poisoned: no code panics while holding it").get(key).cloned()
+}
+
+fn keep<T>(cache: &Kept<T>, key: (DatasetName, Revision), value: Arc<T>) {
+    let mut cache = cache.lock().expect("never poisoned: no code panics while holding it");
+    if cache.len() >= KEPT {
+        cache.clear();
+    }
+    cache.insert(key, value);
+}
+
+/// `<dataset>/--/<revision>/--/<config>/<split>`, percent-encoded: part of asset URLs and of stored paths.
+pub fn asset_directory(
+    dataset: &DatasetName,
+    revision: &str,
+    config: Option<&ConfigName>,
+    split: Option<&SplitName>,
+) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, PATH).to_string();
+    format!(
+        "{}/--/{revision}/--/{}/{}",
+        encode(dataset.as_str()),
+        encode(config.map_or("", ConfigName::as_str)),
+        encode(split.map_or("", SplitName::as_str)),
+    )
+}
+
+/// Where media of a split go, and how cells refer to them. `revision` may be the placeholder.
+pub fn media_target(
+    assets_url: &str,
+    hub_url: &str,
+    dataset: &DatasetName,
+    revision: &str,
+    config: Option<&ConfigName>,
+    split: Option<&SplitName>,
+    directory: &Path,
+) -> MediaTarget {
+    MediaTarget {
+        directory: directory.to_owned(),
+        url_prefix: format!("{assets_url}/{}", asset_directory(dataset, revision, config, split)),
+        resolve_prefix: format!("{hub_url}/datasets/{dataset}/resolve/{revision}"),
+        repository: format!("hf://datasets/{dataset}@{revision}"),
+        linked_files: Vec::new(),
+    }
+}

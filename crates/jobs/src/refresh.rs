@@ -1,0 +1,208 @@
+//! Keeps datasets up to date: a revision appears, a plan is made, jobs are queued.
+//!
+//! [`Refresher::run`] follows the Hub; [`Refresher::ensure`] serves the first request for a dataset that nobody
+//! has planned yet. Both come to the same: read the state, plan, store the plan in one transaction.
+
+use std::sync::Arc;
+
+use belvedere_domain::plan::{DatasetState, KnownConfig, PendingJob, Scope, plan};
+use belvedere_domain::{ArtifactKey, DatasetName, Priority, Revision, StepName};
+use belvedere_hub::{HubError, HubEvent};
+use belvedere_store::{StoreError, TargetChange};
+use tokio_util::sync::CancellationToken;
+
+use crate::content::{ConfigNames, SplitNames};
+use crate::context::Services;
+use crate::job::ok_content;
+
+/// Why a dataset could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The Hub failed.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// What [`Refresher::ensure`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ensured {
+    /// Its jobs are in the queue.
+    Queued,
+    /// The Hub has no such dataset.
+    Unknown,
+}
+
+/// Keeps datasets up to date.
+pub struct Refresher {
+    services: Arc<Services>,
+    keep_revisions: u32,
+}
+
+impl Refresher {
+    /// `keep_revisions`: how many old revisions stay readable besides the served and the target one.
+    pub fn new(services: Arc<Services>, keep_revisions: u32) -> Self {
+        Self { services, keep_revisions }
+    }
+
+    /// Brings every dataset of the Hub up to date, then follows its changes until `stop`.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut events = self.services.files.hub().subscribe();
+        self.all().await;
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = stop.cancelled() => return,
+            };
+            match event {
+                Ok(event) => self.follow(event).await,
+                // Events were lost, so anything may have changed.
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => self.all().await,
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Brings every dataset of the Hub up to date, and forgets those that are gone.
+    pub async fn all(&self) {
+        let datasets = match self.services.files.hub().datasets().await {
+            Ok(datasets) => datasets,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the Hub cannot list its datasets");
+                return;
+            }
+        };
+        for dataset in &datasets {
+            if let Err(error) = self.ensure(dataset).await {
+                tracing::error!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "no plan could be made");
+            }
+        }
+        match self.services.store.datasets.list().await {
+            Ok(known) => {
+                for row in known.iter().filter(|row| !datasets.contains(&row.name)) {
+                    self.remove(&row.name).await;
+                }
+            }
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the datasets cannot be listed"),
+        }
+    }
+
+    /// Reacts to one event of the Hub.
+    pub async fn follow(&self, event: HubEvent) {
+        match event {
+            HubEvent::Updated { dataset, revision, .. } => {
+                tracing::info!(dataset.name = %dataset, %revision, "a new revision appeared");
+                if let Err(error) = self.update(&dataset, &revision, Priority::Normal).await {
+                    tracing::error!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "no plan could be made");
+                }
+            }
+            HubEvent::Removed { dataset } => self.remove(&dataset).await,
+            HubEvent::Scanning { .. } | HubEvent::Hashing { .. } => {}
+        }
+    }
+
+    /// Plans the jobs of a dataset at its head revision.
+    ///
+    /// # Errors
+    /// [`RefreshError`] when the Hub or the store fails.
+    pub async fn ensure(&self, dataset: &DatasetName) -> Result<Ensured, RefreshError> {
+        let Some(head) = self.services.files.hub().head(dataset).await? else { return Ok(Ensured::Unknown) };
+        self.update(dataset, &head.revision, Priority::Normal).await?;
+        Ok(Ensured::Queued)
+    }
+
+    /// Sets the target revision of a dataset and queues what it needs. A revision that is the target already is
+    /// looked through for missing and stale views.
+    ///
+    /// # Errors
+    /// [`RefreshError`] when the store fails.
+    pub async fn update(&self, dataset: &DatasetName, revision: &Revision, priority: Priority) -> Result<(), RefreshError> {
+        let row = self.services.store.datasets.get(dataset).await?;
+        let same = row.as_ref().is_some_and(|row| row.target == *revision);
+        let scope = if same { Scope::All } else { Scope::Roots };
+        let state = self.state(dataset, revision).await?;
+        // Without any view there is nothing to look through: the root starts the chain.
+        let scope = if state.rows.is_empty() { Scope::Roots } else { scope };
+        let plan = plan(&self.services.graph, &state, scope, priority);
+        if same && plan.is_empty() {
+            return Ok(());
+        }
+        let change = TargetChange { dataset: dataset.clone(), revision: revision.clone(), plan };
+        let (queued, dropped) = self.services.store.queue.set_target(change).await?;
+        tracing::debug!(dataset.name = %dataset, %revision, queued, dropped, "planned");
+        if !same && row.is_some() {
+            self.retire(dataset).await;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, dataset: &DatasetName) {
+        tracing::info!(dataset.name = %dataset, "the dataset is gone");
+        match self.services.store.datasets.delete(dataset).await {
+            Ok(digests) => self.drop_blobs(&digests).await,
+            Err(error) => {
+                tracing::error!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "it could not be deleted");
+            }
+        }
+    }
+
+    async fn retire(&self, dataset: &DatasetName) {
+        match self.services.store.views.retire(dataset, self.keep_revisions).await {
+            Ok(digests) => self.drop_blobs(&digests).await,
+            Err(error) => {
+                tracing::warn!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "old revisions are still kept");
+            }
+        }
+    }
+
+    async fn drop_blobs(&self, digests: &[belvedere_domain::Digest]) {
+        for digest in digests {
+            let prefix = format!("views/{}", digest.to_hex());
+            if let Err(error) = self.services.blobs.delete_prefix(&prefix).await {
+                tracing::warn!(prefix, error = &error as &dyn std::error::Error, "files of a dropped view are left over");
+            }
+        }
+    }
+
+    async fn state(&self, dataset: &DatasetName, revision: &Revision) -> Result<DatasetState, RefreshError> {
+        let store = &self.services.store;
+        let pending = store.queue.pending(Some(dataset)).await?;
+        let pending = pending.into_iter().map(|job| PendingJob {
+            id: job.id,
+            key: job.key,
+            revision: job.revision,
+            status: job.status,
+            priority: job.priority,
+            created_at: job.created_at,
+        });
+        Ok(DatasetState {
+            dataset: dataset.clone(),
+            target: revision.clone(),
+            configs: self.configs(dataset, revision).await?,
+            rows: store.views.rows(dataset).await?,
+            pending: pending.collect(),
+        })
+    }
+
+    async fn configs(&self, dataset: &DatasetName, revision: &Revision) -> Result<Vec<KnownConfig>, RefreshError> {
+        let views = &self.services.store.views;
+        let names = ArtifactKey::dataset(StepName::known("dataset-config-names"), dataset.clone());
+        let names: Option<ConfigNames> = ok_content(views.at_revision(&[names], revision).await?[0].as_ref());
+        let configs: Vec<_> = names.map(|names| names.config_names).unwrap_or_default();
+        let key = |config| ArtifactKey::config(StepName::known("config-split-names"), dataset.clone(), config);
+        let keys: Vec<_> = configs.iter().map(|item| key(item.config.clone())).collect();
+        let splits = views.at_revision(&keys, revision).await?;
+        let known = |(item, found): (crate::content::ConfigItem, Option<belvedere_store::Found>)| {
+            let splits: Option<SplitNames> = ok_content(found.as_ref());
+            KnownConfig {
+                name: item.config,
+                splits: splits.map(|splits| splits.splits.into_iter().map(|item| item.split).collect()).unwrap_or_default(),
+                big: false,
+                big_splits: Vec::new(),
+            }
+        };
+        Ok(configs.into_iter().zip(splits).map(known).collect())
+    }
+}

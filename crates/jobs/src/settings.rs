@@ -1,0 +1,220 @@
+//! What operators can set about jobs. The binary fills these from its configuration; tests from defaults.
+
+use std::path::PathBuf;
+
+use belvedere_domain::StepName;
+use belvedere_store::RateLimit;
+use serde::Serialize;
+
+/// Settings of steps and workers.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Rules of today's reference implementation where ours differ.
+    pub compat: bool,
+    /// Limits of names.
+    pub names: Names,
+    /// Limits of first rows.
+    pub first_rows: FirstRows,
+    /// The conversion to Parquet.
+    pub parquet: Parquet,
+    /// The worker.
+    pub worker: WorkerSettings,
+    /// Where URLs in views point to.
+    pub urls: Urls,
+}
+
+/// How many configs and splits are accepted.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Names {
+    /// Configs of a dataset.
+    pub configs_max: usize,
+    /// Configs up to which the first job already lists them.
+    pub configs_max_for_init: usize,
+    /// Splits of a config.
+    pub splits_max: usize,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { configs_max: 4000, configs_max_for_init: 10, splits_max: 30 }
+    }
+}
+
+/// Limits of first rows.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct FirstRows {
+    /// Bytes of the answer.
+    pub max_bytes: usize,
+    /// Rows of the answer.
+    pub max_number: usize,
+    /// Rows that are kept even if their cells must be cut.
+    pub min_number: usize,
+    /// Cells up to this size are never cut, in bytes of JSON.
+    pub min_cell_bytes: usize,
+    /// Columns of the answer.
+    pub columns_max_number: usize,
+}
+
+impl Default for FirstRows {
+    fn default() -> Self {
+        Self { max_bytes: 1_000_000, max_number: 100, min_number: 10, min_cell_bytes: 100, columns_max_number: 1000 }
+    }
+}
+
+/// The conversion to Parquet.
+#[derive(Clone, Debug)]
+pub struct Parquet {
+    /// Bytes of tables per split after which the conversion stops; `None`: no limit.
+    pub max_dataset_size_bytes: Option<u64>,
+    /// The branch of the converted files.
+    pub target_revision: String,
+    /// Dataset, encoded revision, path.
+    pub url_template: String,
+    /// Largest number of bytes fetched by one read of rows.
+    pub max_read_bytes: u64,
+}
+
+impl Default for Parquet {
+    fn default() -> Self {
+        Self {
+            max_dataset_size_bytes: None,
+            target_revision: "refs/convert/parquet".into(),
+            url_template: "/datasets/%s/resolve/%s/%s".into(),
+            max_read_bytes: 300_000_000,
+        }
+    }
+}
+
+/// What stands in stored URLs for the address of this server; replaced when a view is served.
+pub const BASE_URL_PLACEHOLDER: &str = "{belvedere_base_url}";
+
+/// Where URLs in views point to.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    /// What precedes `/datasets/…`: the Hub, or the placeholder of this server.
+    pub hub: String,
+    /// What precedes `/<dataset>/--/…` of assets.
+    pub assets: String,
+    /// The same for assets made while answering.
+    pub cached_assets: String,
+}
+
+impl Default for Urls {
+    fn default() -> Self {
+        Self {
+            hub: BASE_URL_PLACEHOLDER.into(),
+            assets: format!("{BASE_URL_PLACEHOLDER}/assets"),
+            cached_assets: format!("{BASE_URL_PLACEHOLDER}/cached-assets"),
+        }
+    }
+}
+
+/// The worker.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// Jobs run at the same time; one more place takes only steps that are not heavy.
+    pub slots: usize,
+    /// Largest size of a view's content in bytes.
+    pub content_max_bytes: usize,
+    /// Bounds of difficulty, see [`belvedere_store::ClaimRequest`].
+    pub difficulty_min: Option<u8>,
+    /// Inclusive.
+    pub difficulty_max: Option<u8>,
+    /// The lower bound is inclusive.
+    pub difficulty_min_inclusive: bool,
+    /// Steps never taken.
+    pub job_types_blocked: Vec<StepName>,
+    /// If not empty, the only steps taken.
+    pub job_types_only: Vec<StepName>,
+    /// Seconds between signs of life.
+    pub heartbeat_interval_seconds: f64,
+    /// Missed signs of life after which a job is taken from its worker.
+    pub max_missing_heartbeats: u32,
+    /// Seconds between looks for jobs whose worker vanished.
+    pub kill_zombies_interval_seconds: f64,
+    /// Seconds between looks for jobs that take too long.
+    pub kill_long_job_interval_seconds: f64,
+    /// Longest run of a job in seconds.
+    pub max_job_duration_seconds: f64,
+    /// Load of the machine, in percent of its processors, above which no job is started; 0: no check.
+    pub max_load_pct: f64,
+    /// Use of the container's memory in percent; 0: no check.
+    pub max_memory_pct: f64,
+    /// Use of the machine's memory in percent; 0: no check.
+    pub max_system_memory_pct: f64,
+    /// Use of each disk in percent; 0: no check.
+    pub max_disk_usage_pct: f64,
+    /// Paths on the disks to check.
+    pub storage_paths: Vec<PathBuf>,
+    /// Seconds between looks at the queue when no wake-up comes.
+    pub sleep_seconds: f64,
+    /// A new job wakes waiting places at once.
+    pub wake_on_enqueue: bool,
+    /// Memory of a child process in bytes; `None`: no limit.
+    pub child_memory_bytes: Option<u64>,
+    /// Largest file that a child may write, in bytes; `None`: no limit.
+    pub child_file_bytes: Option<u64>,
+    /// Where scratch directories are made.
+    pub scratch: PathBuf,
+    /// Vanished workers after which a job is given up.
+    pub max_crashes: u32,
+    /// Attempts at a job whose environment fails, before the failure is stored.
+    pub max_attempts: u32,
+    /// Started jobs of one dataset; `None`: no cap.
+    pub max_jobs_per_dataset: Option<u32>,
+    /// Budget of machine time per dataset; `None`: no limit.
+    pub rate_limit: Option<RateLimit>,
+    /// Seconds between two runs of an aggregate step, at least.
+    pub coalesce_seconds: f64,
+    /// Seconds to finish running jobs when asked to stop, before their leases are handed back.
+    pub grace_seconds: f64,
+}
+
+impl WorkerSettings {
+    /// How long a lease holds without a sign of life. Detection is off at 0 intervals; then a day.
+    pub fn lease_seconds(&self) -> f64 {
+        let seconds = self.heartbeat_interval_seconds * f64::from(self.max_missing_heartbeats);
+        if seconds > 0.0 { seconds } else { 86_400.0 }
+    }
+
+    /// Seconds between signs of life: often enough for three within a lease.
+    pub fn beat_seconds(&self) -> f64 {
+        let third = self.lease_seconds() / 3.0;
+        if self.heartbeat_interval_seconds > 0.0 { self.heartbeat_interval_seconds.min(third) } else { third }
+    }
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            slots: 2,
+            content_max_bytes: 10_000_000,
+            difficulty_min: None,
+            difficulty_max: None,
+            difficulty_min_inclusive: true,
+            job_types_blocked: Vec::new(),
+            job_types_only: Vec::new(),
+            heartbeat_interval_seconds: 60.0,
+            max_missing_heartbeats: 5,
+            kill_zombies_interval_seconds: 600.0,
+            kill_long_job_interval_seconds: 60.0,
+            max_job_duration_seconds: 1200.0,
+            max_load_pct: 0.0,
+            max_memory_pct: 0.0,
+            max_system_memory_pct: 0.0,
+            max_disk_usage_pct: 0.0,
+            storage_paths: Vec::new(),
+            sleep_seconds: 15.0,
+            wake_on_enqueue: true,
+            child_memory_bytes: Some(4 << 30),
+            child_file_bytes: None,
+            scratch: std::env::temp_dir(),
+            max_crashes: 3,
+            max_attempts: 5,
+            max_jobs_per_dataset: None,
+            rate_limit: None,
+            coalesce_seconds: 1.0,
+            grace_seconds: 20.0,
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Split-level steps.
+
+pub(crate) mod first_rows;
+pub(crate) mod is_valid;

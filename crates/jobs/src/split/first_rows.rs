@@ -1,0 +1,187 @@
+//! `split-first-rows`: the first rows of a split, cut to a size that a page can show.
+//!
+//! Before the conversion they are read from the source files, after it from the Parquet files, whose view replaces
+//! the first one.
+
+use async_trait::async_trait;
+use belvedere_domain::view::REVISION_PLACEHOLDER;
+use belvedere_domain::{ConfigName, DatasetName, ErrorCode, Features, Level, SplitName, Step, StepName, View};
+use belvedere_engine::call::{Head, MediaTarget, PageOfRows, Rows};
+use belvedere_engine::first_rows::{FirstRows, Header, Limits, truncate};
+use belvedere_engine::{Call, ErrorKind, Reply};
+use belvedere_store::Found;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::call::CallError;
+use crate::content::{ConfigParquetMetadata, Written};
+use crate::job::{Job, JobContext, JobError, Ready, ok_content};
+
+const STEP: Step = Step::split("split-first-rows")
+    .triggered_by(&["config-split-names", "config-parquet-metadata"])
+    .version(4)
+    .difficulty(70)
+    .answers();
+
+pub(crate) struct FirstRowsJob;
+
+#[async_trait]
+impl Job for FirstRowsJob {
+    fn step(&self) -> &'static Step {
+        &STEP
+    }
+
+    async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
+        let metadata = ctx.at(StepName::known("config-parquet-metadata"), Level::Config);
+        let metadata = ctx.read(&metadata).await?;
+        let limits = ctx.services.settings.first_rows;
+        ctx.input("limits", &limits);
+        let urls = ctx.services.settings.urls.clone();
+        ctx.input("urls", &(&urls.hub, &urls.assets));
+        let converted = converted_files(ctx, metadata.as_ref()).await?;
+        if converted.is_none() {
+            let resolved = ctx.good_config().await?;
+            let split = ctx.split()?.clone();
+            let paths = resolved.splits.get(&split).cloned().unwrap_or_default();
+            ctx.input_files(paths.iter().map(String::as_str)).await?;
+        }
+        if let Some(reused) = ctx.reuse().await? {
+            return Ok(reused);
+        }
+        let scratch = ctx.scratch_directory()?;
+        let media = media_target(ctx, scratch.path());
+        let page = match converted {
+            Some(files) => match from_parquet(ctx, files, media.clone()).await {
+                // The files do not have the columns they are said to have: the source may still tell.
+                Err(CallError::Engine(error)) if error.kind == ErrorKind::SchemaMismatch => from_source(ctx, media).await?,
+                other => other.map_err(failure)?,
+            },
+            None => from_source(ctx, media).await?,
+        };
+        let view = view_of(ctx, &page)?;
+        let key = |asset: &std::path::PathBuf| Written {
+            from: scratch.path().join(asset),
+            key: format!("views/{}/assets/{}", ctx.digest().to_hex(), asset.display()),
+        };
+        ctx.keep(&page.assets.iter().map(key).collect::<Vec<_>>()).await?;
+        Ok(view.into())
+    }
+}
+
+/// What reading rows of the converted files needs.
+struct ConvertedFiles {
+    rows: Rows,
+    trusted: bool,
+}
+
+/// The converted files of the split, if there are any.
+async fn converted_files(ctx: &JobContext, metadata: Option<&Found>) -> Result<Option<ConvertedFiles>, JobError> {
+    let Some(content) = ok_content::<ConfigParquetMetadata>(metadata) else { return Ok(None) };
+    let Some(found) = metadata else { return Ok(None) };
+    let split = ctx.split()?;
+    let files = ctx.services.files.parquet_files(found, split).await?;
+    if files.files.is_empty() {
+        return Ok(None);
+    }
+    let settings = &ctx.services.settings;
+    let features = content.features.as_ref().and_then(|features| Features::from_json(features).ok());
+    let media = media_target(ctx, std::path::Path::new(""));
+    Ok(Some(ConvertedFiles {
+        trusted: files.trusted,
+        rows: Rows {
+            files: files.files,
+            features,
+            offset: 0,
+            length: settings.first_rows.max_number,
+            max_read_bytes: settings.parquet.max_read_bytes,
+            max_columns: Some(settings.first_rows.columns_max_number),
+            media,
+        },
+    }))
+}
+
+async fn from_parquet(ctx: &JobContext, files: ConvertedFiles, media: MediaTarget) -> Result<PageOfRows, CallError> {
+    let call = Call::Rows(Rows { media, ..files.rows });
+    let limit = std::time::Duration::from_secs(600);
+    let reply = if files.trusted { ctx.services.trusted.call(call, limit).await? } else { ctx.call(call).await? };
+    match reply {
+        Reply::Rows(page) => Ok(page),
+        _ => Err(CallError::Died("answered another question".into())),
+    }
+}
+
+async fn from_source(ctx: &JobContext, media: MediaTarget) -> Result<PageOfRows, JobError> {
+    let config = ctx.services.files.good_config(&ctx.key.dataset, &ctx.revision, ctx.config()?).await?;
+    let split = ctx.split()?.clone();
+    let paths = config.splits.get(&split).cloned().unwrap_or_default();
+    let files = ctx.source_files(paths.iter().map(String::as_str)).await?;
+    let limits = ctx.services.settings.first_rows;
+    let call = Call::Head(Head {
+        config,
+        split,
+        files,
+        max_rows: limits.max_number,
+        max_columns: limits.columns_max_number,
+        repository: media.repository.clone(),
+        media,
+    });
+    match ctx.call(call).await.map_err(failure)? {
+        Reply::Head(page) => Ok(page),
+        _ => Err(JobError::fail(ErrorCode::UnexpectedError, "the reader answered another question")),
+    }
+}
+
+fn media_target(ctx: &JobContext, directory: &std::path::Path) -> MediaTarget {
+    let dataset = &ctx.key.dataset;
+    let urls = &ctx.services.settings.urls;
+    let (config, split) = (ctx.key.config.as_ref(), ctx.key.split.as_ref());
+    crate::files::media_target(&urls.assets, &urls.hub, dataset, REVISION_PLACEHOLDER, config, split, directory)
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    dataset: &'a DatasetName,
+    config: &'a ConfigName,
+    split: &'a SplitName,
+    features: serde_json::Value,
+    rows: &'a [Box<RawValue>],
+    truncated: bool,
+}
+
+fn view_of(ctx: &JobContext, page: &PageOfRows) -> Result<View, JobError> {
+    let limits = ctx.services.settings.first_rows;
+    let (dataset, config, split) = (&ctx.key.dataset, ctx.config()?, ctx.split()?);
+    let header = Header { dataset: dataset.as_str(), config: config.as_str(), split: split.as_str() };
+    let limits = Limits {
+        max_bytes: limits.max_bytes,
+        min_cell_bytes: limits.min_cell_bytes,
+        min_number: limits.min_number,
+    };
+    let shown = truncate(header, &page.features, &page.rows, !page.more, &[], limits);
+    let FirstRows { items, truncated } = shown.map_err(|error| failure(CallError::Engine(error)))?;
+    let features = page.features.to_list_json();
+    Ok(View::ok(&Content { dataset, config, split, features, rows: &items, truncated }))
+}
+
+/// Which public code a failed call ends in.
+fn failure(error: CallError) -> JobError {
+    let error = match error {
+        CallError::Engine(error) => error,
+        other => return JobError::from(other),
+    };
+    let code = match error.kind {
+        ErrorKind::Unreadable
+        | ErrorKind::Incompatible
+        | ErrorKind::ColumnsMismatch
+        | ErrorKind::Parameter
+        | ErrorKind::Empty
+        | ErrorKind::SchemaMismatch => ErrorCode::StreamingRowsError,
+        ErrorKind::Features => ErrorCode::FeaturesError,
+        ErrorKind::TooLongColumnName => ErrorCode::TooLongColumnNameError,
+        ErrorKind::TooManyColumns => ErrorCode::TooManyColumnsError,
+        ErrorKind::TooBig => ErrorCode::TooBigContentError,
+        ErrorKind::Cell => ErrorCode::RowsPostProcessingError,
+        _ => return JobError::from(CallError::Engine(error)),
+    };
+    JobError::fail_because(code, format!("the first rows could not be read: {error}"), &error)
+}

@@ -1,0 +1,37 @@
+//! `split-is-valid`: which answers a split has.
+
+use async_trait::async_trait;
+use belvedere_domain::{Level, Step, StepName, View};
+
+use crate::content::IsValid;
+use crate::job::{Job, JobContext, JobError, Ready};
+
+const STEP: Step = Step::split("split-is-valid")
+    .triggered_by(&["config-size", "split-first-rows", "config-parquet-metadata"])
+    .version(4)
+    .difficulty(20);
+
+pub(crate) struct IsValidJob;
+
+#[async_trait]
+impl Job for IsValidJob {
+    fn step(&self) -> &'static Step {
+        &STEP
+    }
+
+    async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
+        let at = |step, level| ctx.at(StepName::known(step), level);
+        let keys = [
+            at("config-size", Level::Config),
+            at("split-first-rows", Level::Split),
+            at("config-parquet-metadata", Level::Config),
+        ];
+        let found = ctx.read_all(&keys).await?;
+        let settled = found.iter().flatten().count();
+        let ok = |index: usize| found[index].as_ref().is_some_and(|found| found.stored.view.outcome.is_ok());
+        let (viewer, preview) = (ok(0), ok(1));
+        // Filter, search and statistics are answered by endpoints of their own, which do not exist yet.
+        let flags = IsValid { preview, viewer, ..IsValid::default() };
+        Ok(View::ok(&flags).with_progress(settled, keys.len()).into())
+    }
+}

@@ -1,0 +1,212 @@
+//! The worker: claims jobs, runs them, stores what they give, and keeps its leases alive meanwhile.
+//!
+//! A worker has some places for jobs of any step, and one that takes no heavy step, so that first rows never wait
+//! behind a conversion. Whatever happens to a job (error, panic, death of its child, too long a run) ends in a view
+//! that names the cause. A worker that is told to stop finishes what it can and hands the other leases back.
+
+mod heartbeat;
+mod run;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use belvedere_domain::job::ClaimedJob;
+use belvedere_domain::{JobId, Lease, StepName};
+use belvedere_store::{ClaimRequest, DeadJob, Fairness, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Services;
+use crate::registry::Registry;
+use crate::{gates, settings};
+
+/// What one look at the queue came to.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Tick {
+    /// A job was run to its end.
+    Ran,
+    /// Nothing to do now.
+    Idle,
+    /// The machine has no room; the reason.
+    Closed(String),
+}
+
+/// Runs jobs. Cheap to clone; clones share their leases.
+#[derive(Clone)]
+pub struct Worker {
+    services: Arc<Services>,
+    registry: Arc<Registry>,
+    owner: Arc<str>,
+    running: Arc<Mutex<HashMap<JobId, Running>>>,
+}
+
+/// A job in work.
+struct Running {
+    lease: Lease,
+    since: Instant,
+    stop: CancellationToken,
+    /// Set when the job ran too long, before it is stopped.
+    too_long: bool,
+}
+
+impl Worker {
+    /// A worker. `owner` tells processes apart in messages; it must be fresh at each start.
+    pub fn new(services: Arc<Services>, registry: Arc<Registry>, owner: &str) -> Self {
+        Self { services, registry, owner: owner.into(), running: Arc::default() }
+    }
+
+    fn settings(&self) -> &settings::WorkerSettings {
+        &self.services.settings.worker
+    }
+
+    /// Works until `stop`, then lets running jobs end for the grace period and hands back the rest.
+    pub async fn run(&self, stop: CancellationToken) {
+        let settings = self.settings().clone();
+        let mut tasks = tokio::task::JoinSet::new();
+        for place in 0..=settings.slots {
+            let (worker, stop) = (self.clone(), stop.clone());
+            // Place 0 takes no heavy step.
+            tasks.spawn(async move { worker.place(place == 0, stop).await });
+        }
+        let background = CancellationToken::new();
+        let beat = tokio::spawn(self.clone().beat(background.clone()));
+        let watch = tokio::spawn(self.clone().watch_durations(background.clone()));
+        let collect = tokio::spawn(self.clone().collect_zombies(background.clone()));
+        stop.cancelled().await;
+        let grace = Duration::from_secs_f64(settings.grace_seconds.max(0.0));
+        let all_done = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, all_done).await.is_err() {
+            tracing::info!("handing back the jobs that did not end in time");
+            for running in self.running.lock().expect("never poisoned: no code panics while holding it").values() {
+                running.stop.cancel();
+            }
+            while tasks.join_next().await.is_some() {}
+        }
+        background.cancel();
+        for task in [beat, watch, collect] {
+            // A background loop has no result; it ends because it was told to.
+            let _ = task.await;
+        }
+    }
+
+    async fn place(&self, light: bool, stop: CancellationToken) {
+        let mut wakeups = self.services.store.queue.wakeups();
+        let mut closed = None;
+        while !stop.is_cancelled() {
+            // Registered before looking, so that no wake-up is missed in between.
+            wakeups.mark_unchanged();
+            let pause = match self.tick_place(light).await {
+                Ok(Tick::Ran) => {
+                    closed = None;
+                    continue;
+                }
+                Ok(Tick::Idle) => {
+                    closed = None;
+                    self.until_due().await
+                }
+                Ok(Tick::Closed(reason)) => {
+                    if closed.as_ref() != Some(&reason) {
+                        tracing::warn!(reason, "no job is started for now");
+                    }
+                    closed = Some(reason);
+                    tokio::select! {
+                        () = tokio::time::sleep(self.pause()) => {}
+                        () = stop.cancelled() => {}
+                    }
+                    continue;
+                }
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the queue cannot be asked for a job");
+                    self.pause().min(Duration::from_secs(5))
+                }
+            };
+            tokio::select! {
+                _ = wakeups.changed(), if self.settings().wake_on_enqueue => {}
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Claims and runs one job, if there is one and the machine has room.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the queue cannot be asked.
+    pub async fn tick(&self) -> Result<Tick, StoreError> {
+        self.tick_place(false).await
+    }
+
+    async fn tick_place(&self, light: bool) -> Result<Tick, StoreError> {
+        if let Err(closed) = gates::check(self.settings()) {
+            return Ok(Tick::Closed(closed.reason));
+        }
+        match self.services.store.queue.claim(&self.request(light)).await? {
+            None => Ok(Tick::Idle),
+            Some(job) => {
+                self.work(job).await;
+                Ok(Tick::Ran)
+            }
+        }
+    }
+
+    fn request(&self, light: bool) -> ClaimRequest {
+        let settings = self.settings();
+        let mut blocked: Vec<StepName> = settings.job_types_blocked.clone();
+        if light {
+            let heavy = self.services.graph.steps().iter().filter(|step| step.heavy);
+            blocked.extend(heavy.map(belvedere_domain::Step::step_name));
+        }
+        ClaimRequest {
+            owner: self.owner.to_string(),
+            difficulty_min: settings.difficulty_min,
+            difficulty_max: settings.difficulty_max,
+            difficulty_min_inclusive: settings.difficulty_min_inclusive,
+            only: settings.job_types_only.clone(),
+            blocked,
+            lease_seconds: settings.lease_seconds(),
+            fairness: Fairness { max_jobs_per_dataset: settings.max_jobs_per_dataset },
+        }
+    }
+
+    /// Between looks at the queue: the configured time, spread so that many workers do not ask at once.
+    fn pause(&self) -> Duration {
+        Duration::from_secs_f64((self.settings().sleep_seconds * rand::random_range(0.75..1.25)).max(0.01))
+    }
+
+    async fn until_due(&self) -> Duration {
+        match self.services.store.queue.next_due_seconds().await {
+            // Due now but not for us: somebody else will take it, or its turn comes with the next wake-up.
+            Ok(Some(seconds)) if seconds > 0.0 => self.pause().min(Duration::from_secs_f64(seconds.clamp(0.01, 3600.0))),
+            _ => self.pause(),
+        }
+    }
+
+    /// Runs a claimed job to its end. Never fails: whatever happens is stored or left to the lease.
+    pub async fn work(&self, job: ClaimedJob) {
+        let stop = CancellationToken::new();
+        let id = job.lease.job;
+        let running =
+            Running { lease: job.lease.clone(), since: Instant::now(), stop: stop.clone(), too_long: false };
+        self.lock().insert(id, running);
+        run::run(self, job, stop).await;
+        self.lock().remove(&id);
+    }
+
+    /// Looks once for jobs whose worker vanished: back to the queue, or given up with an error view.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the queue cannot be asked.
+    pub async fn collect(&self) -> Result<usize, StoreError> {
+        let settings = self.settings();
+        let queue = &self.services.store.queue;
+        let (requeued, dead) = queue.collect_expired(settings.max_crashes, settings.lease_seconds()).await?;
+        for DeadJob { job } in dead {
+            run::bury(self, job).await;
+        }
+        Ok(requeued)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Running>> {
+        self.running.lock().expect("never poisoned: no code panics while holding it")
+    }
+}

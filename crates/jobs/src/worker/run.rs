@@ -1,0 +1,331 @@
+//! One job from claim to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use belvedere_domain::job::ClaimedJob;
+use belvedere_domain::plan::{KnownConfig, children};
+use belvedere_domain::{ArtifactKey, ErrorCode, Graph, Json, Level, NewJob, Outcome, Step, StepName, View};
+use belvedere_store::{Completion, Finished, Found, NewView, StoreError, ViewContent};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::Worker;
+use crate::content::{ConfigNames, PreviousJob, SplitNames};
+use crate::job::{Job, JobContext, JobError, Ready};
+
+/// Runs a job and stores what it gives.
+pub(super) async fn run(worker: &Worker, job: ClaimedJob, stop: CancellationToken) {
+    let record = &job.record;
+    let span = tracing::info_span!(
+        "job",
+        job.id = record.id.0,
+        step = record.key.step.as_str(),
+        dataset.name = record.key.dataset.as_str(),
+        config = record.key.config.as_ref().map(tracing::field::display),
+        split = record.key.split.as_ref().map(tracing::field::display),
+    );
+    async {
+        let started = std::time::Instant::now();
+        let graph = Arc::clone(&worker.services.graph);
+        let Some(step) = graph.step(&record.key.step) else {
+            // Queued by another version. Its job is dropped; nothing else depends on it here.
+            tracing::warn!("this program does not know the step; the job is dropped");
+            finish(worker, &job, Completion::default(), &stop).await;
+            return;
+        };
+        let outcome = attempt(worker, step, &job, &stop).await;
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None if worker.lock().get(&record.id).is_some_and(|running| running.too_long) => Attempt::Views(vec![too_long(worker, step, &job)]),
+            None => return abandon(worker, &job).await,
+        };
+        end(worker, step, &job, outcome, &stop).await;
+        tracing::debug!(duration_ms = started.elapsed().as_millis() as u64, "job ended");
+    }
+    .instrument(span)
+    .await;
+}
+
+/// Gives a job up whose workers kept vanishing.
+pub(super) async fn bury(worker: &Worker, job: ClaimedJob) {
+    let Some(step) = worker.services.graph.step(&job.record.key.step).cloned() else { return };
+    let message = format!("the worker died {} times while computing this; it is given up", job.record.crashes);
+    tracing::error!(job.id = job.record.id.0, step = step.name, dataset.name = %job.record.key.dataset, "{message}");
+    let view = failed(&step, &job, ErrorCode::JobManagerCrashedError, &message);
+    end(worker, &step, &job, Attempt::Views(vec![view]), &CancellationToken::new()).await;
+}
+
+/// What an attempt came to.
+enum Attempt {
+    /// Views to store.
+    Views(Vec<NewView>),
+    /// Store nothing, but trigger the children.
+    Nothing,
+    /// Put it back.
+    Retry { delay_seconds: f64 },
+    /// The files changed: a new plan is needed, this job is pointless.
+    RevisionGone,
+}
+
+/// Computes; `None` when stopped half-way.
+async fn attempt(worker: &Worker, step: &Step, job: &ClaimedJob, stop: &CancellationToken) -> Option<Attempt> {
+    let mut ctx = JobContext::new(Arc::clone(&worker.services), step, job);
+    let registry = Arc::clone(&worker.registry);
+    let (name, level) = (step.step_name(), step.level);
+    let work = tokio::spawn(
+        async move {
+            let result = compute(registry.job(&name), level, &mut ctx).await;
+            (ctx, result)
+        }
+        .in_current_span(),
+    );
+    let handle = work.abort_handle();
+    let joined = tokio::select! {
+        joined = work => joined,
+        () = stop.cancelled() => {
+            // Dropping the computation kills its child.
+            handle.abort();
+            return None;
+        }
+    };
+    let max = worker.settings().content_max_bytes;
+    let store = |view: View, ctx: &mut JobContext| {
+        let main = NewView {
+            key: job.record.key.clone(),
+            digest: ctx.digest(),
+            runner_version: step.version,
+            content: ViewContent::Computed(bounded(view, max)),
+        };
+        let mut views = ctx.take_shortcuts(&worker.services.graph);
+        views.push(main);
+        Attempt::Views(views)
+    };
+    Some(match joined {
+        Err(panic) => {
+            let message = panic_message(panic);
+            tracing::error!(message, "the job panicked");
+            Attempt::Views(vec![failed(step, job, ErrorCode::UnexpectedError, &format!("the step panicked: {message}"))])
+        }
+        Ok((mut ctx, Ok(Ready::View(view)))) => store(view, &mut ctx),
+        Ok((ctx, Ok(Ready::Reused))) => Attempt::Views(vec![NewView {
+            key: job.record.key.clone(),
+            digest: ctx.digest(),
+            runner_version: step.version,
+            content: ViewContent::Reused,
+        }]),
+        Ok((_, Err(JobError::Nothing(reason)))) => {
+            tracing::debug!(reason, "nothing to store");
+            Attempt::Nothing
+        }
+        Ok((_, Err(JobError::RevisionGone))) => Attempt::RevisionGone,
+        Ok((_, Err(JobError::Retry { message, .. }))) if job.record.attempt < worker.settings().max_attempts => {
+            tracing::warn!(message, attempt = job.record.attempt, "the job will be tried again");
+            Attempt::Retry { delay_seconds: backoff(job.record.attempt) }
+        }
+        Ok((mut ctx, Err(JobError::Retry { message, code }))) => store(View::error(code, &message, None), &mut ctx),
+        Ok((mut ctx, Err(JobError::Copy(found)))) => store(copy(&found), &mut ctx),
+        Ok((mut ctx, Err(JobError::Fail { code, message, cause }))) => {
+            store(View::error(code, &message, cause.as_ref()), &mut ctx)
+        }
+    })
+}
+
+async fn compute(job: Option<&dyn Job>, level: Level, ctx: &mut JobContext) -> Result<Ready, JobError> {
+    let job = job.ok_or_else(|| JobError::Nothing("the step is unknown".into()))?;
+    ctx.validate(level).await?;
+    job.run(ctx).await
+}
+
+/// Stores, plans the children, finishes.
+async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, stop: &CancellationToken) {
+    let views = match attempt {
+        Attempt::Views(views) => views,
+        Attempt::Nothing => Vec::new(),
+        Attempt::Retry { delay_seconds } => {
+            release(worker, job, delay_seconds, true).await;
+            return;
+        }
+        Attempt::RevisionGone => {
+            worker.services.files.changed(&job.record.key.dataset).await;
+            release(worker, job, 1.0, true).await;
+            return;
+        }
+    };
+    let settings = worker.settings();
+    loop {
+        let children = match plan_children(worker, step, job, &views).await {
+            Ok(children) => children,
+            Err(error) if error.is_passing() && !stop.is_cancelled() => {
+                pause_for(&error).await;
+                continue;
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the next steps could not be planned");
+                return;
+            }
+        };
+        let completion = Completion {
+            views,
+            children,
+            answer_set: worker.services.graph.answer_set(),
+            rate_limit: settings.rate_limit,
+            coalesce_seconds: settings.coalesce_seconds,
+        };
+        return finish(worker, job, completion, stop).await;
+    }
+}
+
+/// Finishes, again and again while the database is away: the result in hand is worth waiting for.
+async fn finish(worker: &Worker, job: &ClaimedJob, completion: Completion, stop: &CancellationToken) {
+    loop {
+        match worker.services.store.queue.finish(&job.lease, completion.clone()).await {
+            Ok(Finished::Saved { served: Some(revision) }) => {
+                tracing::info!(dataset.name = %job.record.key.dataset, %revision, "a new revision is served");
+            }
+            Ok(Finished::Saved { served: None }) => {}
+            Ok(Finished::LeaseLost) => tracing::warn!("stale lease: another worker has the job, the result is dropped"),
+            Ok(Finished::Superseded) => tracing::debug!("the dataset moved on, the result is dropped"),
+            Err(error) if error.is_passing() && !stop.is_cancelled() => {
+                pause_for(&error).await;
+                continue;
+            }
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the result could not be stored"),
+        }
+        return;
+    }
+}
+
+async fn pause_for(error: &StoreError) {
+    tracing::warn!(error = error as &dyn std::error::Error, "the database is away, trying again");
+    tokio::time::sleep(Duration::from_millis(rand::random_range(300..900))).await;
+}
+
+/// Stopped half-way: hand the lease back, unless it is somebody else's already.
+async fn abandon(worker: &Worker, job: &ClaimedJob) {
+    release(worker, job, 0.0, false).await;
+}
+
+async fn release(worker: &Worker, job: &ClaimedJob, delay_seconds: f64, count_attempt: bool) {
+    if let Err(error) = worker.services.store.queue.release(&job.lease, delay_seconds, count_attempt).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the job could not be handed back; its lease will run out");
+    }
+}
+
+/// 1, 4, 16, … seconds, with some spread.
+fn backoff(attempt: u32) -> f64 {
+    4f64.powi(attempt.saturating_sub(1).min(5) as i32) * rand::random_range(0.75..1.25)
+}
+
+/// The jobs that the end of this one triggers, from the names as they are after it.
+async fn plan_children(worker: &Worker, step: &Step, job: &ClaimedJob, views: &[NewView]) -> Result<Vec<NewJob>, StoreError> {
+    let graph = &worker.services.graph;
+    let key = &job.record.key;
+    let mut finished = vec![key.clone()];
+    finished.extend(views.iter().map(|view| view.key.clone()).filter(|other| other != key));
+    let configs = known_configs(worker, graph, step, job, &finished, views).await?;
+    Ok(children(graph, &finished, &job.record.revision, &configs, job.record.priority))
+}
+
+/// Only the names that the fan-out of these steps needs.
+async fn known_configs(
+    worker: &Worker,
+    graph: &Graph,
+    step: &Step,
+    job: &ClaimedJob,
+    finished: &[ArtifactKey],
+    views: &[NewView],
+) -> Result<Vec<KnownConfig>, StoreError> {
+    let fans = |level: Level| {
+        finished.iter().any(|key| graph.children(&key.step).any(|child| child.level == level && child.level > step.level))
+    };
+    let key = &job.record.key;
+    let known = |name, splits| KnownConfig { name, splits, big: false, big_splits: Vec::new() };
+    match step.level {
+        Level::Dataset if fans(Level::Config) => {
+            let names = key.at(StepName::known("dataset-config-names"), Level::Dataset);
+            let names: Option<ConfigNames> = content_of(worker, &names, job, views).await?;
+            let names = names.map(|names| names.config_names).unwrap_or_default();
+            Ok(names.into_iter().map(|item| known(item.config, Vec::new())).collect())
+        }
+        Level::Config if fans(Level::Split) => {
+            let names = key.at(StepName::known("config-split-names"), Level::Config);
+            let names: Option<SplitNames> = content_of(worker, &names, job, views).await?;
+            let splits = names.map(|names| names.splits).unwrap_or_default();
+            let config = key.config.clone();
+            Ok(config.map(|config| known(config, splits.into_iter().map(|item| item.split).collect())).into_iter().collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The content of an artifact as it will be after this job: from the views in hand, else from the store.
+async fn content_of<T: serde::de::DeserializeOwned>(
+    worker: &Worker,
+    key: &ArtifactKey,
+    job: &ClaimedJob,
+    views: &[NewView],
+) -> Result<Option<T>, StoreError> {
+    let parse = |view: &View| {
+        view.outcome.is_ok().then(|| serde_json::from_str(view.content.as_str()).ok()).flatten()
+    };
+    let fresh = views.iter().find(|view| view.key == *key);
+    match fresh.map(|view| (&view.content, &view.digest)) {
+        Some((ViewContent::Computed(view), _)) => Ok(parse(view)),
+        Some((ViewContent::Reused, digest)) => {
+            let stored = worker.services.store.views.by_digest(digest).await?;
+            Ok(stored.and_then(|stored| parse(&stored.view)))
+        }
+        None => {
+            let found = worker.services.store.views.at_revision(std::slice::from_ref(key), &job.record.revision).await?;
+            Ok(found.into_iter().flatten().next().and_then(|found| parse(&found.stored.view)))
+        }
+    }
+}
+
+/// A copy of a parent's error, with a note of where it comes from.
+fn copy(found: &Found) -> View {
+    let view = &found.stored.view;
+    let mut details: serde_json::Map<String, serde_json::Value> = view.details.parse().unwrap_or_default();
+    let origin = serde_json::to_value(PreviousJob::from(&found.key)).expect("a plain value");
+    details.insert("copied_from_artifact".into(), origin);
+    View { details: Json::of(&details), progress: None, internal: Json::from_text("null"), ..view.clone() }
+}
+
+fn bounded(view: View, max_bytes: usize) -> View {
+    if view.content.len() <= max_bytes {
+        return view;
+    }
+    let message = format!("the answer has {} bytes, more than the limit of {max_bytes}", view.content.len());
+    View::error(ErrorCode::TooBigContentError, &message, None)
+}
+
+fn too_long(worker: &Worker, step: &Step, job: &ClaimedJob) -> NewView {
+    let limit = worker.settings().max_job_duration_seconds;
+    let message = format!("the step took longer than {limit} seconds and was stopped");
+    tracing::warn!("{message}");
+    failed(step, job, ErrorCode::JobManagerExceededMaximumDurationError, &message)
+}
+
+/// An error view of a run that has no digest of its inputs: it counts for this run only.
+fn failed(step: &Step, job: &ClaimedJob, code: ErrorCode, message: &str) -> NewView {
+    let digest = belvedere_domain::view::DigestBuilder::new(step.name, step.version)
+        .part("job", job.record.id.0.to_le_bytes())
+        .part("lease", job.lease.token.to_le_bytes())
+        .part("revision", job.record.revision.as_str())
+        .part("key", job.record.key.unicity_id(&job.record.revision))
+        .finish();
+    let view = View { outcome: Outcome::error(code), ..View::error(code, message, None) };
+    NewView { key: job.record.key.clone(), digest, runner_version: step.version, content: ViewContent::Computed(view) }
+}
+
+fn panic_message(error: tokio::task::JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_else(|| "no message".into()),
+        Err(_) => "the computation was stopped".into(),
+    }
+}
