@@ -149,7 +149,8 @@ impl Conversion<'_> {
         }
         recorder.push(writer.end_input()?);
         self.any_rows = true;
-        self.segments.extend(recorder.finish());
+        let content_id = self.keys.content_id(file).unwrap_or_default();
+        self.segments.extend(recorder.finish(content_id));
         Ok(true)
     }
 

@@ -43,6 +43,9 @@ pub trait Hub: Send + Sync {
         range: Range<u64>,
     ) -> Result<Bytes, HubError>;
 
+    /// Looks at a dataset now: one of its files turned out to be another one.
+    async fn look_again(&self, dataset: &DatasetName);
+
     /// News from now on. A receiver that falls behind misses the oldest and should look at every dataset again.
     fn subscribe(&self) -> broadcast::Receiver<HubEvent>;
 }

@@ -631,6 +631,12 @@ impl Dataset {
 
 #[async_trait]
 impl Hub for LocalHub {
+    async fn look_again(&self, dataset: &DatasetName) {
+        let now = (self.options.clock)();
+        self.mark_at(Place::Dataset(dataset.clone()), Due { since: now, at: now });
+        self.wake.notify_one();
+    }
+
     async fn datasets(&self) -> Result<Vec<DatasetName>, HubError> {
         let shelf = self.shelf();
         let exists = |dataset: &Dataset| {
