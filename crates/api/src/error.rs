@@ -62,9 +62,11 @@ impl From<StoreError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let cause = self.cause.filter(|_| self.code.discloses_cause()).map(|cause| *cause);
-        let body = serde_json::to_vec(&ErrorBody { error: self.message, cause }).expect("an error body has a JSON form");
+        let body =
+            serde_json::to_vec(&ErrorBody { error: self.message, cause }).expect("an error body has a JSON form");
         let mut response = Response::new(Body::from(body));
-        *response.status_mut() = StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, crate::headers::max_age(self.max_age));

@@ -27,7 +27,8 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
         let route = &["method", "path_template"];
-        let requests = IntCounterVec::new(Opts::new("starlette_requests_total", "Requests by method and route."), route);
+        let requests =
+            IntCounterVec::new(Opts::new("starlette_requests_total", "Requests by method and route."), route);
         let responses = IntCounterVec::new(
             Opts::new("starlette_responses_total", "Responses by method, route and status."),
             &["method", "path_template", "status_code"],

@@ -31,7 +31,8 @@ impl Params {
     /// `revision`: read a kept revision instead of the served one.
     pub(crate) fn revision(&self) -> Result<Option<Revision>, ApiError> {
         let parse = |text| {
-            Revision::new(text).map_err(|error| ApiError::new(ErrorCode::InvalidParameter, format!("Parameter 'revision': {error}")))
+            Revision::new(text)
+                .map_err(|error| ApiError::new(ErrorCode::InvalidParameter, format!("Parameter 'revision': {error}")))
         };
         self.get("revision").map(parse).transpose()
     }

@@ -49,13 +49,19 @@ pub async fn follow(runtime: &Runtime, stop: CancellationToken) {
         if busy > 0 {
             all_ready = false;
             if last_line.elapsed() > LINE {
-                say(&format!("{} of {} ready, {} to do", rows.len() - busy, plural(rows.len(), "dataset"), plural(jobs as usize, "job")));
+                say(&format!(
+                    "{} of {} ready, {} to do",
+                    rows.len() - busy,
+                    plural(rows.len(), "dataset"),
+                    plural(jobs as usize, "job")
+                ));
                 last_line = Instant::now();
             }
         } else if !all_ready && !rows.is_empty() {
             all_ready = true;
             let seconds = started.elapsed().as_secs_f64();
-            let text = if rows.len() == 1 { "the dataset is".to_owned() } else { format!("all {} datasets are", rows.len()) };
+            let text =
+                if rows.len() == 1 { "the dataset is".to_owned() } else { format!("all {} datasets are", rows.len()) };
             say(&format!("{text} ready ({seconds:.1} s after the start)"));
         }
     }

@@ -79,7 +79,12 @@ pub struct PreviousJob {
 
 impl From<&ArtifactKey> for PreviousJob {
     fn from(key: &ArtifactKey) -> Self {
-        Self { kind: key.step.clone(), dataset: key.dataset.clone(), config: key.config.clone(), split: key.split.clone() }
+        Self {
+            kind: key.step.clone(),
+            dataset: key.dataset.clone(),
+            config: key.config.clone(),
+            split: key.split.clone(),
+        }
     }
 }
 

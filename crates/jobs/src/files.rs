@@ -91,7 +91,9 @@ impl Files {
         if let Some(resolution) = kept(&self.resolutions, &key) {
             return Ok(resolution);
         }
-        let resolution = belvedere_hub::revision::resolve_revision(Arc::clone(&self.hub), dataset, revision).await.map_err(hub_failure)?;
+        let resolution = belvedere_hub::revision::resolve_revision(Arc::clone(&self.hub), dataset, revision)
+            .await
+            .map_err(hub_failure)?;
         let resolution =
             resolution.map_err(|error| JobError::fail_because(error.code, error.message.clone(), &error))?;
         let resolution = Arc::new(resolution);
@@ -142,12 +144,9 @@ impl Files {
     /// # Errors
     /// [`JobError::RevisionGone`] when a file of the dataset is not what it was.
     pub async fn parquet_files(&self, found: &Found, split: &SplitName) -> Result<SplitFiles, JobError> {
-        let behind: Option<Vec<FileBehind>> = found
-            .stored
-            .view
-            .internal
-            .parse()
-            .map_err(|_| JobError::fail(ErrorCode::PreviousStepFormatError, "the list of stored files cannot be read"))?;
+        let behind: Option<Vec<FileBehind>> = found.stored.view.internal.parse().map_err(|_| {
+            JobError::fail(ErrorCode::PreviousStepFormatError, "the list of stored files cannot be read")
+        })?;
         let mut files: Vec<(ParquetPath, FileBehind)> = behind
             .unwrap_or_default()
             .into_iter()
@@ -165,7 +164,12 @@ impl Files {
         Ok(split_files)
     }
 
-    async fn behind(&self, dataset: &DatasetName, revision: &Revision, file: &FileBehind) -> Result<SourceFile, JobError> {
+    async fn behind(
+        &self,
+        dataset: &DatasetName,
+        revision: &Revision,
+        file: &FileBehind,
+    ) -> Result<SourceFile, JobError> {
         match &file.place {
             Place::Blob(key) => {
                 let local_path = self.blobs.local_path(key).ok_or(JobError::RevisionGone)?;
@@ -182,7 +186,12 @@ impl Files {
     ///
     /// # Errors
     /// [`JobError::RevisionGone`] when a file of the dataset is not what it was.
-    pub async fn served(&self, dataset: &DatasetName, revision: &Revision, file: &FileBehind) -> Result<ServedFile, JobError> {
+    pub async fn served(
+        &self,
+        dataset: &DatasetName,
+        revision: &Revision,
+        file: &FileBehind,
+    ) -> Result<ServedFile, JobError> {
         let local_path = self.behind(dataset, revision, file).await?.local_path;
         let content_id = match &file.place {
             // The key begins with the digest of everything that the content depends on.

@@ -59,9 +59,7 @@ fn memory_pct() -> Option<f64> {
         (limit > 0.0 && limit < 9e18).then_some(usage / limit * 100.0)
     };
     of("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.max")
-        .or_else(|| {
-            of("/sys/fs/cgroup/memory/memory.usage_in_bytes", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-        })
+        .or_else(|| of("/sys/fs/cgroup/memory/memory.usage_in_bytes", "/sys/fs/cgroup/memory/memory.limit_in_bytes"))
         .or_else(system_memory_pct)
 }
 

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use belvedere_domain::data_files::ResolvedConfig;
 use belvedere_domain::job::ClaimedJob;
 use belvedere_domain::view::{Digest, DigestBuilder, ErrorCause};
-use belvedere_domain::{ArtifactKey, ConfigName, ErrorCode, Level, Manifest, Revision, SplitName, Step, StepName, View};
+use belvedere_domain::{
+    ArtifactKey, ConfigName, ErrorCode, Level, Manifest, Revision, SplitName, Step, StepName, View,
+};
 use belvedere_engine::source::SourceFile;
 use belvedere_engine::{Call, ErrorKind, Reply};
 use belvedere_store::{Found, NewView, StoreError, ViewContent};
@@ -84,7 +86,11 @@ impl JobError {
     }
 
     /// An error to store, with its cause.
-    pub fn fail_because(code: ErrorCode, message: impl Into<String>, cause: &(dyn std::error::Error + 'static)) -> Self {
+    pub fn fail_because(
+        code: ErrorCode,
+        message: impl Into<String>,
+        cause: &(dyn std::error::Error + 'static),
+    ) -> Self {
         let mut traceback = Vec::new();
         let mut source = cause.source();
         while let Some(error) = source {
@@ -164,12 +170,18 @@ impl JobContext {
 
     /// The config of a config- or split-level job.
     pub fn config(&self) -> Result<&ConfigName, JobError> {
-        self.key.config.as_ref().ok_or_else(|| JobError::fail(ErrorCode::ParameterMissingError, "the job names no config"))
+        self.key
+            .config
+            .as_ref()
+            .ok_or_else(|| JobError::fail(ErrorCode::ParameterMissingError, "the job names no config"))
     }
 
     /// The split of a split-level job.
     pub fn split(&self) -> Result<&SplitName, JobError> {
-        self.key.split.as_ref().ok_or_else(|| JobError::fail(ErrorCode::ParameterMissingError, "the job names no split"))
+        self.key
+            .split
+            .as_ref()
+            .ok_or_else(|| JobError::fail(ErrorCode::ParameterMissingError, "the job names no split"))
     }
 
     /// Adds an input to the digest of the view.
@@ -326,10 +338,8 @@ impl JobContext {
     /// Adds the content of files to the digest.
     pub async fn input_files(&mut self, paths: impl IntoIterator<Item = &str>) -> Result<(), JobError> {
         let manifest = self.manifest().await?;
-        let contents: Option<Vec<_>> = paths
-            .into_iter()
-            .map(|path| manifest.get(path).map(|entry| (path, entry.content_id.as_str())))
-            .collect();
+        let contents: Option<Vec<_>> =
+            paths.into_iter().map(|path| manifest.get(path).map(|entry| (path, entry.content_id.as_str()))).collect();
         self.input("files", &contents.ok_or(JobError::RevisionGone)?);
         Ok(())
     }
@@ -369,9 +379,7 @@ impl From<CallError> for JobError {
                 ErrorKind::TooBig => Self::fail(ErrorCode::TooBigContentError, error.to_string()),
                 _ => Self::fail_because(ErrorCode::UnexpectedError, error.to_string(), &error),
             },
-            CallError::Start(_) => {
-                Self::Retry { message: error.to_string(), code: ErrorCode::JobManagerCrashedError }
-            }
+            CallError::Start(_) => Self::Retry { message: error.to_string(), code: ErrorCode::JobManagerCrashedError },
             CallError::Died(_) => Self::fail(ErrorCode::JobManagerCrashedError, error.to_string()),
             CallError::TooLong(_) => Self::fail(ErrorCode::JobManagerExceededMaximumDurationError, error.to_string()),
         }

@@ -118,7 +118,12 @@ impl Refresher {
     ///
     /// # Errors
     /// [`RefreshError`] when the store fails.
-    pub async fn update(&self, dataset: &DatasetName, revision: &Revision, priority: Priority) -> Result<(), RefreshError> {
+    pub async fn update(
+        &self,
+        dataset: &DatasetName,
+        revision: &Revision,
+        priority: Priority,
+    ) -> Result<(), RefreshError> {
         let row = self.services.store.datasets.get(dataset).await?;
         let same = row.as_ref().is_some_and(|row| row.target == *revision);
         let scope = if same { Scope::All } else { Scope::Roots };
@@ -161,7 +166,11 @@ impl Refresher {
         for digest in digests {
             let prefix = format!("views/{}", digest.to_hex());
             if let Err(error) = self.services.blobs.delete_prefix(&prefix).await {
-                tracing::warn!(prefix, error = &error as &dyn std::error::Error, "files of a dropped view are left over");
+                tracing::warn!(
+                    prefix,
+                    error = &error as &dyn std::error::Error,
+                    "files of a dropped view are left over"
+                );
             }
         }
     }
@@ -198,7 +207,9 @@ impl Refresher {
             let splits: Option<SplitNames> = ok_content(found.as_ref());
             KnownConfig {
                 name: item.config,
-                splits: splits.map(|splits| splits.splits.into_iter().map(|item| item.split).collect()).unwrap_or_default(),
+                splits: splits
+                    .map(|splits| splits.splits.into_iter().map(|item| item.split).collect())
+                    .unwrap_or_default(),
                 big: false,
                 big_splits: Vec::new(),
             }

@@ -176,7 +176,9 @@ impl Worker {
     async fn until_due(&self) -> Duration {
         match self.services.store.queue.next_due_seconds().await {
             // Due now but not for us: somebody else will take it, or its turn comes with the next wake-up.
-            Ok(Some(seconds)) if seconds > 0.0 => self.pause().min(Duration::from_secs_f64(seconds.clamp(0.01, 3600.0))),
+            Ok(Some(seconds)) if seconds > 0.0 => {
+                self.pause().min(Duration::from_secs_f64(seconds.clamp(0.01, 3600.0)))
+            }
             _ => self.pause(),
         }
     }
@@ -185,8 +187,7 @@ impl Worker {
     pub async fn work(&self, job: ClaimedJob) {
         let stop = CancellationToken::new();
         let id = job.lease.job;
-        let running =
-            Running { lease: job.lease.clone(), since: Instant::now(), stop: stop.clone(), too_long: false };
+        let running = Running { lease: job.lease.clone(), since: Instant::now(), stop: stop.clone(), too_long: false };
         self.lock().insert(id, running);
         run::run(self, job, stop).await;
         self.lock().remove(&id);

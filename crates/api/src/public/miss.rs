@@ -29,7 +29,11 @@ pub(crate) fn not_found() -> ApiError {
 }
 
 /// Pending: come back. Known dataset: not found. Unknown dataset: start its jobs, come back.
-pub(crate) async fn decide(state: &ApiState, key: &ArtifactKey, revision: Option<&Revision>) -> Result<ApiError, ApiError> {
+pub(crate) async fn decide(
+    state: &ApiState,
+    key: &ArtifactKey,
+    revision: Option<&Revision>,
+) -> Result<ApiError, ApiError> {
     if let Some(revision) = revision {
         let row = state.services.store.datasets.get(&key.dataset).await?;
         if row.is_none_or(|row| row.target != *revision) {

@@ -40,7 +40,9 @@ async fn answer(state: &ApiState, request: Request) -> Result<Response, ApiError
     let known = is_known(request.headers(), &etag);
     let mut response = ServeFile::new(&file.local_path).oneshot(request).await.into_response();
     let headers = response.headers_mut();
-    for (name, value) in [("etag", etag.as_str()), ("x-revision", revision.as_str()), ("x-repo-commit", revision.as_str())] {
+    for (name, value) in
+        [("etag", etag.as_str()), ("x-revision", revision.as_str()), ("x-repo-commit", revision.as_str())]
+    {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
         }

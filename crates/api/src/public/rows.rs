@@ -67,7 +67,9 @@ async fn answer(state: &ApiState, params: &Params, headers: &HeaderMap) -> Resul
     let (dataset, config, split) = (params.required("dataset")?, params.required("config")?, params.required("split")?);
     let (offset, length, revision) = (params.offset()?, params.length()?, params.revision()?);
     let dataset = miss::check_access(state, dataset, headers).await?;
-    let (Ok(config), Ok(split)) = (ConfigName::new(config), SplitName::new(split)) else { return Err(miss::not_found()) };
+    let (Ok(config), Ok(split)) = (ConfigName::new(config), SplitName::new(split)) else {
+        return Err(miss::not_found());
+    };
     let key = ArtifactKey::config(StepName::known("config-parquet-metadata"), dataset, config);
     let found = state.services.store.views.read(&key, revision.as_ref(), state.settings.patience_seconds).await?;
     let Some(found) = found else { return Err(miss::decide(state, &key, revision.as_ref()).await?) };
@@ -184,7 +186,9 @@ fn failure(error: CallError, revision: &Revision) -> ApiError {
             let text = "Too much data would have to be read for this page. \
                         Write the Parquet files with a page index or smaller row groups.";
             // The stored error of this name has another status; made by the API it is a server error.
-            ApiError::new(ErrorCode::TransformRowsProcessingError, text).at(revision).because("TooBig", error.to_string())
+            ApiError::new(ErrorCode::TransformRowsProcessingError, text)
+                .at(revision)
+                .because("TooBig", error.to_string())
         }
         ErrorKind::Cell | ErrorKind::SchemaMismatch | ErrorKind::Incompatible | ErrorKind::Unreadable => {
             let text = format!("Server error while reading the rows: {error}");

@@ -83,7 +83,9 @@ mod tests {
         let revision = Revision::new("abc").unwrap();
         assert_eq!(
             with_urls(&content, "http://h:1", &revision),
-            format!(r#"{{"src":"http://h:1/assets/d/--/abc/x.jpg","text":"{REVISION_PLACEHOLDER} said {BASE_URL_PLACEHOLDER}/"}}"#)
+            format!(
+                r#"{{"src":"http://h:1/assets/d/--/abc/x.jpg","text":"{REVISION_PLACEHOLDER} said {BASE_URL_PLACEHOLDER}/"}}"#
+            )
         );
     }
 }

@@ -34,11 +34,8 @@ fn limit(text: &str) -> Result<Bound, std::num::ParseIntError> {
 ///
 /// When standard input or output cannot be used.
 pub fn run(args: &EngineChildArgs) -> anyhow::Result<Exit> {
-    let limits = Limits {
-        memory_bytes: args.memory_bytes.0,
-        cpu_seconds: args.cpu_seconds.0,
-        file_bytes: args.file_bytes.0,
-    };
+    let limits =
+        Limits { memory_bytes: args.memory_bytes.0, cpu_seconds: args.cpu_seconds.0, file_bytes: args.file_bytes.0 };
     serve(limits).context("the parent process cannot be talked to")?;
     Ok(Exit::Done)
 }

@@ -21,9 +21,14 @@ impl Job for ParquetJob {
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
         let parent = sibling::<ParquetAndInfo>(ctx, "config-parquet-and-info").await?;
         let mut parquet_files = parent.content.parquet_files;
-        parquet_files.sort_by(|a, b| (&a.split, directory(&a.url), &a.filename).cmp(&(&b.split, directory(&b.url), &b.filename)));
-        let content =
-            ConfigParquet { parquet_files, features: parent.content.dataset_info.features, partial: parent.content.partial };
+        parquet_files.sort_by(|a, b| {
+            (&a.split, directory(&a.url), &a.filename).cmp(&(&b.split, directory(&b.url), &b.filename))
+        });
+        let content = ConfigParquet {
+            parquet_files,
+            features: parent.content.dataset_info.features,
+            partial: parent.content.partial,
+        };
         let view = View { internal: parent.found.stored.view.internal, ..View::ok(&content) };
         Ok(view.into())
     }

@@ -45,7 +45,11 @@ impl Job for ParquetAndInfoJob {
         if let Some(reused) = ctx.reuse().await? {
             return Ok(reused);
         }
-        let made = if resolved.reader == Reader::Parquet { inspect(ctx, &resolved).await? } else { convert(ctx, &resolved).await? };
+        let made = if resolved.reader == Reader::Parquet {
+            inspect(ctx, &resolved).await?
+        } else {
+            convert(ctx, &resolved).await?
+        };
         let url = |path: &ParquetPath| url_of(ctx, path);
         let item = |file: &FileBehind| {
             let path = ParquetPath::parse(&file.path).expect("made from a path");
@@ -62,7 +66,14 @@ impl Job for ParquetAndInfoJob {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let content = ParquetAndInfo {
             parquet_files: files.iter().map(item).collect(),
-            dataset_info: info(&ctx.key.dataset, ctx.config()?, &resolved, made.features, made.splits, made.download_size),
+            dataset_info: info(
+                &ctx.key.dataset,
+                ctx.config()?,
+                &resolved,
+                made.features,
+                made.splits,
+                made.download_size,
+            ),
             estimated_dataset_info: made.estimate,
             partial: made.partial,
         };
@@ -149,11 +160,21 @@ async fn convert(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Made, Jo
     let mut written = Vec::new();
     for split in &converted.splits {
         for (index, file) in split.files.iter().enumerate() {
-            let place =
-                ParquetPath::of(ctx.config()?.clone(), split.split.clone(), converted.partial, index, split.files.len());
+            let place = ParquetPath::of(
+                ctx.config()?.clone(),
+                split.split.clone(),
+                converted.partial,
+                index,
+                split.files.len(),
+            );
             let key = blob_key(&digest, &place);
             written.push(Written { from: scratch.path().join(&file.path), key: key.clone() });
-            files.push(FileBehind { path: place.path(), size: file.size, num_rows: file.num_rows, place: Place::Blob(key) });
+            files.push(FileBehind {
+                path: place.path(),
+                size: file.size,
+                num_rows: file.num_rows,
+                place: Place::Blob(key),
+            });
         }
     }
     ctx.keep(&written).await?;
@@ -283,9 +304,12 @@ mod tests {
 
     #[test]
     fn dataset_names_become_snake_case() {
-        for (name, snake) in
-            [("csv-quirks", "csv-quirks"), ("MyDataset", "my_dataset"), ("HTMLPages2Text", "html_pages2_text"), ("mnist", "mnist")]
-        {
+        for (name, snake) in [
+            ("csv-quirks", "csv-quirks"),
+            ("MyDataset", "my_dataset"),
+            ("HTMLPages2Text", "html_pages2_text"),
+            ("mnist", "mnist"),
+        ] {
             assert_eq!(snake_case(name), snake);
         }
     }

@@ -24,7 +24,10 @@ impl Job for ParquetMetadataJob {
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
         let parent = sibling::<ConfigParquet>(ctx, "config-parquet").await?;
         let unexpected = || {
-            JobError::fail(ErrorCode::PreviousStepFormatError, "the list of Parquet files does not fit the stored files")
+            JobError::fail(
+                ErrorCode::PreviousStepFormatError,
+                "the list of Parquet files does not fit the stored files",
+            )
         };
         if parent.content.parquet_files.is_empty() {
             return Err(JobError::fail(ErrorCode::ParquetResponseEmptyError, "the config has no Parquet file"));
@@ -37,7 +40,16 @@ impl Job for ParquetMetadataJob {
             let num_rows = by_path.get(path.path().as_str())?.num_rows;
             let parquet_metadata_subpath = format!("{}/--/{}", file.dataset, path.path());
             let ParquetItem { dataset, config, split, url, filename, size } = file;
-            Some(ParquetMetadataItem { dataset, config, split, url, filename, size, num_rows, parquet_metadata_subpath })
+            Some(ParquetMetadataItem {
+                dataset,
+                config,
+                split,
+                url,
+                filename,
+                size,
+                num_rows,
+                parquet_metadata_subpath,
+            })
         };
         let files: Option<Vec<_>> = parent.content.parquet_files.into_iter().map(item).collect();
         let content = ConfigParquetMetadata {

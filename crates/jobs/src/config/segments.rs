@@ -15,7 +15,10 @@ use crate::job::{JobContext, JobError};
 const MAX_FILES: usize = 20_000;
 
 /// SHA-256 of each input file, by path; files that are not hashed yet have none.
-pub(crate) async fn content_ids(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<HashMap<String, String>, JobError> {
+pub(crate) async fn content_ids(
+    ctx: &JobContext,
+    resolved: &ResolvedConfig,
+) -> Result<HashMap<String, String>, JobError> {
     let manifest = ctx.manifest().await?;
     let id = |path: &str| {
         let entry = manifest.get(path).filter(|entry| entry.is_hashed())?;

@@ -21,12 +21,18 @@ impl Job for SizeJob {
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
         let content = sibling::<ParquetAndInfo>(ctx, "config-parquet-and-info").await?.content;
         let info = &content.dataset_info;
-        let num_columns = info.features.as_ref().and_then(|features| features.as_object()).map_or(0, |all| all.len() as u64);
+        let num_columns =
+            info.features.as_ref().and_then(|features| features.as_object()).map_or(0, |all| all.len() as u64);
         let split = |(name, split): (&SplitName, &SplitInfo)| SplitSize {
             dataset: ctx.key.dataset.clone(),
             config: info.config_name.clone(),
             split: name.clone(),
-            num_bytes_parquet_files: content.parquet_files.iter().filter(|file| file.split == *name).map(|file| file.size).sum(),
+            num_bytes_parquet_files: content
+                .parquet_files
+                .iter()
+                .filter(|file| file.split == *name)
+                .map(|file| file.size)
+                .sum(),
             num_bytes_memory: split.num_bytes,
             num_rows: split.num_examples,
             num_columns,

@@ -25,8 +25,11 @@ impl Job for InfoJob {
         let all = of_configs::<ConfigInfo>(ctx, "config-info").await?;
         let (settled, total) = (all.settled(), all.total);
         let partial = all.ready.iter().any(|config| config.partial);
-        let dataset_info =
-            all.ready.into_iter().map(|config| (config.dataset_info.config_name.clone(), config.dataset_info)).collect();
+        let dataset_info = all
+            .ready
+            .into_iter()
+            .map(|config| (config.dataset_info.config_name.clone(), config.dataset_info))
+            .collect();
         let content = DatasetInfos { dataset_info, pending: all.pending, failed: all.failed, partial };
         Ok(View::ok(&content).with_progress(settled, total).into())
     }

@@ -72,15 +72,18 @@ mod tests {
 
     #[test]
     fn one_unknown_part_makes_the_total_unknown() {
-        let total = sum(DatasetName::new("acme/birds").unwrap(), &[config("a", Some(5), 1, None), config("b", None, 2, None)]);
+        let total =
+            sum(DatasetName::new("acme/birds").unwrap(), &[config("a", Some(5), 1, None), config("b", None, 2, None)]);
         assert_eq!(total.num_bytes_original_files, None);
         assert_eq!((total.num_rows, total.num_bytes_memory, total.estimated_num_rows), (3, 200, None));
     }
 
     #[test]
     fn one_estimate_makes_the_total_an_estimate() {
-        let total =
-            sum(DatasetName::new("acme/birds").unwrap(), &[config("a", Some(5), 1, Some(50)), config("b", Some(6), 2, None)]);
+        let total = sum(
+            DatasetName::new("acme/birds").unwrap(),
+            &[config("a", Some(5), 1, Some(50)), config("b", Some(6), 2, None)],
+        );
         assert_eq!((total.num_bytes_original_files, total.estimated_num_rows), (Some(11), Some(52)));
     }
 }

@@ -53,7 +53,9 @@ impl Job for FirstRowsJob {
         let page = match converted {
             Some(files) => match from_parquet(ctx, files, media.clone()).await {
                 // The files do not have the columns they are said to have: the source may still tell.
-                Err(CallError::Engine(error)) if error.kind == ErrorKind::SchemaMismatch => from_source(ctx, media).await?,
+                Err(CallError::Engine(error)) if error.kind == ErrorKind::SchemaMismatch => {
+                    from_source(ctx, media).await?
+                }
                 other => other.map_err(failure)?,
             },
             None => from_source(ctx, media).await?,
@@ -152,11 +154,8 @@ fn view_of(ctx: &JobContext, page: &PageOfRows) -> Result<View, JobError> {
     let limits = ctx.services.settings.first_rows;
     let (dataset, config, split) = (&ctx.key.dataset, ctx.config()?, ctx.split()?);
     let header = Header { dataset: dataset.as_str(), config: config.as_str(), split: split.as_str() };
-    let limits = Limits {
-        max_bytes: limits.max_bytes,
-        min_cell_bytes: limits.min_cell_bytes,
-        min_number: limits.min_number,
-    };
+    let limits =
+        Limits { max_bytes: limits.max_bytes, min_cell_bytes: limits.min_cell_bytes, min_number: limits.min_number };
     let shown = truncate(header, &page.features, &page.rows, !page.more, &[], limits);
     let FirstRows { items, truncated } = shown.map_err(|error| failure(CallError::Engine(error)))?;
     let features = page.features.to_list_json();

@@ -63,7 +63,10 @@ impl Worker {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "took jobs over from workers that vanished"),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "no look for vanished workers was possible");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "no look for vanished workers was possible"
+                    );
                 }
             }
         };

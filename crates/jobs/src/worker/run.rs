@@ -37,7 +37,9 @@ pub(super) async fn run(worker: &Worker, job: ClaimedJob, stop: CancellationToke
         let outcome = attempt(worker, step, &job, &stop).await;
         let outcome = match outcome {
             Some(outcome) => outcome,
-            None if worker.lock().get(&record.id).is_some_and(|running| running.too_long) => Attempt::Views(vec![too_long(worker, step, &job)]),
+            None if worker.lock().get(&record.id).is_some_and(|running| running.too_long) => {
+                Attempt::Views(vec![too_long(worker, step, &job)])
+            }
             None => return abandon(worker, &job).await,
         };
         end(worker, step, &job, outcome, &stop).await;
@@ -105,7 +107,12 @@ async fn attempt(worker: &Worker, step: &Step, job: &ClaimedJob, stop: &Cancella
         Err(panic) => {
             let message = panic_message(panic);
             tracing::error!(message, "the job panicked");
-            Attempt::Views(vec![failed(step, job, ErrorCode::UnexpectedError, &format!("the step panicked: {message}"))])
+            Attempt::Views(vec![failed(
+                step,
+                job,
+                ErrorCode::UnexpectedError,
+                &format!("the step panicked: {message}"),
+            )])
         }
         Ok((mut ctx, Ok(Ready::View(view)))) => store(view, &mut ctx),
         Ok((ctx, Ok(Ready::Reused))) => Attempt::Views(vec![NewView {
@@ -208,7 +215,10 @@ async fn abandon(worker: &Worker, job: &ClaimedJob) {
 
 async fn release(worker: &Worker, job: &ClaimedJob, delay_seconds: f64, count_attempt: bool) {
     if let Err(error) = worker.services.store.queue.release(&job.lease, delay_seconds, count_attempt).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the job could not be handed back; its lease will run out");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the job could not be handed back; its lease will run out"
+        );
     }
 }
 
@@ -218,7 +228,12 @@ fn backoff(attempt: u32) -> f64 {
 }
 
 /// The jobs that the end of this one triggers, from the names as they are after it.
-async fn plan_children(worker: &Worker, step: &Step, job: &ClaimedJob, views: &[NewView]) -> Result<Vec<NewJob>, StoreError> {
+async fn plan_children(
+    worker: &Worker,
+    step: &Step,
+    job: &ClaimedJob,
+    views: &[NewView],
+) -> Result<Vec<NewJob>, StoreError> {
     let graph = &worker.services.graph;
     let key = &job.record.key;
     let mut finished = vec![key.clone()];
@@ -237,7 +252,9 @@ async fn known_configs(
     views: &[NewView],
 ) -> Result<Vec<KnownConfig>, StoreError> {
     let fans = |level: Level| {
-        finished.iter().any(|key| graph.children(&key.step).any(|child| child.level == level && child.level > step.level))
+        finished
+            .iter()
+            .any(|key| graph.children(&key.step).any(|child| child.level == level && child.level > step.level))
     };
     let key = &job.record.key;
     let known = |name, splits| KnownConfig { name, splits, big: false, big_splits: Vec::new() };
@@ -253,7 +270,10 @@ async fn known_configs(
             let names: Option<SplitNames> = content_of(worker, &names, job, views).await?;
             let splits = names.map(|names| names.splits).unwrap_or_default();
             let config = key.config.clone();
-            Ok(config.map(|config| known(config, splits.into_iter().map(|item| item.split).collect())).into_iter().collect())
+            Ok(config
+                .map(|config| known(config, splits.into_iter().map(|item| item.split).collect()))
+                .into_iter()
+                .collect())
         }
         _ => Ok(Vec::new()),
     }
@@ -266,9 +286,7 @@ async fn content_of<T: serde::de::DeserializeOwned>(
     job: &ClaimedJob,
     views: &[NewView],
 ) -> Result<Option<T>, StoreError> {
-    let parse = |view: &View| {
-        view.outcome.is_ok().then(|| serde_json::from_str(view.content.as_str()).ok()).flatten()
-    };
+    let parse = |view: &View| view.outcome.is_ok().then(|| serde_json::from_str(view.content.as_str()).ok()).flatten();
     let fresh = views.iter().find(|view| view.key == *key);
     match fresh.map(|view| (&view.content, &view.digest)) {
         Some((ViewContent::Computed(view), _)) => Ok(parse(view)),
@@ -277,7 +295,8 @@ async fn content_of<T: serde::de::DeserializeOwned>(
             Ok(stored.and_then(|stored| parse(&stored.view)))
         }
         None => {
-            let found = worker.services.store.views.at_revision(std::slice::from_ref(key), &job.record.revision).await?;
+            let found =
+                worker.services.store.views.at_revision(std::slice::from_ref(key), &job.record.revision).await?;
             Ok(found.into_iter().flatten().next().and_then(|found| parse(&found.stored.view)))
         }
     }
