@@ -4,12 +4,12 @@
 //! or the reader knows them before. Later tables are cast; what cannot be cast is an error, never a guess.
 
 mod cast;
-mod json_text;
+pub(crate) mod json_text;
 mod scalar;
 
 pub(crate) use cast::to_feature;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -19,13 +19,13 @@ use belvedere_domain::{Feature, Features};
 
 use crate::error::{EngineError, ErrorKind};
 use crate::features_arrow::{features_of, to_schema};
+use crate::read::Agreement;
 
 /// Casts the tables of a config, one after the other, to the schema of the config.
 #[derive(Debug)]
 pub struct Fitter {
     config: Arc<ResolvedConfig>,
-    /// Features that the reader itself imposes, once known.
-    imposed: Arc<OnceLock<Features>>,
+    agreement: Arc<Agreement>,
     target: Option<Target>,
     /// What a table without rows told; used when no table has rows.
     fallback: Option<Features>,
@@ -45,9 +45,9 @@ impl Target {
 }
 
 impl Fitter {
-    pub(crate) fn new(config: Arc<ResolvedConfig>, imposed: Arc<OnceLock<Features>>) -> Self {
+    pub(crate) fn new(config: Arc<ResolvedConfig>, agreement: Arc<Agreement>) -> Self {
         let declared = config.declared_features.clone().or_else(|| config.reader_features.clone());
-        Self { config, imposed, target: declared.map(Target::new), fallback: None }
+        Self { config, agreement, target: declared.map(Target::new), fallback: None }
     }
 
     /// The features of every table from now on; before the first table with rows, what is known so far.
@@ -58,8 +58,9 @@ impl Fitter {
     /// Fixes the schema before the first table, because it is known to be what the first table would tell.
     pub(crate) fn assume(&mut self, features: &Features) {
         if self.config.reader == Reader::Json {
-            self.imposed.get_or_init(|| features.clone());
+            self.agreement.impose(features);
         }
+        self.agreement.settle(features);
         self.target.get_or_insert_with(|| Target::new(features.clone()));
     }
 
@@ -74,7 +75,7 @@ impl Fitter {
         let target = match &self.target {
             Some(target) => target,
             None => {
-                let features = match self.imposed.get() {
+                let features = match self.agreement.imposed() {
                     Some(features) => features.clone(),
                     None => features_of(&table.schema())?,
                 };
@@ -82,10 +83,11 @@ impl Fitter {
                     self.fallback.get_or_insert(features);
                     return Ok(table);
                 }
+                self.agreement.settle(&features);
                 self.target.insert(Target::new(features))
             }
         };
-        let enforced = self.imposed.get().is_some();
+        let enforced = self.agreement.imposed().is_some();
         let kind = if enforced { ErrorKind::Incompatible } else { ErrorKind::ColumnsMismatch };
         cast_table(&table, target, kind, self.config.reader == Reader::Json)
     }
@@ -133,7 +135,7 @@ fn cast_table(
         {
             array = json_text::of_array(&array)?;
         }
-        to_feature(&array, feature).map_err(|error| error.in_column(name))
+        to_feature(&array, feature).map_err(|error| cast::within(error, name))
     };
     let arrays =
         target.features.iter().zip(target.schema.fields()).map(cast).collect::<Result<Vec<_>, EngineError>>()?;

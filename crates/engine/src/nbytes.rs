@@ -1,7 +1,7 @@
 //! Size of tables in memory, counted as `num_bytes` of dataset infos always was.
 //!
-//! The rules are those of Arrow C++ (`arrow/util/byte_size.cc`): values in use, a validity bitmap only where
-//! there is a null, one offset per list or text (not one more), and nothing for the bitmap of a struct.
+//! The rules are those of Arrow C++ (`arrow/util/byte_size.cc`): values in use, a validity bitmap where
+//! there is one, one offset per list or text (not one more), and nothing for the bitmap of a struct.
 
 use arrow::array::{Array, AsArray, RecordBatch, make_array};
 use arrow::datatypes::DataType;
@@ -14,7 +14,7 @@ pub fn of_table(table: &RecordBatch) -> u64 {
 /// Bytes of an array, children included.
 pub fn of_array(array: &dyn Array) -> u64 {
     let rows = array.len() as u64;
-    let bitmap = if array.null_count() > 0 { rows.div_ceil(8) } else { 0 };
+    let bitmap = if array.nulls().is_some() { rows.div_ceil(8) } else { 0 };
     match array.data_type() {
         DataType::Null => 0,
         DataType::Boolean => bitmap + rows.div_ceil(8),
@@ -31,12 +31,7 @@ pub fn of_array(array: &dyn Array) -> u64 {
             let list = array.as_list::<i64>();
             bitmap + 8 * rows + items(list.values().as_ref(), list.value_offsets())
         }
-        DataType::FixedSizeList(_, _) => {
-            let list = array.as_fixed_size_list();
-            // A bitmap without nulls is counted here: fixed lists made by a cast carry one.
-            let bitmap = if list.nulls().is_some() { rows.div_ceil(8) } else { 0 };
-            bitmap + of_array(list.values().as_ref())
-        }
+        DataType::FixedSizeList(_, _) => bitmap + of_array(array.as_fixed_size_list().values().as_ref()),
         DataType::Dictionary(_, _) => {
             let dictionary = array.as_any_dictionary();
             of_array(make_array(dictionary.keys().to_data()).as_ref()) + of_array(dictionary.values().as_ref())

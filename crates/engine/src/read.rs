@@ -5,12 +5,15 @@
 //! To add a format: write `read/<format>.rs` with a type that implements [`TableStream`], add the variant to
 //! `Reader` in the domain crate, and one line to [`ConfigReader::open`].
 
+mod arrow_ipc;
 mod csv;
 mod encoding;
 mod input;
+mod json;
 mod parameters;
+mod parquet;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod text;
 
 use std::sync::{Arc, OnceLock};
@@ -60,21 +63,20 @@ impl Default for ReadLimits {
 pub struct ConfigReader {
     config: Arc<ResolvedConfig>,
     limits: ReadLimits,
-    /// Features that the reader itself imposes on all later tables, once known.
-    imposed: Arc<OnceLock<Features>>,
+    agreement: Arc<Agreement>,
 }
 
 impl ConfigReader {
     /// A reader for all files of all splits of a config.
     pub fn new(config: ResolvedConfig, limits: ReadLimits) -> Self {
-        let imposed = OnceLock::new();
+        let agreement = Agreement::default();
         // These two readers cast what they read to the declared features themselves.
         if matches!(config.reader, Reader::Json | Reader::Arrow)
             && let Some(features) = config.reader_features.as_ref().or(config.declared_features.as_ref())
         {
-            imposed.get_or_init(|| features.clone());
+            agreement.impose(features);
         }
-        Self { config: Arc::new(config), limits, imposed: Arc::new(imposed) }
+        Self { config: Arc::new(config), limits, agreement: Arc::new(agreement) }
     }
 
     /// The tables of a file. Files are opened in the order of the config: the first one fixes types for the others.
@@ -85,13 +87,43 @@ impl ConfigReader {
         let stream: Result<Box<dyn TableStream>, EngineError> = match self.config.reader {
             Reader::Csv => csv::open(&self.config, file, self.limits),
             Reader::Text => text::open(&self.config, file, self.limits),
-            _ => Err(EngineError::new(crate::ErrorKind::Internal, "no reader")),
+            Reader::Json => json::open(&self.config, file, self.limits, Arc::clone(&self.agreement)),
+            Reader::Arrow => arrow_ipc::open(file, &self.agreement),
+            Reader::Parquet => parquet::open(&self.config, file),
         };
         stream.map_err(|error| error.in_file(&file.path))
     }
 
     /// Casts the tables of all files to one schema.
     pub fn fitter(&self) -> Fitter {
-        Fitter::new(Arc::clone(&self.config), Arc::clone(&self.imposed))
+        Fitter::new(Arc::clone(&self.config), Arc::clone(&self.agreement))
+    }
+}
+
+/// What the files of a config agreed on so far: shared between its reader and its fitter.
+#[derive(Debug, Default)]
+pub(crate) struct Agreement {
+    /// Features that the reader itself imposes on all tables: a table that does not fit them is unreadable.
+    imposed: OnceLock<Features>,
+    /// Features of the first table with rows.
+    settled: OnceLock<Features>,
+}
+
+impl Agreement {
+    pub(crate) fn impose(&self, features: &Features) {
+        self.imposed.get_or_init(|| features.clone());
+    }
+
+    pub(crate) fn imposed(&self) -> Option<&Features> {
+        self.imposed.get()
+    }
+
+    pub(crate) fn settle(&self, features: &Features) {
+        self.settled.get_or_init(|| features.clone());
+    }
+
+    /// The features that later tables will be cast to, if they are known.
+    pub(crate) fn known(&self) -> Option<&Features> {
+        self.imposed.get().or_else(|| self.settled.get())
     }
 }

@@ -171,10 +171,41 @@ fn text_sets_match_the_recorded_infos() {
 }
 
 #[test]
+fn json_sets_match_the_recorded_infos() {
+    for (set, path) in [
+        ("json-columnar", "data.json"),
+        ("json-records-cars", "cars.json"),
+        ("jsonl-blank-lines-bom", "data.jsonl"),
+        ("jsonl-mixed-types", "data.jsonl"),
+        ("jsonl-nested", "data.jsonl"),
+        ("jsonl-numbers", "data.jsonl"),
+        ("stats-single-row", "d.jsonl"),
+        ("huge-cells-text", "train.jsonl"),
+    ] {
+        check(set, "default", config(Reader::Json, &[("train", &[path])]));
+    }
+    let chats: [(&str, &[&str]); 2] = [("train", &["train.jsonl"]), ("test", &["test.jsonl"])];
+    check("jsonl-chat-messages", "default", config(Reader::Json, &chats));
+}
+
+#[test]
+fn arrow_sets_match_the_recorded_infos() {
+    check("arrow-stream", "default", config(Reader::Arrow, &[("train", &["data-00000-of-00001.arrow"])]));
+}
+
+#[test]
+fn json_sets_that_fail_in_the_reference_fail_with_a_reason() {
+    let of = |paths| config(Reader::Json, &[("train", paths)]);
+    insta::assert_snapshot!(failure("jsonl-extra-columns-later", &of(&["a.jsonl", "b.jsonl"])), @r#"Incompatible: b.jsonl, column "y": this column is not among those of the split: "x""#);
+    insta::assert_snapshot!(failure("jsonl-list-of-scalars", &of(&["data.jsonl"])), @"Unreadable: data.jsonl, line 1: invalid JSON: expected an object: every line must hold one");
+    insta::assert_snapshot!(failure("fail-json-truncated-array", &of(&["data.json"])), @"Unreadable: data.json, line 1: the file ends inside the JSON value that starts here");
+}
+
+#[test]
 fn sets_that_fail_in_the_reference_fail_with_a_reason() {
     let one = |path| config(Reader::Csv, &[("train", &[path])]);
     insta::assert_snapshot!(failure("fail-csv-ragged", &one("data.csv")), @"Unreadable: data.csv, line 3: expected 2 fields, found 3");
-    insta::assert_snapshot!(failure("fail-csv-late-type-change", &one("data.csv")), @r#"Incompatible: data.csv, column "v": string to int64: Cannot cast string 'word0' to value of Int64 type"#);
+    insta::assert_snapshot!(failure("fail-csv-late-type-change", &one("data.csv")), @r#"Incompatible: data.csv, column "v": string to int64: cannot cast string 'word0' to value of Int64 type"#);
     insta::assert_snapshot!(failure("csv-latin1-undeclared", &one("villes.csv")), @"Unreadable: villes.csv, line 2: the text is not valid in UTF-8; name the right one with the parameter `encoding`");
     let both: [(&str, &[&str]); 2] = [("train", &["train.csv"]), ("test", &["test.csv"])];
     insta::assert_snapshot!(failure("csv-zero-byte-plus-good", &config(Reader::Csv, &both)), @"Unreadable: test.csv: the file is empty: it has no header and no row");
@@ -185,7 +216,7 @@ fn sets_that_fail_in_the_reference_fail_with_a_reason() {
         }))
         .unwrap(),
     );
-    insta::assert_snapshot!(failure("fail-features-cast", &declared), @r#"Incompatible: data.csv, column "b": string to int64: Cannot cast string 'x' to value of Int64 type"#);
+    insta::assert_snapshot!(failure("fail-features-cast", &declared), @r#"Incompatible: data.csv, column "b": string to int64: cannot cast string 'x' to value of Int64 type"#);
     let error = read("fail-csv-ragged", &one("data.csv")).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreadable);
 }

@@ -20,7 +20,7 @@ use crate::features_arrow::{data_type, field};
 pub(crate) fn to_feature(array: &ArrayRef, feature: &Feature) -> Result<ArrayRef, EngineError> {
     if let DataType::Dictionary(_, values) = array.data_type() {
         let plain = cast(array, values).map_err(|error| EngineError::new(ErrorKind::Incompatible, error))?;
-        return to_feature(&plain, feature);
+        return to_feature(&with_bitmap(plain), feature);
     }
     match feature {
         Feature::ClassLabel { names } => class_labels(array, names),
@@ -43,6 +43,17 @@ pub(crate) fn to_feature(array: &ArrayRef, feature: &Feature) -> Result<ArrayRef
             None => Err(impossible(array, feature)),
         },
         _ => to_type(array, &data_type(feature)),
+    }
+}
+
+/// Counted as the reference counts it: texts taken out of a dictionary always carry a bitmap.
+fn with_bitmap(array: ArrayRef) -> ArrayRef {
+    match array.as_string_opt::<i32>() {
+        Some(texts) if texts.nulls().is_none() => {
+            let (offsets, values, _) = texts.clone().into_parts();
+            Arc::new(StringArray::new(offsets, values, Some(NullBuffer::new_valid(array.len()))))
+        }
+        _ => array,
     }
 }
 
@@ -94,7 +105,7 @@ fn structs(source: &StructArray, found: &Fields, children: &Features) -> Result<
 }
 
 /// Puts the name of a field before the place that an error already names.
-fn within(mut error: EngineError, name: &str) -> EngineError {
+pub(super) fn within(mut error: EngineError, name: &str) -> EngineError {
     error.column = Some(match error.column.take() {
         Some(inner) => format!("{name}.{inner}"),
         None => name.to_owned(),

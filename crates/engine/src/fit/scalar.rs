@@ -50,10 +50,8 @@ pub(super) fn cast_values(array: &ArrayRef, target: &DataType) -> Result<ArrayRe
         (DataType::Boolean, to) if to.is_temporal() => return Err(impossible(from, target)),
         _ => {}
     }
-    let format = FormatOptions::new()
-        .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
-        .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f%#z"))
-        .with_datetime_format(Some("%Y-%m-%d %H:%M:%S%.f"));
+    let (time, zoned) = timestamp_formats(from);
+    let format = FormatOptions::new().with_timestamp_format(Some(time)).with_timestamp_tz_format(Some(zoned));
     let options = CastOptions { safe: false, format_options: format };
     cast_with_options(array, target, &options).map_err(|error| {
         use arrow::error::ArrowError as E;
@@ -62,12 +60,28 @@ pub(super) fn cast_values(array: &ArrayRef, target: &DataType) -> Result<ArrayRe
             | E::ParseError(reason)
             | E::ComputeError(reason)
             | E::InvalidArgumentError(reason) => {
-                let reason = reason.trim_end_matches('.').to_owned();
+                let reason = reason.trim_end_matches('.').replacen("Can", "can", 1).replacen("Error", "error", 1);
                 EngineError::new(ErrorKind::Incompatible, format!("{} to {}: {reason}", name(from), name(target)))
             }
             _ => impossible(from, target),
         }
     })
+}
+
+/// How a time is spelled without and with a zone: always with all digits of its unit.
+fn timestamp_formats(from: &DataType) -> (&'static str, &'static str) {
+    let DataType::Timestamp(unit, zone) = from else { return ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S%z") };
+    let is_utc = zone.as_deref() == Some("UTC");
+    match (unit, is_utc) {
+        (TimeUnit::Second, false) => ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S%z"),
+        (TimeUnit::Second, true) => ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%SZ"),
+        (TimeUnit::Millisecond, false) => ("%Y-%m-%d %H:%M:%S%.3f", "%Y-%m-%d %H:%M:%S%.3f%z"),
+        (TimeUnit::Millisecond, true) => ("%Y-%m-%d %H:%M:%S%.3f", "%Y-%m-%d %H:%M:%S%.3fZ"),
+        (TimeUnit::Microsecond, false) => ("%Y-%m-%d %H:%M:%S%.6f", "%Y-%m-%d %H:%M:%S%.6f%z"),
+        (TimeUnit::Microsecond, true) => ("%Y-%m-%d %H:%M:%S%.6f", "%Y-%m-%d %H:%M:%S%.6fZ"),
+        (TimeUnit::Nanosecond, false) => ("%Y-%m-%d %H:%M:%S%.9f", "%Y-%m-%d %H:%M:%S%.9f%z"),
+        (TimeUnit::Nanosecond, true) => ("%Y-%m-%d %H:%M:%S%.9f", "%Y-%m-%d %H:%M:%S%.9fZ"),
+    }
 }
 
 /// Floats become integers only if nothing is cut off.

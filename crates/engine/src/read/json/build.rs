@@ -1,0 +1,234 @@
+//! Values of known features → Arrow arrays.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, BooleanBufferBuilder, Float64Array, Int64Array, ListArray, NullArray, NullBufferBuilder,
+    StringArray, StructArray, TimestampSecondArray,
+};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{Field as ArrowField, Fields};
+use belvedere_domain::features::Dtype;
+use belvedere_domain::{Feature, Features};
+use hashbrown::HashMap;
+
+use super::cursor::{Cursor, Fault, Kind};
+use super::{dates, rewrite};
+use crate::error::{EngineError, ErrorKind};
+use crate::features_arrow;
+
+/// Collects the values of one column or part of it.
+pub(super) struct Builder {
+    nulls: NullBufferBuilder,
+    length: usize,
+    values: Values,
+}
+
+enum Values {
+    Null,
+    Bool(BooleanBufferBuilder),
+    Int(Vec<i64>),
+    Float(Vec<f64>),
+    Time(Vec<i64>),
+    Text(Texts),
+    Json(Texts),
+    List { offsets: Vec<i32>, items: Box<Builder>, field: Arc<ArrowField> },
+    Struct(StructBuilder),
+}
+
+#[derive(Default)]
+struct Texts {
+    bytes: Vec<u8>,
+    offsets: Vec<i32>,
+}
+
+/// Collects objects.
+pub(super) struct StructBuilder {
+    fields: Fields,
+    builders: Vec<Builder>,
+    places: HashMap<Vec<u8>, usize>,
+}
+
+impl Builder {
+    /// A builder for one of the features that [`Shape`](super::shape::Shape) gives.
+    pub(super) fn new(feature: &Feature) -> Self {
+        let values = match feature {
+            Feature::Value(Dtype::Bool) => Values::Bool(BooleanBufferBuilder::new(0)),
+            Feature::Value(Dtype::Int64) => Values::Int(Vec::new()),
+            Feature::Value(Dtype::Float64) => Values::Float(Vec::new()),
+            Feature::Value(Dtype::Timestamp(..)) => Values::Time(Vec::new()),
+            Feature::Value(Dtype::String) => Values::Text(Texts::new()),
+            Feature::Json => Values::Json(Texts::new()),
+            Feature::List { feature, .. } => Values::List {
+                offsets: vec![0],
+                items: Box::new(Self::new(feature)),
+                field: Arc::new(features_arrow::field(ArrowField::LIST_FIELD_DEFAULT_NAME, feature)),
+            },
+            Feature::Struct(fields) => Values::Struct(StructBuilder::new(fields)),
+            _ => Values::Null,
+        };
+        Self { nulls: NullBufferBuilder::new(0), length: 0, values }
+    }
+
+    /// Adds the value at the cursor.
+    #[inline]
+    pub(super) fn append(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+        if cursor.byte()? == b'n' {
+            cursor.word("null")?;
+            self.append_null();
+            return Ok(());
+        }
+        match &mut self.values {
+            Values::Null => return Err(cursor.fault("a value where only null was seen before")),
+            Values::Bool(values) => values.append(cursor.boolean()?),
+            Values::Int(values) => {
+                let integer = cursor.number()?.integer();
+                values.push(integer.ok_or_else(|| cursor.fault("not an integer"))?);
+            }
+            Values::Float(values) => values.push(cursor.number()?.float()),
+            Values::Time(values) => {
+                let seconds = cursor.string()?.plain().and_then(dates::seconds);
+                values.push(seconds.ok_or_else(|| cursor.fault("not a time"))?);
+            }
+            Values::Text(texts) => {
+                cursor.string()?.append_to(&mut texts.bytes)?;
+                texts.end(*cursor)?;
+            }
+            Values::Json(texts) => {
+                rewrite::append_cell(cursor, &mut texts.bytes)?;
+                texts.end(*cursor)?;
+            }
+            Values::List { offsets, items, .. } => {
+                if cursor.kind()? != Kind::Array {
+                    return Err(cursor.fault("not a list"));
+                }
+                cursor.at += 1;
+                let mut first = true;
+                while cursor.next_item(first)? {
+                    first = false;
+                    items.append(cursor)?;
+                }
+                offsets.push(offset(items.length, *cursor)?);
+            }
+            Values::Struct(object) => object.append(cursor, self.length)?,
+        }
+        self.nulls.append_non_null();
+        self.length += 1;
+        Ok(())
+    }
+
+    fn append_null(&mut self) {
+        match &mut self.values {
+            Values::Null => {}
+            Values::Bool(values) => values.append(false),
+            Values::Int(values) | Values::Time(values) => values.push(0),
+            Values::Float(values) => values.push(0.0),
+            Values::Text(texts) | Values::Json(texts) => texts.offsets.push(*texts.offsets.last().unwrap_or(&0)),
+            Values::List { offsets, .. } => offsets.push(*offsets.last().unwrap_or(&0)),
+            Values::Struct(object) => object.builders.iter_mut().for_each(Self::append_null),
+        }
+        self.nulls.append_null();
+        self.length += 1;
+    }
+
+    /// The values so far.
+    pub(super) fn finish(mut self) -> Result<ArrayRef, EngineError> {
+        let nulls = self.nulls.finish();
+        let length = self.length;
+        Ok(match self.values {
+            Values::Null => Arc::new(NullArray::new(length)),
+            Values::Bool(mut values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            Values::Int(values) => Arc::new(Int64Array::new(ScalarBuffer::from(values), nulls)),
+            Values::Float(values) => Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls)),
+            Values::Time(values) => Arc::new(TimestampSecondArray::new(ScalarBuffer::from(values), nulls)),
+            Values::Text(texts) | Values::Json(texts) => {
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(texts.offsets));
+                Arc::new(StringArray::try_new(offsets, texts.bytes.into(), nulls).map_err(internal)?)
+            }
+            Values::List { offsets, items, field } => {
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+                Arc::new(ListArray::try_new(field, offsets, items.finish()?, nulls).map_err(internal)?)
+            }
+            Values::Struct(object) if object.fields.is_empty() => {
+                Arc::new(StructArray::new_empty_fields(length, nulls))
+            }
+            Values::Struct(object) => {
+                let fields = object.fields.clone();
+                Arc::new(StructArray::try_new(fields, object.finish()?, nulls).map_err(internal)?)
+            }
+        })
+    }
+}
+
+impl Texts {
+    fn new() -> Self {
+        Self { bytes: Vec::new(), offsets: vec![0] }
+    }
+
+    fn end(&mut self, cursor: Cursor<'_>) -> Result<(), Fault> {
+        self.offsets.push(offset(self.bytes.len(), cursor)?);
+        Ok(())
+    }
+}
+
+impl StructBuilder {
+    pub(super) fn new(features: &Features) -> Self {
+        Self {
+            fields: features_arrow::to_schema(features, false).fields().clone(),
+            builders: features.iter().map(|(_, feature)| Builder::new(feature)).collect(),
+            places: features.iter().enumerate().map(|(place, (name, _))| (name.as_bytes().to_vec(), place)).collect(),
+        }
+    }
+
+    /// Adds the object at the cursor. `length`: how many there are already.
+    #[inline]
+    pub(super) fn append(&mut self, cursor: &mut Cursor<'_>, length: usize) -> Result<(), Fault> {
+        if cursor.byte()? != b'{' {
+            return Err(cursor.fault("expected an object"));
+        }
+        cursor.at += 1;
+        let (mut first, mut expected, mut seen) = (true, 0, 0);
+        while cursor.next_field(first)? {
+            first = false;
+            let at = cursor.at;
+            let key = cursor.key()?;
+            let place = match key.plain() {
+                Some(name) if self.fields.get(expected).is_some_and(|field| field.name().as_bytes() == name) => {
+                    Some(expected)
+                }
+                Some(name) => self.places.get(name).copied(),
+                None => {
+                    let mut name = Vec::new();
+                    key.append_to(&mut name)?;
+                    self.places.get(&name).copied()
+                }
+            };
+            let Some(place) = place else { return Err(Fault::At(at, "a key that was not seen before".to_owned())) };
+            let builder = &mut self.builders[place];
+            if builder.length > length {
+                let message = format!("the key \"{}\" stands twice in one object", self.fields[place].name());
+                return Err(Fault::At(at, message));
+            }
+            builder.append(cursor)?;
+            expected = place + 1;
+            seen += 1;
+        }
+        if seen < self.builders.len() {
+            self.builders.iter_mut().filter(|builder| builder.length == length).for_each(Builder::append_null);
+        }
+        Ok(())
+    }
+
+    /// The columns so far.
+    pub(super) fn finish(self) -> Result<Vec<ArrayRef>, EngineError> {
+        self.builders.into_iter().map(Builder::finish).collect()
+    }
+}
+
+fn offset(length: usize, cursor: Cursor<'_>) -> Result<i32, Fault> {
+    i32::try_from(length).map_err(|_| cursor.fault("more than 2 GiB in one batch"))
+}
+
+fn internal(error: arrow::error::ArrowError) -> EngineError {
+    EngineError::new(ErrorKind::Internal, error)
+}
