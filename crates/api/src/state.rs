@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use belvedere_domain::Timestamp;
 use belvedere_jobs::{Refresher, Services};
 
 use crate::metrics::Metrics;
@@ -21,6 +22,8 @@ pub struct ApiSettings {
     pub patience_seconds: f64,
     /// Answer some failures as today's reference implementation does.
     pub compat: bool,
+    /// What time it is: only for how long readers have been waiting.
+    pub clock: fn() -> Timestamp,
     /// Directory of the media files made while answering.
     pub cached_assets: PathBuf,
 }
@@ -33,6 +36,7 @@ impl Default for ApiSettings {
             base_url: None,
             patience_seconds: 60.0,
             compat: false,
+            clock: || Timestamp(chrono::Utc::now().timestamp_micros()),
             cached_assets: std::env::temp_dir().join("belvedere-cached-assets"),
         }
     }

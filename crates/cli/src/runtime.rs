@@ -102,6 +102,7 @@ impl Runtime {
             patience_seconds: config.views.patience_seconds.as_secs_f64(),
             compat: config.general.compat == Compat::Reference,
             cached_assets: config.paths().cached_assets,
+            ..ApiSettings::default()
         };
         belvedere_api::router(ApiState::new(Arc::clone(&self.services), Arc::clone(&self.refresher), settings))
     }

@@ -15,6 +15,9 @@ use crate::error_code::ErrorCode;
 /// Stands for the revision in stored URLs; replaced by the pointer's revision when a view is read.
 pub const REVISION_PLACEHOLDER: &str = "{dataset_git_revision}";
 
+/// The progress of a view that lacks nothing.
+pub const COMPLETE: u16 = 1000;
+
 /// JSON text, compact and valid, shared without copying.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Json(Arc<str>);
@@ -114,7 +117,7 @@ pub struct View {
     pub content: Json,
     /// `{}` on success; on error the full error object with its cause, for operators.
     pub details: Json,
-    /// Thousandths of completeness, 0 to 1000; below 1000 some inputs were still missing. `None` on error.
+    /// Thousandths of completeness, 0 to [`COMPLETE`]; below it some inputs were still missing. `None` on error.
     pub progress: Option<u16>,
     /// What only we read, never served: where the files behind the view lie. `null` when there is nothing.
     pub internal: Json,
@@ -127,7 +130,7 @@ impl View {
             outcome: Outcome::Ok,
             content: Json::of(content),
             details: Json::from_text("{}"),
-            progress: Some(1000),
+            progress: Some(COMPLETE),
             internal: Json::from_text("null"),
         }
     }

@@ -2,7 +2,9 @@
 
 use axum::http::{HeaderMap, header};
 use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Revision};
+use belvedere_domain::view::COMPLETE;
 use belvedere_jobs::refresh::Ensured;
+use belvedere_store::Found;
 
 use crate::error::ApiError;
 use crate::state::ApiState;
@@ -28,6 +30,27 @@ pub(crate) fn not_found() -> ApiError {
     ApiError::new(ErrorCode::ResponseNotFound, "Not found.")
 }
 
+/// It is being prepared.
+pub(crate) fn not_ready() -> ApiError {
+    let text = "The server is busier than usual and the response is not ready yet. Please retry later.";
+    ApiError::new(ErrorCode::ResponseNotReady, text)
+}
+
+/// True for an aggregate that lacks some of its parts while they are still being made: for a while the complete one
+/// is worth waiting for; after that the incomplete one is served, with its list of what is pending.
+pub(crate) async fn is_settling(state: &ApiState, found: &Found) -> Result<bool, ApiError> {
+    if found.stored.view.progress.is_none_or(|progress| progress == COMPLETE) {
+        return Ok(false);
+    }
+    let Some(row) = state.services.store.datasets.get(&found.key.dataset).await? else { return Ok(false) };
+    let age = (state.settings.clock)().seconds_since(row.target_since);
+    if row.target != found.revision || age > state.settings.patience_seconds {
+        return Ok(false);
+    }
+    let ancestors = state.services.graph.self_and_ancestors(&found.key.step);
+    Ok(state.services.store.queue.has_pending(&found.key.dataset, &ancestors).await?)
+}
+
 /// Pending: come back. Known dataset: not found. Unknown dataset: start its jobs, come back.
 pub(crate) async fn decide(
     state: &ApiState,
@@ -41,10 +64,6 @@ pub(crate) async fn decide(
             return Ok(ApiError::new(ErrorCode::RevisionGone, text));
         }
     }
-    let not_ready = || {
-        let text = "The server is busier than usual and the response is not ready yet. Please retry later.";
-        ApiError::new(ErrorCode::ResponseNotReady, text)
-    };
     let ancestors = state.services.graph.self_and_ancestors(&key.step);
     if state.services.store.queue.has_pending(&key.dataset, &ancestors).await? {
         return Ok(not_ready());

@@ -106,6 +106,7 @@ async fn answer(
     let (Ok(config), Ok(split)) = (config, split) else { return Err(miss::not_found()) };
     let key = ArtifactKey { step, dataset, config, split };
     match state.services.store.views.read(&key, revision.as_ref(), state.settings.patience_seconds).await? {
+        Some(found) if miss::is_settling(state, &found).await? => Err(miss::not_ready().at(&found.revision)),
         Some(found) => Ok(serve::view(state, &found, headers)),
         None => Err(miss::decide(state, &key, revision.as_ref()).await?),
     }
