@@ -71,6 +71,7 @@ pub fn resolve(files: RevisionFiles<'_>, card: &Card, repository_name: &str) -> 
             .into_iter()
             .map(|(split, paths)| (split, owned(paths.into_iter().filter(|path| choice.takes(path)))))
             .collect();
+        no_archives(&resolved)?;
         let config = ConfigFiles { split_names: listed(&resolved), name: name.clone(), files: Ok(resolved) };
         return Ok(Resolution { configs: vec![config], default: Some(name) });
     };
@@ -159,8 +160,18 @@ fn with_info(name: &ConfigName, reader: Reader, choice: Choice, info: Option<&De
     }
 }
 
+/// Each path once, at its first place.
 fn owned<'p>(paths: impl IntoIterator<Item = &'p str>) -> Vec<String> {
+    let paths: IndexSet<&str> = paths.into_iter().collect();
     paths.into_iter().map(str::to_owned).collect()
+}
+
+/// Archives take part in the election, but no reader opens them.
+fn no_archives(config: &ResolvedConfig) -> Result<(), ResolveError> {
+    match config.paths().find(|path| path.ends_with(".zip")) {
+        Some(path) => Err(ResolveError::zip_not_supported(path)),
+        None => Ok(()),
+    }
 }
 
 fn listed(config: &ResolvedConfig) -> Vec<SplitName> {
@@ -197,7 +208,7 @@ impl<'p> Repository<'p> {
         let base = config.data_dir.as_deref().unwrap_or_default();
         let mut splits = IndexMap::new();
         for (split, patterns) in config.data_files.iter().flatten() {
-            let mut paths: IndexSet<&'p str> = IndexSet::new();
+            let mut paths: Vec<&'p str> = Vec::new();
             for text in patterns {
                 let pattern = Pattern::new(base, text)
                     .map_err(|error| ResolveError::pattern(config, split, text, &error.to_string()))?;
@@ -207,7 +218,7 @@ impl<'p> Repository<'p> {
                 }
                 paths.extend(selected);
             }
-            splits.insert(split.clone(), paths.into_iter().collect());
+            splits.insert(split.clone(), paths);
         }
         Ok(splits)
     }
@@ -231,7 +242,25 @@ impl<'p> Repository<'p> {
         let mut resolved = with_info(&config.name, reader, choice, info);
         resolved.parameters.extend(config.parameters.clone());
         resolved.reader_features = config.features.clone();
-        let splits = match &config.data_files {
+        // Even of files that cannot be read, the card tells the splits.
+        resolved.splits = config.data_files.iter().flatten().map(|(split, _)| (split.clone(), Vec::new())).collect();
+        let readable = self.splits_of(config).and_then(|splits| {
+            resolved.splits = splits.into_iter().map(|(split, paths)| (split, owned(paths))).collect();
+            no_archives(&resolved).map_err(|error| error.of_config(config))?;
+            let has_schema = resolved.reader_features.is_some() || resolved.declared_features.is_some();
+            if has_schema || resolved.paths().next().is_some() {
+                Ok(())
+            } else {
+                Err(ResolveError::no_file_matches(config))
+            }
+        });
+        let split_names = listed(&resolved);
+        ConfigFiles { name: config.name.clone(), split_names, files: readable.map(|()| resolved) }
+    }
+
+    /// The splits of a config, as it gives them or by the names of its files.
+    fn splits_of(&self, config: &CardConfig) -> Result<SplitPaths<'p>, ResolveError> {
+        match &config.data_files {
             Some(_) => self
                 .splits_by_patterns(config)
                 .map_err(|error| ResolveError { code: ErrorCode::DataFilesNotFoundError, ..error }),
@@ -239,27 +268,7 @@ impl<'p> Repository<'p> {
                 .splits_by_name(config.data_dir.as_deref().unwrap_or_default())
                 .map(|located| located.splits)
                 .map_err(|error| error.of_config(config)),
-        };
-        let files = match splits {
-            Ok(splits) => {
-                resolved.splits = splits.into_iter().map(|(split, paths)| (split, owned(paths))).collect();
-                let typed = resolved.reader_features.is_some() || resolved.declared_features.is_some();
-                if typed || resolved.paths().next().is_some() {
-                    return ConfigFiles {
-                        name: config.name.clone(),
-                        split_names: listed(&resolved),
-                        files: Ok(resolved),
-                    };
-                }
-                Err(ResolveError::no_file_matches(config))
-            }
-            Err(error) => Err(error),
-        };
-        if resolved.splits.is_empty() {
-            resolved.splits =
-                config.data_files.iter().flatten().map(|(split, _)| (split.clone(), Vec::new())).collect();
         }
-        ConfigFiles { name: config.name.clone(), split_names: listed(&resolved), files }
     }
 }
 

@@ -7,7 +7,8 @@ use indexmap::IndexMap;
 
 use crate::patterns::{Pattern, PatternError};
 
-/// Splits in order, each with its paths in reading order.
+/// Splits in order, each with its paths in reading order. A path that several patterns match is there several times:
+/// it is read once, but votes for its format as often.
 pub(super) type SplitPaths<'p> = IndexMap<SplitName, Vec<&'p str>>;
 
 /// Why no splits can be told.
@@ -118,14 +119,14 @@ fn shard_mark(name: &str) -> usize {
     name.as_bytes().windows(LENGTH).rposition(is_mark).unwrap_or(name.len())
 }
 
-/// Runs the patterns of each keyword, keyword after keyword, over the paths that contain it. A file is read once.
+/// Runs the patterns of each keyword, keyword after keyword, over the paths that contain it.
 fn by_keyword<'p>(
     data: &[&'p str],
     select: impl Fn(&str, &[&'p str]) -> Result<Vec<Vec<&'p str>>, SplitsError>,
 ) -> Result<SplitPaths<'p>, SplitsError> {
     let mut splits: SplitPaths<'p> = IndexMap::new();
     for (name, keywords) in KEYWORDS {
-        let mut paths: indexmap::IndexSet<&'p str> = indexmap::IndexSet::new();
+        let mut paths: Vec<&'p str> = Vec::new();
         for keyword in keywords {
             let candidates: Vec<&'p str> = data.iter().copied().filter(|path| path.contains(keyword)).collect();
             if !candidates.is_empty() {
@@ -133,7 +134,7 @@ fn by_keyword<'p>(
             }
         }
         if !paths.is_empty() {
-            splits.insert(split(name), paths.into_iter().collect());
+            splits.insert(split(name), paths);
         }
     }
     Ok(splits)

@@ -89,6 +89,18 @@ fn where_the_reference_stumbles_we_do_not() {
 }
 
 #[test]
+fn a_file_votes_as_often_as_patterns_match_it() {
+    assert_eq!(found(&["test/b.json", "test/testing/a.csv"]), "test: test/testing/a.csv");
+}
+
+#[test]
+fn archives_are_told_to_be_unpacked() {
+    let (code, message) = failure(&["a.csv.zip", "b.csv"], "");
+    assert_eq!(code, ErrorCode::DataFilesNotFoundError);
+    assert_eq!(message, "a.csv.zip is a zip archive, which is not supported yet; unpack it");
+}
+
+#[test]
 fn sharded_splits_have_any_name_and_a_fixed_order() {
     assert_eq!(
         found(&[
