@@ -56,6 +56,10 @@ pub(super) fn sha256(file: &SeenFile, stop: &AtomicBool, progress: &dyn Fn(u64))
             Ok(count) => {
                 digest.update(&buffer[..count]);
                 progress(count as u64);
+                // A file that grows while it is read need not be read to its end.
+                if FileIdentity::of(&open.metadata()?) != file.identity {
+                    return Ok(None);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

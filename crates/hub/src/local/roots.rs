@@ -45,10 +45,11 @@ pub struct Root {
 }
 
 impl Root {
-    /// Reads `PATH` or `NAME=PATH`. A text whose part before `=` is not a name is a path as a whole.
+    /// Reads `PATH` or `NAME=PATH`. What exists, or has no name before its `=`, is a path as a whole.
     pub fn parse(argument: &str, layout: Layout) -> Self {
+        let exists = fs::symlink_metadata(argument).is_ok();
         match argument.split_once('=') {
-            Some((name, path)) if !path.is_empty() && DatasetName::new(name).is_ok() => {
+            Some((name, path)) if !exists && !path.is_empty() && DatasetName::new(name).is_ok() => {
                 Self { name: Some(name.to_owned()), path: path.into(), layout }
             }
             _ => Self { name: None, path: argument.into(), layout },

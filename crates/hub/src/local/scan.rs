@@ -21,9 +21,20 @@ pub(super) struct Known {
     pub(super) identity: FileIdentity,
     pub(super) sha256: Option<String>,
     pub(super) provisional: Option<String>,
+    /// The whole file could not be read, though its samples could.
+    pub(super) given_up: bool,
 }
 
 impl Known {
+    pub(super) fn new(identity: FileIdentity) -> Self {
+        Self { identity, sha256: None, provisional: None, given_up: false }
+    }
+
+    /// True while only the provisional id is known.
+    pub(super) fn wants_hash(&self) -> bool {
+        self.sha256.is_none() && !self.given_up
+    }
+
     /// The best content id.
     fn content_id(&self) -> Option<&String> {
         self.sha256.as_ref().or(self.provisional.as_ref())
@@ -92,7 +103,7 @@ pub(super) fn look(request: LookRequest<'_>, options: &LocalOptions, reading: Re
     for file in seen.files {
         let unchanged = known.remove(&file.path).filter(|known| known.identity == file.identity);
         match unchanged {
-            Some(known) if known.sha256.is_some() => {
+            Some(known) if !known.wants_hash() => {
                 look.known.insert(file.path.clone(), known);
             }
             Some(known) => {
@@ -156,8 +167,11 @@ fn identify(
     for (file, hash) in small.iter().zip(hash_all(small, reading)) {
         match hash {
             Ok(Some(sha256)) => {
-                let known =
-                    Known { identity: file.identity, sha256: Some(sha256), provisional: provisional_of(look, file) };
+                let known = Known {
+                    sha256: Some(sha256),
+                    provisional: provisional_of(look, file),
+                    ..Known::new(file.identity)
+                };
                 look.known.insert(file.path.clone(), known);
                 look.hashed.push(file.path.clone());
             }
@@ -169,7 +183,7 @@ fn identify(
     for (file, id) in large.iter().zip(in_parallel(&large, reading.threads, |file| provisional(file))) {
         match id {
             Ok(Some(id)) => {
-                let known = Known { identity: file.identity, sha256: None, provisional: Some(id) };
+                let known = Known { provisional: Some(id), ..Known::new(file.identity) };
                 look.known.insert(file.path.clone(), known);
             }
             Ok(None) => changed.push((*file).clone()),
@@ -189,12 +203,10 @@ fn provisional_of(look: &Look, file: &SeenFile) -> Option<String> {
     look.known.get(&file.path).and_then(|known| known.provisional.clone())
 }
 
-/// Hashes files that have provisional ids only. Returns the hashes by path; changed files have none.
-pub(super) fn hash_rest(files: &[SeenFile], reading: Reading<'_>) -> Vec<(SeenFile, String)> {
-    let files: Vec<&SeenFile> = files.iter().collect();
-    let hashes = hash_all(&files, reading);
-    // A file that cannot be read now is looked at again by the next scan, which reports the error.
-    files.iter().zip(hashes).filter_map(|(file, hash)| Some(((*file).clone(), hash.ok()??))).collect()
+/// Hashes files that have provisional ids only. A changed file has no hash.
+pub(super) fn hash_rest(files: Vec<SeenFile>, reading: Reading<'_>) -> Vec<(SeenFile, io::Result<Option<String>>)> {
+    let hashes = hash_all(&files.iter().collect::<Vec<_>>(), reading);
+    files.into_iter().zip(hashes).collect()
 }
 
 fn hash_all(files: &[&SeenFile], reading: Reading<'_>) -> Vec<io::Result<Option<String>>> {

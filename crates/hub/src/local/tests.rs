@@ -3,13 +3,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use belvedere_domain::DatasetName;
+use belvedere_domain::{DatasetName, FileEntry, Revision};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::data_files::Resolution;
+use crate::hub::{Hub, HubError};
 use crate::memory::ProcessMemory;
 use crate::revision::resolve_revision;
+use crate::snapshot::revision_of;
 
 /// A time long after every file was written.
 const LATER: Duration = Duration::from_secs(4_000_000_000);

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use belvedere_domain::DatasetName;
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::roots::Shelf;
 use super::walk::is_ignored;
-use super::{LocalHub, Place, blocking};
+use super::{LocalHub, blocking};
 
 /// Polling pauses at least this long, and ten times as long as a look takes.
 const POLL: Duration = Duration::from_secs(2);
@@ -93,9 +93,9 @@ impl LocalHub {
                     dataset
                 });
             }
-            let next = self.shelf().due.values().map(|due| due.at).chain([next_safety_poll]).min();
-            let next = if watch.polled.contains(&true) { next.map(|at| at.min(next_poll)) } else { next };
-            let pause = next.unwrap_or(next_safety_poll).duration_since(clock()).unwrap_or_default();
+            let next = self.shelf().next_at().map_or(next_safety_poll, |at| at.min(next_safety_poll));
+            let next = if watch.polled.contains(&true) { next.min(next_poll) } else { next };
+            let pause = next.duration_since(clock()).unwrap_or_default();
             tokio::select! {
                 () = cancel.cancelled() => break,
                 () = self.wake.notified() => {}
@@ -105,19 +105,6 @@ impl LocalHub {
         }
         self.stop.store(true, Ordering::Relaxed);
         hashing.abort_all();
-    }
-
-    /// Makes the roots and datasets due that `which` chooses by the index of their root.
-    fn mark_roots(&self, now: SystemTime, which: impl Fn(usize) -> bool) {
-        let mut shelf = self.shelf();
-        let datasets = shelf.datasets.iter().filter(|(_, dataset)| which(dataset.root));
-        let places: Vec<Place> = datasets
-            .map(|(name, _)| Place::Dataset(name.clone()))
-            .chain((0..self.roots.len()).filter(|root| which(*root)).map(Place::Root))
-            .collect();
-        for place in places {
-            shelf.mark(place, super::Due { since: now, at: now });
-        }
     }
 
     /// Every folder that has to be watched, with the index of its root.
@@ -142,7 +129,7 @@ impl LocalHub {
         let mut moved = Vec::new();
         let concerned = match event {
             Ok(event) if event.need_rescan() => {
-                self.mark_everything(now);
+                self.mark_roots(now, |_| true);
                 true
             }
             Ok(event) if is_change(event.kind) => {
@@ -158,7 +145,7 @@ impl LocalHub {
             Ok(_) => false,
             Err(error) => {
                 tracing::warn!(%error, "the watch of the file system had a problem, looking at everything");
-                self.mark_everything(now);
+                self.mark_roots(now, |_| true);
                 true
             }
         };
