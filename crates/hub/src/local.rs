@@ -48,6 +48,9 @@ pub struct LocalOptions {
     pub patience: Duration,
     /// A burst of changes is over when nothing changed for this long, and after 1 s at the latest. Default 150 ms.
     pub debounce: Duration,
+    /// Look for changes every few seconds even where the file system could be watched: for folders that another
+    /// machine or a container writes to unnoticed. Default false.
+    pub poll: bool,
     /// The clock of [`LocalHub::run`], of the watch, and of questions about datasets that no tick has looked at.
     pub clock: fn() -> SystemTime,
 }
@@ -61,6 +64,7 @@ impl Default for LocalOptions {
             quiet: Duration::from_millis(500),
             patience: Duration::from_secs(5),
             debounce: Duration::from_millis(150),
+            poll: false,
             clock: SystemTime::now,
         }
     }

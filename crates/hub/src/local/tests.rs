@@ -399,3 +399,19 @@ async fn the_loop_hashes_large_files_in_the_background() {
     cancel.cancel();
     running.await.expect("without a panic");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn polling_finds_changes_without_notifications() {
+    let fixture = Fixture::new(&[("wine/a.csv", "x\n1\n")]);
+    let hub = Arc::new(fixture.open_with(LocalOptions { poll: true, ..LocalOptions::default() }));
+    let mut news = hub.subscribe();
+    let cancel = CancellationToken::new();
+    let running = tokio::spawn(hub.clone().run(cancel.clone()));
+    wait_for(&mut news, |event| is_update_of(event, "local/wine")).await;
+    write(fixture.path(), "wine/a.csv", "x\n2\n");
+    wait_for(&mut news, |event| is_update_of(event, "local/wine")).await;
+    write(fixture.path(), "beer/a.csv", "x\n2\n");
+    wait_for(&mut news, |event| is_update_of(event, "local/beer")).await;
+    cancel.cancel();
+    running.await.expect("without a panic");
+}

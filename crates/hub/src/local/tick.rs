@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use belvedere_domain::{DatasetName, Manifest};
+use futures::StreamExt;
 
 use super::dataset::{Dataset, Recall, Snapshot};
 use super::due::{Due, Place};
@@ -17,6 +18,8 @@ use crate::card::Card;
 use crate::hub::{Head, HubError, HubEvent};
 use crate::snapshot::revision_of;
 
+/// Datasets looked at side by side: while one waits for the memory, another reads.
+const LOOKS_AT_ONCE: usize = 4;
 /// Pause before a failed scan is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -65,24 +68,30 @@ impl LocalHub {
         for index in listed {
             self.list_root(index, now, &mut datasets, &mut tick);
         }
-        for (name, due) in datasets {
-            let Some(dataset) = self.dataset_of(&name) else { continue };
+        let looks = futures::stream::iter(datasets).map(|(name, due)| async move {
+            let dataset = self.dataset_of(&name)?;
             let waited = now.duration_since(due.since).unwrap_or_default();
             let patience_lost = !due.is_first() && waited >= self.options.patience;
-            match self.look_at(&name, &dataset, now, patience_lost).await {
+            let outcome = self.look_at(&name, &dataset, now, patience_lost).await;
+            let since = if due.is_first() || patience_lost { now } else { due.since };
+            Some((name, dataset, since, outcome))
+        });
+        let mut looks = looks.buffered(LOOKS_AT_ONCE);
+        while let Some(look) = looks.next().await {
+            let Some((name, dataset, since, outcome)) = look else { continue };
+            match outcome {
                 Ok(outcome) => {
                     tick.events.extend(outcome.event);
                     if !dataset.unhashed().is_empty() {
                         tick.unhashed.push(name.clone());
                     }
                     if let Some(at) = outcome.again_at {
-                        let since = if due.is_first() || patience_lost { now } else { due.since };
                         self.mark_at(Place::Dataset(name), Due { since, at });
                     }
                 }
                 Err(error) => {
                     tracing::warn!(dataset.name = %name, error = %chain(&error), "a dataset cannot be scanned, trying again");
-                    self.mark_at(Place::Dataset(name.clone()), Due { since: due.since, at: now + RETRY });
+                    self.mark_at(Place::Dataset(name.clone()), Due { since, at: now + RETRY });
                     tick.failures.push((name, error));
                 }
             }

@@ -198,18 +198,23 @@ impl Watch {
                 }
             }
         };
-        let watcher = RecommendedWatcher::new(on_event, Config::default().with_follow_symlinks(false));
-        let watcher = match watcher {
-            Ok(watcher) => Some(watcher),
-            Err(error) => {
-                tracing::warn!(%error, "the file system cannot be watched, looking for changes every few seconds");
-                None
-            }
+        let watcher = if hub.options.poll {
+            None
+        } else {
+            RecommendedWatcher::new(on_event, Config::default().with_follow_symlinks(false))
+                .inspect_err(|error| {
+                    tracing::warn!(%error, "the file system cannot be watched, looking for changes every few seconds");
+                })
+                .ok()
         };
-        let polled = hub.roots.iter().map(|root| watcher.is_none() || is_network(&root.path)).collect::<Vec<_>>();
-        for (root, _) in hub.roots.iter().zip(&polled).filter(|(_, polled)| **polled && watcher.is_some()) {
-            tracing::info!(path = %root.path.display(), "a network file system, looking for changes every few seconds");
-        }
+        let is_polled = |path: &Path| {
+            let on_network = is_network(path);
+            if on_network && watcher.is_some() {
+                tracing::info!(path = %path.display(), "a network file system, looking for changes every few seconds");
+            }
+            on_network || watcher.is_none()
+        };
+        let polled = hub.roots.iter().map(|root| is_polled(&root.path)).collect();
         Self { watcher, watched: HashSet::new(), moved, polled }
     }
 
