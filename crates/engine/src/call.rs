@@ -176,6 +176,8 @@ pub struct Head {
     pub split: SplitName,
     /// The files of that split in order.
     pub files: Vec<SourceFile>,
+    /// The files of the config's first split when that is another one: they decide the types, as in a conversion.
+    pub schema_files: Vec<SourceFile>,
     /// Rows wanted. The answer tells whether there are more.
     pub max_rows: usize,
     /// Refuse more columns than this.

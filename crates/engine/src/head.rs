@@ -7,19 +7,39 @@ use crate::error::{EngineError, ErrorKind};
 use crate::inspect::check_column_names;
 use crate::read::{ConfigReader, ReadLimits};
 use crate::rows::{Page, check_columns};
+use crate::source::SourceFile;
 
 /// How much of a JSON array decides its types; the rest of the file is not looked at.
 const INFERENCE_BYTES: u64 = 10 << 20;
 
-/// Answers [`Call::Head`](crate::Call::Head). Features are the declared ones, else those of the first table.
+/// Answers [`Call::Head`](crate::Call::Head). Features are the declared ones, else those of the first table of
+/// [`Head::schema_files`] if the rows fit them, else those of the first table of the split.
 ///
 /// # Errors
 /// [`Empty`](ErrorKind::Empty) when there is no table at all, [`TooManyColumns`](ErrorKind::TooManyColumns),
 /// [`TooLongColumnName`](ErrorKind::TooLongColumnName); those of reading, fitting and of cells.
 pub(crate) fn head(call: &Head) -> Result<PageOfRows, EngineError> {
+    if !call.schema_files.is_empty() && call.config.declared_features.is_none() {
+        // The conversion will give the whole config one schema. Where that fails, the split may still be fine.
+        if let Ok(page) = read_head(call, &call.schema_files) {
+            return Ok(page);
+        }
+    }
+    read_head(call, &[])
+}
+
+fn read_head(call: &Head, schema_files: &[SourceFile]) -> Result<PageOfRows, EngineError> {
     let limits = ReadLimits { max_inference_bytes: Some(INFERENCE_BYTES), ..ReadLimits::default() };
     let reader = ConfigReader::new(call.config.clone(), limits);
     let mut fitter = reader.fitter();
+    for file in schema_files {
+        if let Some(table) = reader.open(file)?.next_table()?
+            && table.num_rows() > 0
+        {
+            fitter.fit(table)?;
+            break;
+        }
+    }
     let mut tables = Vec::new();
     let mut num_rows = 0;
     'files: for file in &call.files {
@@ -62,7 +82,6 @@ mod tests {
 
     use super::*;
     use crate::call::MediaTarget;
-    use crate::source::SourceFile;
 
     fn head_of(folder: &std::path::Path, files: &[(&str, &str)], max_rows: usize) -> Result<PageOfRows, EngineError> {
         let listed = |(path, content): &(&str, &str)| {
@@ -90,7 +109,7 @@ mod tests {
             linked_files: Vec::new(),
         };
         let repository = media.repository.clone();
-        head(&Head { config, split, files, max_rows, max_columns: 3, repository, media })
+        head(&Head { config, split, files, schema_files: Vec::new(), max_rows, max_columns: 3, repository, media })
     }
 
     fn shown(page: &PageOfRows) -> Vec<&str> {

@@ -1,8 +1,8 @@
 //! Who may read a dataset, and what to say when an answer is not stored.
 
 use axum::http::{HeaderMap, header};
-use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Revision};
 use belvedere_domain::view::COMPLETE;
+use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Revision};
 use belvedere_jobs::refresh::Ensured;
 use belvedere_store::Found;
 
@@ -36,12 +36,14 @@ pub(crate) fn not_ready() -> ApiError {
     ApiError::new(ErrorCode::ResponseNotReady, text)
 }
 
-/// True for an aggregate that lacks some of its parts while they are still being made: for a while the complete one
-/// is worth waiting for; after that the incomplete one is served, with its list of what is pending.
+/// True for an aggregate that lacks some of its parts.
+pub(crate) fn is_incomplete(found: &Found) -> bool {
+    found.stored.view.progress.is_some_and(|progress| progress < COMPLETE)
+}
+
+/// True while the parts that an incomplete aggregate lacks are still being made: for a while the complete one is worth
+/// waiting for; after that the incomplete one is served, with its list of what is pending.
 pub(crate) async fn is_settling(state: &ApiState, found: &Found) -> Result<bool, ApiError> {
-    if found.stored.view.progress.is_none_or(|progress| progress == COMPLETE) {
-        return Ok(false);
-    }
     let Some(row) = state.services.store.datasets.get(&found.key.dataset).await? else { return Ok(false) };
     let age = (state.settings.clock)().seconds_since(row.target_since);
     if row.target != found.revision || age > state.settings.patience_seconds {

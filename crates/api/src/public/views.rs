@@ -105,8 +105,16 @@ async fn answer(
     let (config, split) = (config.map(ConfigName::new).transpose(), split.map(SplitName::new).transpose());
     let (Ok(config), Ok(split)) = (config, split) else { return Err(miss::not_found()) };
     let key = ArtifactKey { step, dataset, config, split };
-    match state.services.store.views.read(&key, revision.as_ref(), state.settings.patience_seconds).await? {
-        Some(found) if miss::is_settling(state, &found).await? => Err(miss::not_ready().at(&found.revision)),
+    let read = || state.services.store.views.read(&key, revision.as_ref(), state.settings.patience_seconds);
+    let mut found = read().await?;
+    if let Some(incomplete) = found.as_ref().filter(|found| miss::is_incomplete(found)) {
+        if miss::is_settling(state, incomplete).await? {
+            return Err(miss::not_ready().at(&incomplete.revision));
+        }
+        // Its last part may have come between the two looks.
+        found = read().await?;
+    }
+    match found {
         Some(found) => Ok(serve::view(state, &found, headers)),
         None => Err(miss::decide(state, &key, revision.as_ref()).await?),
     }

@@ -4,6 +4,7 @@
 //! the first one.
 
 use async_trait::async_trait;
+use belvedere_domain::data_files::ResolvedConfig;
 use belvedere_domain::view::REVISION_PLACEHOLDER;
 use belvedere_domain::{ConfigName, DatasetName, ErrorCode, Features, Level, SplitName, Step, StepName, View};
 use belvedere_engine::call::{Head, MediaTarget, PageOfRows, Rows};
@@ -41,9 +42,8 @@ impl Job for FirstRowsJob {
         let converted = converted_files(ctx, metadata.as_ref()).await?;
         if converted.is_none() {
             let resolved = ctx.good_config().await?;
-            let split = ctx.split()?.clone();
-            let paths = resolved.splits.get(&split).cloned().unwrap_or_default();
-            ctx.input_files(paths.iter().map(String::as_str)).await?;
+            let (paths, schema_paths) = paths_of(&resolved, ctx.split()?);
+            ctx.input_files(paths.iter().chain(schema_paths).map(String::as_str)).await?;
         }
         if let Some(reused) = ctx.reuse().await? {
             return Ok(reused);
@@ -56,7 +56,7 @@ impl Job for FirstRowsJob {
                 Err(CallError::Engine(error)) if error.kind == ErrorKind::SchemaMismatch => {
                     from_source(ctx, media).await?
                 }
-                other => other.map_err(failure)?,
+                other => other.map_err(|error| failure(ErrorCode::StreamingRowsError, error))?,
             },
             None => from_source(ctx, media).await?,
         };
@@ -115,19 +115,26 @@ async fn from_parquet(ctx: &JobContext, files: ConvertedFiles, media: MediaTarge
 async fn from_source(ctx: &JobContext, media: MediaTarget) -> Result<PageOfRows, JobError> {
     let config = ctx.services.files.good_config(&ctx.key.dataset, &ctx.revision, ctx.config()?).await?;
     let split = ctx.split()?.clone();
-    let paths = config.splits.get(&split).cloned().unwrap_or_default();
+    let (paths, schema_paths) = paths_of(&config, &split);
     let files = ctx.source_files(paths.iter().map(String::as_str)).await?;
+    let schema_files = ctx.source_files(schema_paths.iter().map(String::as_str)).await?;
     let limits = ctx.services.settings.first_rows;
+    // Before anything is known of the types, a file that cannot be read leaves them unknown.
+    let unreadable = match config.declared_features {
+        Some(_) => ErrorCode::StreamingRowsError,
+        None => ErrorCode::FeaturesError,
+    };
     let call = Call::Head(Head {
         config,
         split,
         files,
+        schema_files,
         max_rows: limits.max_number,
         max_columns: limits.columns_max_number,
         repository: media.repository.clone(),
         media,
     });
-    match ctx.call(call).await.map_err(failure)? {
+    match ctx.call(call).await.map_err(|error| failure(unreadable, error))? {
         Reply::Head(page) => Ok(page),
         _ => Err(JobError::fail(ErrorCode::UnexpectedError, "the reader answered another question")),
     }
@@ -157,13 +164,21 @@ fn view_of(ctx: &JobContext, page: &PageOfRows) -> Result<View, JobError> {
     let limits =
         Limits { max_bytes: limits.max_bytes, min_cell_bytes: limits.min_cell_bytes, min_number: limits.min_number };
     let shown = truncate(header, &page.features, &page.rows, !page.more, &[], limits);
-    let FirstRows { items, truncated } = shown.map_err(|error| failure(CallError::Engine(error)))?;
+    let FirstRows { items, truncated } =
+        shown.map_err(|error| failure(ErrorCode::StreamingRowsError, CallError::Engine(error)))?;
     let features = page.features.to_list_json();
     Ok(View::ok(&Content { dataset, config, split, features, rows: &items, truncated }))
 }
 
-/// Which public code a failed call ends in.
-fn failure(error: CallError) -> JobError {
+/// The files of a split, and those of the first split when that is another one.
+fn paths_of<'c>(config: &'c ResolvedConfig, split: &SplitName) -> (&'c [String], &'c [String]) {
+    let paths = config.splits.get(split).map_or(&[][..], Vec::as_slice);
+    let first = config.splits.first().filter(|(first, _)| *first != split);
+    (paths, first.map_or(&[][..], |(_, paths)| paths.as_slice()))
+}
+
+/// Which public code a failed call ends in. `unreadable` is the code for content that cannot be read.
+fn failure(unreadable: ErrorCode, error: CallError) -> JobError {
     let error = match error {
         CallError::Engine(error) => error,
         other => return JobError::from(other),
@@ -174,7 +189,7 @@ fn failure(error: CallError) -> JobError {
         | ErrorKind::ColumnsMismatch
         | ErrorKind::Parameter
         | ErrorKind::Empty
-        | ErrorKind::SchemaMismatch => ErrorCode::StreamingRowsError,
+        | ErrorKind::SchemaMismatch => unreadable,
         ErrorKind::Features => ErrorCode::FeaturesError,
         ErrorKind::TooLongColumnName => ErrorCode::TooLongColumnNameError,
         ErrorKind::TooManyColumns => ErrorCode::TooManyColumnsError,
