@@ -75,7 +75,7 @@ impl CardError {
 }
 
 impl fmt::Display for CardError {
-    /// `README.md, line 4, key `configs[0].config_name`: expected text, found a number`.
+    /// ``README.md, line 4, key `configs[0].config_name`: expected text, found a number``.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut place = Vec::new();
         place.extend(self.file.clone());

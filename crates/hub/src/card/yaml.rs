@@ -1,7 +1,7 @@
 //! YAML text → a tree that remembers lines.
 //!
 //! Front matter comes from strangers, so depth, nodes and text are budgeted *after* aliases are expanded: a
-//! "billion laughs" document fails at once. Plain scalars follow YAML 1.1 (see [`scalar`](super::scalar)).
+//! "billion laughs" document fails at once. Plain scalars follow YAML 1.1 (see `scalar`).
 
 use std::collections::HashMap;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use belvedere_domain::{FileEntry, Manifest};
+use belvedere_domain::{FileEntry, Manifest, Revision};
 
 use super::hashing;
 use super::scan::{Known, KnownFiles, Look};
@@ -37,6 +37,8 @@ pub(super) enum Recall {
 pub(super) struct DatasetState {
     /// The newest revision; `None` before the first look and without any file.
     pub(super) head: Option<Snapshot>,
+    /// The older revision asked for last: its files are usually asked for one after the other.
+    pub(super) older: Option<(Revision, Arc<Manifest>)>,
     pub(super) known: KnownFiles,
     /// Where the files lie, by path.
     pub(super) places: HashMap<String, SeenFile>,

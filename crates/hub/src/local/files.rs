@@ -97,12 +97,19 @@ impl LocalHub {
         dataset: &Dataset,
         revision: &Revision,
     ) -> Result<Arc<Manifest>, HubError> {
-        let head = dataset.state().head.clone();
-        if let Some(snapshot) = head.filter(|snapshot| snapshot.head.revision == *revision) {
-            return Ok(snapshot.manifest);
+        {
+            let state = dataset.state();
+            if let Some(snapshot) = state.head.as_ref().filter(|snapshot| snapshot.head.revision == *revision) {
+                return Ok(snapshot.manifest.clone());
+            }
+            if let Some((_, manifest)) = state.older.as_ref().filter(|(older, _)| older == revision) {
+                return Ok(manifest.clone());
+            }
         }
         let kept = self.memory.manifest(name, revision).await.map_err(HubError::Memory)?;
-        kept.map(Arc::new).ok_or_else(|| gone(name, revision, None))
+        let manifest = Arc::new(kept.ok_or_else(|| gone(name, revision, None))?);
+        dataset.state().older = Some((revision.clone(), manifest.clone()));
+        Ok(manifest)
     }
 
     /// The place of a file, if its content is still that of the revision.
