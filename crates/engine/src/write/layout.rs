@@ -70,9 +70,8 @@ pub(super) fn properties(
     options: &WriteOptions,
 ) -> Result<Layout, EngineError> {
     let descriptor = ArrowSchemaConverter::new().convert(&with_standard_names(schema)).map_err(failed)?;
-    // Schema metadata are file metadata of their own; the copy inside the Arrow schema would double them.
-    let bare = Schema::new(schema.fields().clone());
-    let mut metadata = vec![KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&bare))];
+    // Arrow's own reader looks for the metadata inside the Arrow schema, others look beside it.
+    let mut metadata = vec![KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(schema))];
     metadata.extend(schema.metadata().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("belvedere ", env!("CARGO_PKG_VERSION")).to_owned())

@@ -6,6 +6,8 @@ use arrow::array::{
 };
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Int64Type};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use belvedere_domain::Feature;
 use belvedere_domain::features::Dtype;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -85,6 +87,21 @@ fn tables_come_back_with_their_features() {
     assert_eq!(read.column(2).as_struct().column(0), expected.column(2).as_struct().column(0));
     let footer = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
     assert_eq!(features_arrow::features_of(footer.schema()), Ok(features()));
+}
+
+#[test]
+fn features_stand_beside_the_arrow_schema_and_inside() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = writer(folder.path(), WriteOptions::default()).finish().unwrap();
+    let metadata = metadata(&folder.path().join(&written[0].path));
+    let value = |name: &str| {
+        let mut pairs = metadata.file_metadata().key_value_metadata().unwrap().iter();
+        pairs.find(|pair| pair.key == name).and_then(|pair| pair.value.clone()).unwrap()
+    };
+    let expected = json!({"info": {"features": features().to_json()}});
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&value("huggingface")).unwrap(), expected);
+    let arrow_schema = STANDARD.decode(value("ARROW:schema")).unwrap();
+    assert!(memchr::memmem::find(&arrow_schema, expected.to_string().as_bytes()).is_some());
 }
 
 #[test]
