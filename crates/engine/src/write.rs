@@ -6,7 +6,9 @@
 
 mod layout;
 
+use std::fs::Permissions;
 use std::io::BufWriter;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -183,7 +185,8 @@ impl Shard {
         let folder = output.join(path.parent().unwrap_or(Path::new("")));
         std::fs::create_dir_all(&folder)?;
         // Removed when it is dropped before it is finished.
-        let temporary = tempfile::Builder::new().suffix(".parquet.tmp").tempfile_in(&folder)?;
+        let readable = Permissions::from_mode(0o644);
+        let temporary = tempfile::Builder::new().suffix(".parquet.tmp").permissions(readable).tempfile_in(&folder)?;
         let properties = Arc::new(layout.properties);
         let file = SerializedFileWriter::new(BufWriter::new(temporary), layout.schema.root_schema_ptr(), properties)
             .map_err(failed)?;

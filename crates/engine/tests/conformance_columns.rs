@@ -386,7 +386,26 @@ fn csv_sets_convert_as_recorded() {
 }
 
 #[test]
-fn text_sets_convert_as_recorded() {
+fn json_sets_convert_as_recorded() {
+    let plain = [
+        "fail-json-truncated-array",
+        "huge-cells-text",
+        "stats-single-row",
+        "json-columnar",
+        "json-records-cars",
+        "jsonl-blank-lines-bom",
+        "jsonl-chat-messages",
+        "jsonl-extra-columns-later",
+        "jsonl-mixed-types",
+        "jsonl-nested",
+        "jsonl-numbers",
+    ];
+    plain.into_iter().for_each(|name| check_conversion(name, Reader::Json, &[]));
+}
+
+#[test]
+fn arrow_and_text_sets_convert_as_recorded() {
+    check_conversion("arrow-stream", Reader::Arrow, &[]);
     check_conversion("text-document", Reader::Text, &[("sample_by", json!("document"))]);
     check_conversion("text-rst", Reader::Text, &[]);
 }
