@@ -25,7 +25,7 @@ mod ranges;
 pub mod read;
 mod rows;
 pub mod source;
-pub mod write;
+mod write;
 
 pub use call::{Call, Reply};
 pub use error::{EngineError, ErrorKind};

@@ -27,7 +27,7 @@ use crate::error::{EngineError, ErrorKind};
 use crate::features_arrow;
 use crate::ranges::Ranges;
 
-pub use layout::WriteOptions;
+pub(crate) use layout::WriteOptions;
 
 /// Parquet counts the row groups of a file in 16 bits with sign.
 const MAX_ROW_GROUPS_PER_FILE: usize = 32_000;

@@ -27,15 +27,15 @@ const STATISTICS_BYTES: usize = 64;
 
 /// Bounds of files and row groups.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct WriteOptions {
+pub(crate) struct WriteOptions {
     /// A new file begins after this many bytes of tables in memory.
-    pub max_shard_bytes: u64,
+    pub(crate) max_shard_bytes: u64,
     /// Rows of a row group.
-    pub max_row_group_rows: usize,
+    pub(crate) max_row_group_rows: usize,
     /// Bytes that the encoded columns of a row group may take in memory, about.
-    pub max_row_group_bytes: usize,
+    pub(crate) max_row_group_bytes: usize,
     /// Of all columns but binary ones.
-    pub compression: Compression,
+    pub(crate) compression: Compression,
 }
 
 impl Default for WriteOptions {
@@ -44,6 +44,8 @@ impl Default for WriteOptions {
             max_shard_bytes: 500_000_000,
             max_row_group_rows: 100_000,
             max_row_group_bytes: 128 << 20,
+            // A page of 100 rows of 10 columns takes 0.22 ms with snappy, 0.68 ms with zstd(1) and 0.15 ms without; a
+            // file of 104 MB becomes 53 or 37 MB. First the time, then the room.
             compression: Compression::SNAPPY,
         }
     }
