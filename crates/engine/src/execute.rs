@@ -1,5 +1,7 @@
 //! The one entry: a call in, its reply out.
 
+use std::sync::LazyLock;
+
 use crate::call::{Call, Reply};
 use crate::convert::convert;
 use crate::error::EngineError;
@@ -9,16 +11,19 @@ use crate::inspect::inspect;
 use crate::rows::rows;
 use crate::write::WriteOptions;
 
-/// Does what a call asks, with nothing remembered from calls before.
+/// Footers of the files that this process has read, for all calls.
+static FOOTERS: LazyLock<FooterCache> = LazyLock::new(FooterCache::default);
+
+/// Does what a call asks. Footers of Parquet files are kept from one call to the next, in bounded memory.
 ///
 /// # Errors
 /// [`EngineError`] of the kinds that the module of the call documents. Panics are the caller's business: run calls on
 /// foreign files in a child.
 pub fn execute(call: Call) -> Result<Reply, EngineError> {
-    execute_with(&call, &FooterCache::default())
+    execute_with(&call, &FOOTERS)
 }
 
-/// As [`execute`], with footers kept from one call to the next.
+/// As [`execute`], with a cache of the caller's.
 ///
 /// # Errors
 /// As [`execute`].

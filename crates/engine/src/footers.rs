@@ -68,7 +68,8 @@ impl Footer {
         self.arrow.metadata()
     }
 
-    fn memory_size(&self) -> usize {
+    /// Bytes it takes in memory, about.
+    pub(crate) fn memory_size(&self) -> usize {
         // The Arrow schema and the features are small change next to the page index.
         self.metadata().memory_size() + 512 * self.arrow.schema().fields().len()
     }
@@ -89,12 +90,11 @@ struct Kept {
     clock: u64,
 }
 
-/// A file as it was: a changed file has another key.
+/// A file as it is now: a changed file has another key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Key {
     local_path: PathBuf,
-    size: u64,
-    identity: Option<FileIdentity>,
+    identity: FileIdentity,
 }
 
 #[derive(Debug)]
@@ -115,8 +115,9 @@ impl FooterCache {
     /// # Errors
     /// [`Unreadable`](ErrorKind::Unreadable) when it is no Parquet file; those of opening and reading.
     pub(crate) fn open(&self, file: &SourceFile) -> Result<(Ranges, Arc<Footer>), EngineError> {
-        let ranges = Ranges::new(LocalFile::open(file)?);
-        let key = Key { local_path: file.local_path.clone(), size: file.size, identity: file.identity };
+        let opened = LocalFile::open(file)?;
+        let key = Key { local_path: file.local_path.clone(), identity: opened.identity() };
+        let ranges = Ranges::new(opened);
         if let Some(footer) = self.lock().get(&key) {
             return Ok((ranges, footer));
         }

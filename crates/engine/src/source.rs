@@ -99,6 +99,11 @@ impl LocalFile {
         Ok(Self { file, path: source.path.clone(), identity })
     }
 
+    /// What the file was when it was opened.
+    pub(crate) fn identity(&self) -> FileIdentity {
+        self.identity
+    }
+
     /// Fails if the file is no longer the one that was opened.
     fn check(&self) -> Result<(), EngineError> {
         let metadata = self.file.metadata().map_err(|error| EngineError::from(error).in_file(&self.path))?;

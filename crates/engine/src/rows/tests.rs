@@ -244,22 +244,17 @@ fn a_file_that_is_no_parquet_is_unreadable() {
 }
 
 #[test]
-fn footers_are_kept_up_to_a_number_of_bytes() {
+fn footers_used_last_are_kept_up_to_a_number_of_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let files = written(folder.path(), 3);
-    let same = |cache: &FooterCache, file: &ParquetFile| {
-        let (_, first) = cache.open(&file.file).unwrap();
-        let (_, second) = cache.open(&file.file).unwrap();
-        Arc::ptr_eq(&first, &second)
-    };
-    assert!(same(&FooterCache::default(), &files[0]));
-    assert!(!same(&FooterCache::new(10), &files[0]));
-    let cache = FooterCache::new(30_000);
-    let (_, first) = cache.open(&files[0].file).unwrap();
-    files[1..].iter().for_each(|file| drop(cache.open(&file.file).unwrap()));
-    let many = FooterCache::new(1 << 20);
-    let (_, kept) = many.open(&files[0].file).unwrap();
-    files[1..].iter().for_each(|file| drop(many.open(&file.file).unwrap()));
-    assert!(Arc::ptr_eq(&kept, &many.open(&files[0].file).unwrap().1));
-    assert_eq!(first.num_rows(), 700);
+    let open = |cache: &FooterCache, index: usize| cache.open(&files[index].file).unwrap().1;
+    let bytes = open(&FooterCache::default(), 0).memory_size();
+    let two = FooterCache::new(bytes * 5 / 2);
+    let (first, second) = (open(&two, 0), open(&two, 1));
+    assert!(Arc::ptr_eq(&first, &open(&two, 0)));
+    open(&two, 2);
+    assert!(Arc::ptr_eq(&first, &open(&two, 0)), "it was used after the second");
+    assert!(!Arc::ptr_eq(&second, &open(&two, 1)), "it had to make room");
+    let none = FooterCache::new(bytes / 2);
+    assert!(!Arc::ptr_eq(&open(&none, 0), &open(&none, 0)));
 }
