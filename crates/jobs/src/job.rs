@@ -74,6 +74,14 @@ pub enum JobError {
     /// Nothing is stored: the artifact does not belong to this revision, or the dataset is gone.
     #[error("{0}")]
     Nothing(String),
+    /// Not yet: look again after some seconds. Counts as no attempt.
+    #[error("{reason}")]
+    Postpone {
+        /// Seconds to wait.
+        seconds: f64,
+        /// What is waited for.
+        reason: &'static str,
+    },
     /// The files of this revision are not there any more.
     #[error("the files of this revision changed")]
     RevisionGone,
@@ -342,6 +350,12 @@ impl JobContext {
             paths.into_iter().map(|path| manifest.get(path).map(|entry| (path, entry.content_id.as_str()))).collect();
         self.input("files", &contents.ok_or(JobError::RevisionGone)?);
         Ok(())
+    }
+
+    /// True once the content of all these files is known, not just their sizes and times.
+    pub async fn are_hashed(&self, paths: impl IntoIterator<Item = &str>) -> Result<bool, JobError> {
+        let manifest = self.manifest().await?;
+        Ok(paths.into_iter().all(|path| manifest.get(path).is_none_or(FileEntry::is_hashed)))
     }
 
     /// Files of the revision, ready to be read.

@@ -12,7 +12,8 @@ use crate::state::ApiState;
 /// The dataset of a name that exists. What does not exist and what may not be read look the same.
 pub(crate) async fn check_access(state: &ApiState, name: &str, headers: &HeaderMap) -> Result<DatasetName, ApiError> {
     if let Ok(dataset) = DatasetName::new(name)
-        && (state.services.store.datasets.get(&dataset).await?.is_some() || state.services.files.exists(&dataset).await)
+        // The Hub first: it knows without asking the database.
+        && (state.services.files.exists(&dataset).await || state.services.store.datasets.get(&dataset).await?.is_some())
     {
         return Ok(dataset);
     }

@@ -45,6 +45,10 @@ impl Job for ParquetAndInfoJob {
         if let Some(reused) = ctx.reuse().await? {
             return Ok(reused);
         }
+        if resolved.reader != Reader::Parquet && !ctx.are_hashed(resolved.paths()).await? {
+            // The revision with the final ids follows by itself; converting twice would keep every core busy twice.
+            return Err(JobError::Postpone { seconds: 2.0, reason: "large files are still being hashed" });
+        }
         let made = if resolved.reader == Reader::Parquet {
             inspect(ctx, &resolved).await?
         } else {

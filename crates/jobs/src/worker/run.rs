@@ -65,7 +65,7 @@ enum Attempt {
     /// Store nothing, but trigger the children.
     Nothing,
     /// Put it back.
-    Retry { delay_seconds: f64 },
+    Retry { delay_seconds: f64, count_attempt: bool },
     /// The files changed: a new plan is needed, this job is pointless.
     RevisionGone,
 }
@@ -126,9 +126,13 @@ async fn attempt(worker: &Worker, step: &Step, job: &ClaimedJob, stop: &Cancella
             Attempt::Nothing
         }
         Ok((_, Err(JobError::RevisionGone))) => Attempt::RevisionGone,
+        Ok((_, Err(JobError::Postpone { seconds, reason }))) => {
+            tracing::debug!(seconds, reason, "postponed");
+            Attempt::Retry { delay_seconds: seconds, count_attempt: false }
+        }
         Ok((_, Err(JobError::Retry { message, .. }))) if job.record.attempt < worker.settings().max_attempts => {
             tracing::warn!(message, attempt = job.record.attempt, "the job will be tried again");
-            Attempt::Retry { delay_seconds: backoff(job.record.attempt) }
+            Attempt::Retry { delay_seconds: backoff(job.record.attempt), count_attempt: true }
         }
         Ok((mut ctx, Err(JobError::Retry { message, code }))) => store(View::error(code, &message, None), &mut ctx),
         Ok((mut ctx, Err(JobError::Copy(found)))) => store(copy(&found), &mut ctx),
@@ -149,8 +153,8 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
     let views = match attempt {
         Attempt::Views(views) => views,
         Attempt::Nothing => Vec::new(),
-        Attempt::Retry { delay_seconds } => {
-            release(worker, job, delay_seconds, true).await;
+        Attempt::Retry { delay_seconds, count_attempt } => {
+            release(worker, job, delay_seconds, count_attempt).await;
             return;
         }
         Attempt::RevisionGone => {
