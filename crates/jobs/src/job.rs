@@ -7,7 +7,7 @@ use belvedere_domain::data_files::ResolvedConfig;
 use belvedere_domain::job::ClaimedJob;
 use belvedere_domain::view::{Digest, DigestBuilder, ErrorCause};
 use belvedere_domain::{
-    ArtifactKey, ConfigName, ErrorCode, Level, Manifest, Revision, SplitName, Step, StepName, View,
+    ArtifactKey, ConfigName, ErrorCode, FileEntry, Level, Manifest, Revision, SplitName, Step, StepName, View,
 };
 use belvedere_engine::source::SourceFile;
 use belvedere_engine::{Call, ErrorKind, Reply};
