@@ -160,6 +160,8 @@ pub struct WorkerSettings {
     pub max_crashes: u32,
     /// Attempts at a job whose environment fails, before the failure is stored.
     pub max_attempts: u32,
+    /// Seconds before the second attempt; each further one waits four times as long as the one before.
+    pub retry_seconds: f64,
     /// Started jobs of one dataset; `None`: no cap.
     pub max_jobs_per_dataset: Option<u32>,
     /// Budget of machine time per dataset; `None`: no limit.
@@ -211,6 +213,7 @@ impl Default for WorkerSettings {
             scratch: std::env::temp_dir(),
             max_crashes: 3,
             max_attempts: 5,
+            retry_seconds: 1.0,
             max_jobs_per_dataset: None,
             rate_limit: None,
             coalesce_seconds: 1.0,

@@ -132,7 +132,8 @@ async fn attempt(worker: &Worker, step: &Step, job: &ClaimedJob, stop: &Cancella
         }
         Ok((_, Err(JobError::Retry { message, .. }))) if job.record.attempt < worker.settings().max_attempts => {
             tracing::warn!(message, attempt = job.record.attempt, "the job will be tried again");
-            Attempt::Retry { delay_seconds: backoff(job.record.attempt), count_attempt: true }
+            let delay_seconds = backoff(worker.settings().retry_seconds, job.record.attempt);
+            Attempt::Retry { delay_seconds, count_attempt: true }
         }
         Ok((mut ctx, Err(JobError::Retry { message, code }))) => store(View::error(code, &message, None), &mut ctx),
         Ok((mut ctx, Err(JobError::Copy(found)))) => store(copy(&found), &mut ctx),
@@ -159,7 +160,7 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
         }
         Attempt::RevisionGone => {
             worker.services.files.changed(&job.record.key.dataset).await;
-            release(worker, job, 1.0, true).await;
+            release(worker, job, worker.settings().retry_seconds, true).await;
             return;
         }
     };
@@ -226,9 +227,9 @@ async fn release(worker: &Worker, job: &ClaimedJob, delay_seconds: f64, count_at
     }
 }
 
-/// 1, 4, 16, … seconds, with some spread.
-fn backoff(attempt: u32) -> f64 {
-    4f64.powi(attempt.saturating_sub(1).min(5) as i32) * rand::random_range(0.75..1.25)
+/// 1, 4, 16, … times the first delay, with some spread.
+fn backoff(first_seconds: f64, attempt: u32) -> f64 {
+    first_seconds * 4f64.powi(attempt.saturating_sub(1).min(5) as i32) * rand::random_range(0.75..1.25)
 }
 
 /// The jobs that the end of this one triggers, from the names as they are after it.

@@ -1,0 +1,89 @@
+//! A reader of files inside the test, in place of child processes.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use belvedere_engine::{Call, EngineError, ErrorKind, Reply};
+use belvedere_jobs::call::{CallError, Caller, InProcess};
+
+/// Carries out calls in this process, notes each, and fails those it was told to.
+#[derive(Default)]
+pub struct Children {
+    calls: Mutex<Vec<String>>,
+    orders: Mutex<Vec<Order>>,
+}
+
+/// How a call fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The disk refuses: passes when tried again.
+    Disk,
+    /// The process is killed.
+    Death,
+    /// The code around the call panics.
+    Panic,
+    /// It takes longer than it may.
+    TooLong,
+}
+
+struct Order {
+    /// What the noted call starts with.
+    call: String,
+    failure: Failure,
+    times: usize,
+}
+
+impl Children {
+    /// What was asked since the last time, in order: `convert default`, `head default/train`, `rows 0+100`, ….
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets the next calls whose note starts with `call` fail, so many times.
+    pub fn fail(&self, call: &str, failure: Failure, times: usize) {
+        let order = Order { call: call.to_owned(), failure, times };
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+    }
+
+    fn failure_of(&self, note: &str) -> Option<Failure> {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = orders.iter_mut().find(|order| order.times > 0 && note.starts_with(&order.call))?;
+        order.times -= 1;
+        Some(order.failure)
+    }
+}
+
+#[async_trait]
+impl Caller for Children {
+    async fn call(&self, call: Call, limit: Duration) -> Result<Reply, CallError> {
+        let note = note(&call);
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(note.clone());
+        match self.failure_of(&note) {
+            None => InProcess.call(call, limit).await,
+            Some(Failure::Disk) => Err(EngineError::new(ErrorKind::Io, "no space left on device").into()),
+            Some(Failure::Death) => Err(CallError::Died("was killed by the test".into())),
+            Some(Failure::Panic) => panic!("the reader is broken"),
+            Some(Failure::TooLong) => Err(CallError::TooLong(limit)),
+        }
+    }
+}
+
+fn note(call: &Call) -> String {
+    match call {
+        Call::Convert(convert) => {
+            let mut lent: Vec<_> = convert.segments.iter().map(|segment| &segment.content_id).collect();
+            lent.sort_unstable();
+            lent.dedup();
+            let lent = match lent.len() {
+                0 => String::new(),
+                count => format!(", {count} of {} files known", convert.files.len()),
+            };
+            format!("convert {}{lent}", convert.config.name)
+        }
+        Call::Inspect(inspect) => format!("inspect {}", inspect.config.name),
+        Call::Head(head) => format!("head {}/{}", head.config.name, head.split),
+        Call::Rows(rows) => format!("rows {}+{}", rows.offset, rows.length),
+        Call::Footers(footers) => format!("footers of {} files", footers.files.len()),
+    }
+}
