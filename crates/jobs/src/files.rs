@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use belvedere_domain::data_files::ResolvedConfig;
 use belvedere_domain::parquet_path::ParquetPath;
-use belvedere_domain::{ConfigName, DatasetName, ErrorCode, Manifest, Revision, SplitName};
+use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Manifest, Revision, SplitName};
 use belvedere_engine::call::{MediaTarget, ParquetFile};
 use belvedere_engine::source::{FileIdentity, SourceFile};
 use belvedere_hub::data_files::Resolution;
 use belvedere_hub::{Hub, HubError, LocatedFile};
+use belvedere_store::blobs::segment;
 use belvedere_store::{Blobs, Found};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::content::{FileBehind, Place};
 use crate::job::JobError;
@@ -271,6 +272,13 @@ pub fn asset_directory(
         encode(config.map_or("", ConfigName::as_str)),
         encode(split.map_or("", SplitName::as_str)),
     )
+}
+
+/// The key of a media file that belongs to a view. `path` is `<row>/<column>/<file>` as in URLs, percent-encoded.
+pub fn asset_key(digest: &Digest, path: &str) -> String {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let path: Vec<String> = path.split('/').map(|part| segment(&decoded(part))).collect();
+    format!("views/{}/assets/{}", digest.to_hex(), path.join("/"))
 }
 
 /// Where media of a split go, and how cells refer to them. `revision` may be the placeholder.

@@ -42,7 +42,7 @@ pub struct Refresher {
 }
 
 impl Refresher {
-    /// `keep_revisions`: how many old revisions stay readable besides the served and the target one.
+    /// `keep_revisions`: how many earlier revisions stay readable besides the served and the target one.
     pub fn new(services: Arc<Services>, keep_revisions: u32) -> Self {
         Self { services, keep_revisions }
     }
@@ -154,7 +154,8 @@ impl Refresher {
     }
 
     async fn retire(&self, dataset: &DatasetName) {
-        match self.services.store.views.retire(dataset, self.keep_revisions).await {
+        // Called when the target has just changed, so the newest two are the target and, as a rule, the served one.
+        match self.services.store.views.retire(dataset, self.keep_revisions.saturating_add(2)).await {
             Ok(digests) => self.drop_blobs(&digests).await,
             Err(error) => {
                 tracing::warn!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "old revisions are still kept");

@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, Revision, SplitName, StepName};
+use belvedere_jobs::files::asset_key;
 use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
@@ -30,11 +31,11 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>, request: Request) ->
     let key = ArtifactKey::split(step, path.dataset, path.config, path.split);
     let found = state.services.store.views.at_revision(&[key], &path.revision).await;
     let digest = match found {
-        Ok(found) => found.into_iter().flatten().next().map(|found| found.stored.digest.to_hex()),
+        Ok(found) => found.into_iter().flatten().next().map(|found| found.stored.digest),
         Err(error) => return crate::error::ApiError::from(error).into_response(),
     };
     let Some(digest) = digest else { return not_found().await };
-    match state.services.blobs.local_path(&format!("views/{digest}/assets/{}", path.file)) {
+    match state.services.blobs.local_path(&asset_key(&digest, &path.file)) {
         Some(file) => serve(file, request).await,
         None => not_found().await,
     }
@@ -73,7 +74,7 @@ impl AssetPath {
         let (revision, rest) = rest.split_once("/--/")?;
         let segments: Vec<&str> = rest.split('/').collect();
         let [config, split, row, column @ .., file] = segments.as_slice() else { return None };
-        if column.is_empty() || segments.iter().any(|segment| segment.is_empty() || segment.starts_with('.')) {
+        if column.is_empty() || segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
             return None;
         }
         row.parse::<u64>().ok()?;

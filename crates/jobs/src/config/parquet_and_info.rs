@@ -10,6 +10,7 @@ use belvedere_domain::view::REVISION_PLACEHOLDER;
 use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Features, SplitName, Step, View};
 use belvedere_engine::call::{Convert, Converted, Inspect, Inspected};
 use belvedere_engine::{Call, ErrorKind, Reply};
+use belvedere_store::blobs::segment;
 use indexmap::IndexMap;
 use serde_json::{Map, json};
 
@@ -254,7 +255,8 @@ fn info(
 
 /// The key of a converted file: under the digest of the view, so that a view's files come and go with it.
 fn blob_key(digest: &Digest, place: &ParquetPath) -> String {
-    format!("views/{}/{}/{}", digest.to_hex(), place.directory(), place.filename())
+    // Split names may hold letters that keys cannot.
+    format!("views/{}/{}/{}", digest.to_hex(), segment(&place.directory()), place.filename())
 }
 
 fn url_of(ctx: &JobContext, path: &ParquetPath) -> String {

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use crate::call::CallError;
 use crate::content::{ConfigParquetMetadata, Written};
+use crate::files::asset_key;
 use crate::job::{Job, JobContext, JobError, Ready, ok_content};
 
 const STEP: Step = Step::split("split-first-rows")
@@ -63,7 +64,7 @@ impl Job for FirstRowsJob {
         let view = view_of(ctx, &page)?;
         let key = |asset: &std::path::PathBuf| Written {
             from: scratch.path().join(asset),
-            key: format!("views/{}/assets/{}", ctx.digest().to_hex(), asset.display()),
+            key: asset_key(&ctx.digest(), &asset.to_string_lossy()),
         };
         ctx.keep(&page.assets.iter().map(key).collect::<Vec<_>>()).await?;
         Ok(view.into())
