@@ -52,14 +52,20 @@ impl Params {
 
     fn number(&self, name: &str, default: u64) -> Result<u64, ApiError> {
         let Some(text) = self.0.get(name) else { return Ok(default) };
-        match text.trim().parse::<i128>() {
-            Ok(number) if number < 0 => Err(invalid(format!("Parameter '{name}' must be positive"))),
-            // Row numbers are 63-bit: more rows than that cannot be stored.
-            Ok(number) if number > i128::from(i64::MAX) => {
-                Err(invalid(format!("Parameter '{name}' must not be greater than {}", i64::MAX)))
-            }
-            Ok(number) => Ok(number as u64),
-            Err(_) => Err(invalid(format!("Parameter '{name}' must be integer"))),
+        let text = text.trim();
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(invalid(format!("Parameter '{name}' must be integer")));
+        }
+        // Row numbers are 63-bit: more rows than that cannot be stored.
+        match digits.parse::<i64>() {
+            Ok(0) => Ok(0),
+            _ if negative => Err(invalid(format!("Parameter '{name}' must be positive"))),
+            Ok(number) => Ok(number.unsigned_abs()),
+            Err(_) => Err(invalid(format!("Parameter '{name}' must not be greater than {}", i64::MAX))),
         }
     }
 }

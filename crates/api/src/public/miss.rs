@@ -63,8 +63,11 @@ pub(crate) async fn decide(
     if let Some(revision) = revision {
         let row = state.services.store.datasets.get(&key.dataset).await?;
         if row.is_none_or(|row| row.target != *revision) {
-            let text = format!("Revision {revision} is not kept.");
-            return Ok(ApiError::new(ErrorCode::RevisionGone, text));
+            return Ok(if is_kept(state, &key.dataset, revision).await? {
+                not_found()
+            } else {
+                ApiError::new(ErrorCode::RevisionGone, format!("Revision {revision} is not kept."))
+            });
         }
     }
     let ancestors = state.services.graph.self_and_ancestors(&key.step);
@@ -83,4 +86,12 @@ pub(crate) async fn decide(
         Ok(Ensured::Unknown) => Ok(not_found()),
         Err(error) => Err(ApiError::internal(&error)),
     }
+}
+
+/// True for a revision of which anything is stored: every job chain begins with a view of its root.
+async fn is_kept(state: &ApiState, dataset: &DatasetName, revision: &Revision) -> Result<bool, ApiError> {
+    let roots = state.services.graph.steps().iter().filter(|step| step.triggered_by.is_empty());
+    let keys: Vec<_> = roots.map(|step| ArtifactKey::dataset(step.step_name(), dataset.clone())).collect();
+    let found = state.services.store.views.at_revision(&keys, revision).await?;
+    Ok(found.iter().any(Option::is_some))
 }

@@ -1,0 +1,119 @@
+//! What describes the API: OpenAPI, the page of endpoints, metrics, health.
+
+use std::path::Path;
+
+use belvedere_testing::{TestApp, show};
+use insta::assert_snapshot;
+
+use super::birds;
+
+#[tokio::test]
+async fn the_document_of_the_api_is_up_to_date() {
+    let app = TestApp::new().await;
+    let answer = app.get("/openapi.json").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    let mut expected = serde_json::to_string_pretty(&answer.json()).unwrap();
+    expected.push('\n');
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "docs/openapi.json is out of date: run `UPDATE_DOCS=1 cargo test -p belvedere-api`");
+}
+
+#[tokio::test]
+async fn every_documented_path_answers() {
+    let app = birds().await;
+    let document = app.get("/openapi.json").await.json();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let parameters = operations["get"]["parameters"].as_array().cloned().unwrap_or_default();
+        let query: Vec<_> = parameters
+            .iter()
+            .filter(|parameter| parameter["required"] == true)
+            .map(|parameter| match parameter["name"].as_str().unwrap() {
+                "dataset" => "dataset=local/data",
+                "config" => "config=default",
+                "split" => "split=train",
+                other => panic!("what to give as {other}?"),
+            })
+            .collect();
+        let answer = app.get(&format!("{path}?{}", query.join("&"))).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_endpoints_links_to_answers_about_a_dataset_at_hand() {
+    let app = birds().await;
+    let page = app.get("/docs").await;
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    let text = page.text();
+    let links: Vec<_> = text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(links.len() > 10, "{links:?}");
+    for link in links {
+        assert_eq!(app.get(&link.replace("&amp;", "&")).await.status, 200, "{link}");
+    }
+}
+
+#[tokio::test]
+async fn health_needs_no_database() {
+    let app = TestApp::new().await;
+    assert_snapshot!(show(&app.get("/healthcheck").await), @r"
+    200
+    cache-control: no-store
+    content-type: text/plain; charset=utf-8
+
+    ok
+    ");
+}
+
+#[tokio::test]
+async fn metrics_count_requests_jobs_and_views() {
+    let app = TestApp::new().await;
+    app.write("data/a.csv", "a,b\n1,2\n1,2,3\n");
+    app.refresh().await;
+    app.get("/splits?dataset=local/data").await;
+    app.get("/splits").await;
+    app.get("/nope").await;
+    app.get("/datasets/local/data/resolve/main/secret-name.csv").await;
+    let answer = app.get("/metrics").await;
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let waiting = answer.text();
+    app.run_jobs().await;
+    let settled = app.get("/metrics").await.text();
+    let lines = |text: &str, start: &str| -> String {
+        text.lines().filter(|line| line.starts_with(start)).map(|line| format!("{line}\n")).collect()
+    };
+    assert_snapshot!(lines(&waiting, "starlette_requests_total"), @r#"
+    starlette_requests_total{method="GET",path_template="/datasets/{*path}"} 1
+    starlette_requests_total{method="GET",path_template="/metrics"} 1
+    starlette_requests_total{method="GET",path_template="/splits"} 2
+    "#);
+    assert_snapshot!(lines(&waiting, "starlette_responses_total"), @r#"
+    starlette_responses_total{method="GET",path_template="/datasets/{*path}",status_code="404"} 1
+    starlette_responses_total{method="GET",path_template="/splits",status_code="422"} 1
+    starlette_responses_total{method="GET",path_template="/splits",status_code="500"} 1
+    "#);
+    assert_snapshot!(lines(&waiting, "queue_jobs_total"), @r#"queue_jobs_total{dataset_status="normal",queue="dataset-init",status="waiting"} 1"#);
+    assert_eq!(lines(&settled, "queue_jobs_total"), "");
+    assert_snapshot!(lines(&settled, "responses_in_cache_total"), @r#"
+    responses_in_cache_total{error_code="DatasetGenerationError",http_status="500",kind="config-info"} 1
+    responses_in_cache_total{error_code="DatasetGenerationError",http_status="500",kind="config-parquet"} 1
+    responses_in_cache_total{error_code="DatasetGenerationError",http_status="500",kind="config-parquet-and-info"} 1
+    responses_in_cache_total{error_code="DatasetGenerationError",http_status="500",kind="config-parquet-metadata"} 1
+    responses_in_cache_total{error_code="DatasetGenerationError",http_status="500",kind="config-size"} 1
+    responses_in_cache_total{error_code="FeaturesError",http_status="500",kind="split-first-rows"} 1
+    responses_in_cache_total{error_code="None",http_status="200",kind="config-is-valid"} 1
+    responses_in_cache_total{error_code="None",http_status="200",kind="config-split-names"} 1
+    responses_in_cache_total{error_code="None",http_status="200",kind="dataset-config-names"} 1
+    responses_in_cache_total{error_code="None",http_status="200",kind="dataset-info"} 1
+    responses_in_cache_total{error_code="None",http_status="200",kind="dataset-init"} 1
+    responses_in_cache_total{error_code="None",http_status="200",kind="dataset-is-valid"} 1
+    responses_in_cache_total{error_code="None",http_status="200",kind="dataset-parquet"} 1
+    responses_in_cache_total{error_code="None",http_status="200",kind="dataset-size"} 1
+    responses_in_cache_total{error_code="None",http_status="200",kind="dataset-split-names"} 1
+    responses_in_cache_total{error_code="None",http_status="200",kind="split-is-valid"} 1
+    "#);
+    assert!(!waiting.contains("secret-name") && !waiting.contains("nope"), "paths make no labels");
+}

@@ -1,0 +1,41 @@
+//! The public API as clients see it: through the router, over a real store, with jobs run by hand.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod access;
+mod assets;
+mod documents;
+mod errors;
+mod files;
+mod headers;
+mod index;
+mod misses;
+mod parameters;
+mod revisions;
+mod rows;
+mod views;
+
+use belvedere_testing::{Answer, TestApp};
+
+const BIRDS: &str = "name,weight\nrobin,18.5\nwren,9\nheron,1500\n";
+
+/// `local/data` with the birds, all jobs done.
+async fn birds() -> TestApp {
+    TestApp::with_file("birds.csv", BIRDS).await
+}
+
+/// Each path with its status, code and the text of its error: one line per path.
+async fn outcomes(app: &TestApp, paths: &[&str]) -> String {
+    let mut lines = Vec::new();
+    for path in paths {
+        lines.push(format!("{path} → {}", outcome(&app.get(path).await)));
+    }
+    lines.join("\n")
+}
+
+fn outcome(answer: &Answer) -> String {
+    match answer.header("x-error-code") {
+        Some(code) => format!("{} {code}: {}", answer.status, answer.json()["error"].as_str().unwrap_or("?")),
+        None => answer.status.to_string(),
+    }
+}
