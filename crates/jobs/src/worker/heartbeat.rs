@@ -10,9 +10,24 @@ use tokio_util::sync::CancellationToken;
 use super::Worker;
 
 impl Worker {
-    /// Extends all leases again and again, and stops the jobs whose lease is gone.
+    /// Extends all leases again and again, and stops the jobs whose lease is gone or whose dataset moved on. A change
+    /// in the queue is a reason to look at once: it may be a new revision, and the old one's conversion is in its way.
     pub(super) async fn beat(self, stop: CancellationToken) {
-        every(self.settings().beat_seconds(), &stop, || self.beat_once()).await;
+        let mut wakeups = self.services.store.queue.wakeups();
+        let beat = Duration::from_secs_f64(self.settings().beat_seconds());
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(beat) => {}
+                Ok(()) = wakeups.changed() => {}
+                () = stop.cancelled() => return,
+            }
+            self.beat_once().await;
+            // Changes come in bursts; one look a second is enough.
+            tokio::select! {
+                () = tokio::time::sleep(beat.min(Duration::from_secs(1))) => {}
+                () = stop.cancelled() => return,
+            }
+        }
     }
 
     /// One round of signs of life.
