@@ -62,3 +62,40 @@ fn span<O: Copy + Into<i64>>(offsets: &[O]) -> (u64, u64) {
     let last = offsets.last().map_or(0, |&offset| offset.into());
     (first.unsigned_abs(), (last - first).unsigned_abs())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, BooleanArray, Int32Array, ListArray, StringArray, StructArray};
+    use arrow::datatypes::{Field, Int64Type};
+
+    use super::*;
+
+    #[test]
+    fn values_are_counted_with_a_bitmap_only_if_there_is_one() {
+        assert_eq!(of_array(&Int32Array::from(vec![1; 9])), 36);
+        assert_eq!(of_array(&Int32Array::from(vec![Some(1), None])), 8 + 1);
+        assert_eq!(of_array(&BooleanArray::from(vec![true; 9])), 2);
+        assert_eq!(of_array(&StringArray::from(vec!["ab", "é"])), 2 * 4 + 4);
+        assert_eq!(of_array(&arrow::array::NullArray::new(9)), 0);
+    }
+
+    #[test]
+    fn only_the_part_in_use_of_a_slice_counts() {
+        let texts = StringArray::from(vec!["ab", "cde", "f"]);
+        assert_eq!(of_array(&texts.slice(1, 1)), 4 + 3);
+        let items = [Some(vec![Some(1), Some(2)]), Some(vec![Some(3)])];
+        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(items);
+        assert_eq!(of_array(&lists), 2 * 4 + 3 * 8);
+        assert_eq!(of_array(&lists.slice(1, 1)), 4 + 8);
+    }
+
+    #[test]
+    fn the_bitmap_of_a_struct_is_free_and_those_of_its_children_are_not() {
+        let child: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), None]));
+        let field = Arc::new(Field::new("a", DataType::Int32, true));
+        let array = StructArray::new(vec![field].into(), vec![child], Some(vec![true, false].into()));
+        assert_eq!(of_array(&array), 8 + 1);
+    }
+}

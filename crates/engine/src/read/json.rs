@@ -30,6 +30,8 @@ use crate::error::{EngineError, ErrorKind};
 use crate::features_arrow::to_schema;
 use crate::source::SourceFile;
 
+/// Bytes of a batch of lines.
+const BATCH: u64 = 10 << 20;
 /// Most values that the arrays of one batch may hold, absent ones included.
 const MAX_CELLS: u64 = 1 << 27;
 
@@ -41,22 +43,25 @@ pub(super) fn open(
     agreement: Arc<Agreement>,
 ) -> Result<Box<dyn TableStream>, EngineError> {
     let parameters = Parameters(&config.parameters);
-    let batch = match parameters.count("chunksize")? {
+    let chosen = match parameters.count("chunksize")? {
         Some(bytes) => Some(bytes),
         None => parameters.count("block_size")?,
     };
-    let batch = usize::try_from(batch.unwrap_or(10 << 20)).unwrap_or(usize::MAX);
-    let context = Context {
+    let mut context = Context {
         file: file.clone(),
         encoding: TextEncoding::of(parameters)?,
         limits,
-        batch: batch.clamp(1, limits.max_batch_bytes),
+        batch: usize::try_from(chosen.unwrap_or(BATCH)).unwrap_or(usize::MAX).clamp(1, limits.max_batch_bytes),
         field: parameters.text("field")?.map(str::to_owned),
         agreement,
     };
     let mut input = context.input()?;
     if context.field.is_none() && first_byte(&mut input)? != Some(b'[') {
         return Ok(Box::new(LinesStream::new(context, input)));
+    }
+    if chosen.is_none() && limits.max_inference_bytes.is_none() {
+        // The reference makes one table of an array, whatever its size.
+        context.batch = limits.max_batch_bytes / 4;
     }
     Ok(Box::new(ArrayStream::new(context, input)?))
 }

@@ -54,6 +54,8 @@ impl LinesStream {
             rows += 1;
         }
         self.input.discard(batch.end);
+        // Objects without any key are no rows.
+        let rows = if features.is_empty() { 0 } else { rows };
         table(&features, builder, rows).map(Some)
     }
 
