@@ -3,6 +3,8 @@
 //! Memory is bounded by the window of the format (at most 128 MiB); concatenated members are read one after the
 //! other, as the usual tools write and read them.
 
+pub(crate) mod zip;
+
 use std::io::{self, BufRead, BufReader, Read};
 
 use crate::error::{EngineError, ErrorKind};
@@ -22,6 +24,8 @@ pub enum Compression {
     Lz4,
     Xz,
     Zstd,
+    /// An archive: its members are read one after the other.
+    Zip,
 }
 
 impl Compression {
@@ -33,6 +37,7 @@ impl Compression {
             Some("lz4") => Self::Lz4,
             Some("xz") => Self::Xz,
             Some("zst" | "zstd") => Self::Zstd,
+            Some("zip") => Self::Zip,
             _ => Self::None,
         }
     }
@@ -45,6 +50,7 @@ impl Compression {
             Self::Lz4 => "lz4",
             Self::Xz => "xz",
             Self::Zstd => "zstd",
+            Self::Zip => "zip",
         }
     }
 }
@@ -57,15 +63,48 @@ pub struct Content {
     pub progress: Progress,
 }
 
+/// A file, or a member of an archive.
+#[derive(Clone, Debug)]
+pub struct Place {
+    file: SourceFile,
+    member: Option<zip::Member>,
+}
+
+impl Place {
+    /// A whole file.
+    pub fn file(file: &SourceFile) -> Self {
+        Self { file: file.clone(), member: None }
+    }
+
+    /// A member of an archive.
+    pub(crate) fn member(file: &SourceFile, member: zip::Member) -> Self {
+        Self { file: file.clone(), member: Some(member) }
+    }
+
+    /// What errors call it: the path of the file, and of the member inside.
+    pub fn path(&self) -> String {
+        match &self.member {
+            None => self.file.path.clone(),
+            Some(member) => format!("{}/{}", self.file.path, member.name),
+        }
+    }
+}
+
 /// Opens a file and decompresses it by its name.
 ///
 /// # Errors
 /// Those of [`LocalFile::open`]; damage shows while reading.
-pub fn open(source: &SourceFile) -> Result<Content, EngineError> {
+pub fn open(place: &Place) -> Result<Content, EngineError> {
+    let source = &place.file;
+    if let Some(member) = &place.member {
+        let (inner, progress) = zip::open(source, member)?;
+        let reader = Box::new(Decoded { inner, compression: Compression::Zip, path: place.path() });
+        return Ok(Content { reader, progress });
+    }
     let stored = Sequential::new(LocalFile::open(source)?);
     let progress = stored.progress();
     let compression = Compression::of(&source.path);
-    if compression == Compression::None {
+    if matches!(compression, Compression::None | Compression::Zip) {
         return Ok(Content { reader: Box::new(stored), progress });
     }
     let inner = decoder(compression, BufReader::with_capacity(BUFFER, stored))
@@ -76,7 +115,8 @@ pub fn open(source: &SourceFile) -> Result<Content, EngineError> {
 
 fn decoder(compression: Compression, stored: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
     Ok(match compression {
-        Compression::None => Box::new(stored),
+        // Archives are opened member by member; as a whole they are bytes.
+        Compression::None | Compression::Zip => Box::new(stored),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(stored)),
         Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(stored)),
         Compression::Lz4 => Box::new(Lz4Frames { frame: lz4_flex::frame::FrameDecoder::new(stored) }),
@@ -172,7 +212,7 @@ mod tests {
         let local_path = folder.path().join("stored");
         std::fs::write(&local_path, stored).unwrap();
         let source = SourceFile { path: name.into(), local_path, size: stored.len() as u64, identity: None };
-        let mut content = open(&source)?;
+        let mut content = open(&Place::file(&source))?;
         let mut bytes = Vec::new();
         content.reader.read_to_end(&mut bytes)?;
         assert_eq!(content.progress.bytes(), stored.len() as u64);

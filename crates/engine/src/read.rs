@@ -5,6 +5,7 @@
 //! To add a format: write `read/<format>.rs` with a type that implements [`TableStream`], add the variant to
 //! `Reader` in the domain crate, and one line to [`ConfigReader::open`].
 
+mod archive;
 mod arrow_ipc;
 mod csv;
 mod encoding;
@@ -22,6 +23,7 @@ use arrow::record_batch::RecordBatch;
 use belvedere_domain::Features;
 use belvedere_domain::data_files::{Reader, ResolvedConfig};
 
+use crate::decompress::{Compression, Place};
 use crate::error::EngineError;
 use crate::fit::Fitter;
 use crate::source::SourceFile;
@@ -40,12 +42,15 @@ pub trait TableStream: Send {
     fn bytes_consumed(&self) -> u64;
 }
 
+/// Upper bound of the limits below, so that a batch and a record stay far below 2 GiB.
+const MAX_BYTES: usize = 512 << 20;
+
 /// What keeps memory and time of reading in bounds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReadLimits {
-    /// Longest single record (a csv row, a JSON value, a paragraph), in bytes.
+    /// Longest single record (a csv row, a JSON value, a paragraph), in bytes; at most 512 MiB.
     pub max_record_bytes: usize,
-    /// A batch ends early when it holds this many bytes.
+    /// A batch ends early when it holds this many bytes; at most 512 MiB.
     pub max_batch_bytes: usize,
     /// How much of a JSON array is looked at to type its columns. `None`, the whole array, never meets a surprise
     /// later and reads the file twice; a limit makes the first rows of a long file come at once.
@@ -76,6 +81,12 @@ impl ConfigReader {
         {
             agreement.impose(features);
         }
+        // Positions inside a batch are kept in 31 bits.
+        let limits = ReadLimits {
+            max_record_bytes: limits.max_record_bytes.min(MAX_BYTES),
+            max_batch_bytes: limits.max_batch_bytes.min(MAX_BYTES),
+            ..limits
+        };
         Self { config: Arc::new(config), limits, agreement: Arc::new(agreement) }
     }
 
@@ -84,14 +95,24 @@ impl ConfigReader {
     /// # Errors
     /// [`Parameter`](crate::ErrorKind::Parameter) for a bad reader parameter, and those of opening a file.
     pub fn open(&self, file: &SourceFile) -> Result<Box<dyn TableStream>, EngineError> {
-        let stream: Result<Box<dyn TableStream>, EngineError> = match self.config.reader {
-            Reader::Csv => csv::open(&self.config, file, self.limits),
-            Reader::Text => text::open(&self.config, file, self.limits),
-            Reader::Json => json::open(&self.config, file, self.limits, Arc::clone(&self.agreement)),
+        let stream = match self.config.reader {
+            Reader::Csv | Reader::Json | Reader::Text if Compression::of(&file.path) == Compression::Zip => {
+                archive::open(self, file)
+            }
+            Reader::Csv | Reader::Json | Reader::Text => self.open_place(&Place::file(file)),
             Reader::Arrow => arrow_ipc::open(file, &self.agreement),
             Reader::Parquet => parquet::open(&self.config, file),
         };
         stream.map_err(|error| error.in_file(&file.path))
+    }
+
+    /// The tables of a file of text.
+    fn open_place(&self, place: &Place) -> Result<Box<dyn TableStream>, EngineError> {
+        match self.config.reader {
+            Reader::Json => json::open(&self.config, place, self.limits, Arc::clone(&self.agreement)),
+            Reader::Text => text::open(&self.config, place, self.limits),
+            _ => csv::open(&self.config, place, self.limits),
+        }
     }
 
     /// Casts the tables of all files to one schema.

@@ -16,18 +16,18 @@ use self::options::{BadLines, ColumnKey, CsvOptions, Header, Index, SkipLines};
 use self::tokens::{Found, Span, Tokenizer};
 use super::input::Input;
 use super::{ReadLimits, TableStream};
+use crate::decompress::Place;
 use crate::error::{EngineError, ErrorKind};
-use crate::source::SourceFile;
 
 /// Opens a csv file.
 pub(super) fn open(
     config: &ResolvedConfig,
-    file: &SourceFile,
+    place: &Place,
     limits: ReadLimits,
 ) -> Result<Box<dyn TableStream>, EngineError> {
     let options = CsvOptions::of(config)?;
     Ok(Box::new(CsvStream {
-        input: Input::open(file, options.encoding, true, limits)?,
+        input: Input::open(place, options.encoding, true, limits)?,
         tokenizer: Tokenizer::new(options.dialect.clone()),
         rows_left: options.max_rows.unwrap_or(u64::MAX),
         options,
@@ -39,7 +39,7 @@ pub(super) fn open(
         side: Vec::new(),
         max_batch_bytes: limits.max_batch_bytes,
         gave_table: false,
-        path: file.path.clone(),
+        path: place.path(),
     }))
 }
 

@@ -4,9 +4,9 @@ use std::io::{self, Read};
 
 use super::ReadLimits;
 use super::encoding::{TextDecoder, TextEncoding};
-use crate::decompress;
+use crate::decompress::{self, Place};
 use crate::error::{EngineError, ErrorKind};
-use crate::source::{Progress, SourceFile};
+use crate::source::Progress;
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bytes asked from the file at once.
@@ -30,12 +30,12 @@ pub(super) struct Input {
 impl Input {
     /// Opens a file. `drop_mark`: a byte-order mark at the start is no text, whatever the encoding.
     pub(super) fn open(
-        file: &SourceFile,
+        place: &Place,
         encoding: TextEncoding,
         drop_mark: bool,
         limits: ReadLimits,
     ) -> Result<Self, EngineError> {
-        let content = decompress::open(file)?;
+        let content = decompress::open(place)?;
         let mut input = Self {
             reader: content.reader,
             progress: content.progress,

@@ -26,9 +26,9 @@ use super::encoding::TextEncoding;
 use super::input::Input;
 use super::parameters::Parameters;
 use super::{Agreement, ReadLimits, TableStream};
+use crate::decompress::Place;
 use crate::error::{EngineError, ErrorKind};
 use crate::features_arrow::to_schema;
-use crate::source::SourceFile;
 
 /// Bytes of a batch of lines.
 const BATCH: u64 = 10 << 20;
@@ -38,7 +38,7 @@ const MAX_CELLS: u64 = 1 << 27;
 /// Opens a JSON file.
 pub(super) fn open(
     config: &ResolvedConfig,
-    file: &SourceFile,
+    place: &Place,
     limits: ReadLimits,
     agreement: Arc<Agreement>,
 ) -> Result<Box<dyn TableStream>, EngineError> {
@@ -48,7 +48,7 @@ pub(super) fn open(
         None => parameters.count("block_size")?,
     };
     let mut context = Context {
-        file: file.clone(),
+        place: place.clone(),
         encoding: TextEncoding::of(parameters)?,
         limits,
         batch: usize::try_from(chosen.unwrap_or(BATCH)).unwrap_or(usize::MAX).clamp(1, limits.max_batch_bytes),
@@ -68,7 +68,7 @@ pub(super) fn open(
 
 /// What a stream over one file knows about its surroundings.
 struct Context {
-    file: SourceFile,
+    place: Place,
     encoding: TextEncoding,
     limits: ReadLimits,
     /// Bytes of a batch.
@@ -79,7 +79,7 @@ struct Context {
 
 impl Context {
     fn input(&self) -> Result<Input, EngineError> {
-        Input::open(&self.file, self.encoding, true, self.limits)
+        Input::open(&self.place, self.encoding, true, self.limits)
     }
 
     /// The features that columns have already.

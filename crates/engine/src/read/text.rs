@@ -14,8 +14,8 @@ use super::encoding::TextEncoding;
 use super::input::Input;
 use super::parameters::Parameters;
 use super::{ReadLimits, TableStream};
+use crate::decompress::Place;
 use crate::error::{EngineError, ErrorKind};
-use crate::source::SourceFile;
 
 /// Text of one table.
 const BATCH: usize = 10 << 20;
@@ -31,7 +31,7 @@ enum SampleBy {
 /// Opens a text file.
 pub(super) fn open(
     config: &ResolvedConfig,
-    file: &SourceFile,
+    place: &Place,
     limits: ReadLimits,
 ) -> Result<Box<dyn TableStream>, EngineError> {
     let parameters = Parameters(&config.parameters);
@@ -39,7 +39,7 @@ pub(super) fn open(
     let column = config.reader_features.as_ref().and_then(|features| features.iter().next());
     let column = column.map_or("text", |(name, _)| name.as_str());
     Ok(Box::new(TextStream {
-        input: Input::open(file, TextEncoding::of(parameters)?, false, limits)?,
+        input: Input::open(place, TextEncoding::of(parameters)?, false, limits)?,
         sample_by: parameters.choice("sample_by", &units, SampleBy::Line)?,
         keep_line_breaks: parameters.flag("keep_linebreaks", false)?,
         schema: Arc::new(Schema::new(vec![Field::new(column, DataType::Utf8, true)])),
@@ -47,7 +47,7 @@ pub(super) fn open(
         max_record_bytes: limits.max_record_bytes,
         after_return: false,
         done: false,
-        path: file.path.clone(),
+        path: place.path(),
     }))
 }
 

@@ -291,7 +291,7 @@ fn next_field(mut cursor: Cursor<'_>, first: bool, field: &str) -> Result<Step, 
 
 impl TableStream for ArrayStream {
     fn next_table(&mut self) -> Result<Option<RecordBatch>, EngineError> {
-        self.read_table().map_err(|error| error.in_file(&self.context.file.path))
+        self.read_table().map_err(|error| error.in_file(&self.context.place.path()))
     }
 
     fn bytes_consumed(&self) -> u64 {

@@ -125,7 +125,7 @@ fn line_ends(text: &[u8]) -> usize {
 
 impl TableStream for LinesStream {
     fn next_table(&mut self) -> Result<Option<RecordBatch>, EngineError> {
-        self.read_table().map_err(|error| error.in_file(&self.context.file.path))
+        self.read_table().map_err(|error| error.in_file(&self.context.place.path()))
     }
 
     fn bytes_consumed(&self) -> u64 {

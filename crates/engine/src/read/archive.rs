@@ -1,0 +1,138 @@
+//! The members of a zip archive, one after the other, as if they were files.
+
+use arrow::array::RecordBatch;
+
+use super::{ConfigReader, TableStream};
+use crate::decompress::{Place, zip};
+use crate::error::EngineError;
+use crate::source::SourceFile;
+
+/// Opens an archive.
+pub(super) fn open(reader: &ConfigReader, file: &SourceFile) -> Result<Box<dyn TableStream>, EngineError> {
+    let members = zip::members(file)?.into_iter();
+    Ok(Box::new(ArchiveStream { reader: reader.clone(), file: file.clone(), members, current: None, consumed: 0 }))
+}
+
+struct ArchiveStream {
+    reader: ConfigReader,
+    file: SourceFile,
+    members: std::vec::IntoIter<zip::Member>,
+    current: Option<Box<dyn TableStream>>,
+    /// Stored bytes of the members that are done.
+    consumed: u64,
+}
+
+impl TableStream for ArchiveStream {
+    fn next_table(&mut self) -> Result<Option<RecordBatch>, EngineError> {
+        loop {
+            if let Some(stream) = &mut self.current {
+                if let Some(table) = stream.next_table()? {
+                    return Ok(Some(table));
+                }
+                self.consumed += stream.bytes_consumed();
+                self.current = None;
+            }
+            let Some(member) = self.members.next() else {
+                // Headers and the directory belong to no member.
+                self.consumed = self.file.size;
+                return Ok(None);
+            };
+            let place = Place::member(&self.file, member);
+            let stream = self.reader.open_place(&place).map_err(|error| error.in_file(&place.path()))?;
+            self.current = Some(stream);
+        }
+    }
+
+    fn bytes_consumed(&self) -> u64 {
+        let current = self.current.as_ref().map_or(0, |stream| stream.bytes_consumed());
+        (self.consumed + current).min(self.file.size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use belvedere_domain::data_files::Reader;
+    use serde_json::json;
+
+    use crate::read::ReadLimits;
+    use crate::read::testing::{Folder, config, show, tables};
+
+    /// An archive as the usual tools write it; every second member is stored without compression.
+    fn zip(members: &[(&str, &str)]) -> Vec<u8> {
+        let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+        for (number, (name, content)) in members.iter().enumerate() {
+            let mut crc = flate2::Crc::new();
+            crc.update(content.as_bytes());
+            let deflated = number % 2 == 0;
+            let data = if deflated {
+                let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+                encoder.write_all(content.as_bytes()).unwrap();
+                encoder.finish().unwrap()
+            } else {
+                content.as_bytes().to_vec()
+            };
+            let number = |value: usize| u32::try_from(value).unwrap().to_le_bytes();
+            let mut common = vec![20, 0, 0, 0, if deflated { 8 } else { 0 }, 0, 0, 0, 0, 0];
+            common.extend(crc.sum().to_le_bytes());
+            common.extend(number(data.len()));
+            common.extend(number(content.len()));
+            common.extend(&number(name.len())[..2]);
+            common.extend([0, 0]);
+            directory.extend(b"PK\x01\x02\x14\x00");
+            directory.extend(&common);
+            directory.extend([0; 10]);
+            directory.extend(number(bytes.len()));
+            directory.extend(name.as_bytes());
+            bytes.extend(b"PK\x03\x04");
+            bytes.extend(&common);
+            bytes.extend(name.as_bytes());
+            bytes.extend(data);
+        }
+        let (at, length) = (bytes.len(), directory.len());
+        bytes.extend(directory);
+        bytes.extend(b"PK\x05\x06\0\0\0\0");
+        let count = u16::try_from(members.len()).unwrap().to_le_bytes();
+        bytes.extend([count, count].concat());
+        bytes.extend(u32::try_from(length).unwrap().to_le_bytes());
+        bytes.extend(u32::try_from(at).unwrap().to_le_bytes());
+        bytes.extend([0, 0]);
+        bytes
+    }
+
+    #[test]
+    fn members_are_read_in_order_of_their_names() {
+        let members = [
+            ("b.csv", "a\n3\n"),
+            ("a/x.csv", "a\n1\n2\n"),
+            ("__MACOSX/x.csv", "junk"),
+            ("a/.hidden", "junk"),
+            ("a/", ""),
+        ];
+        let folder = Folder::new();
+        let file = folder.file("data.zip", zip(&members));
+        let tables = tables(&config(Reader::Csv, &json!({})), ReadLimits::default(), &file).unwrap();
+        assert_eq!(show(&tables), "a: int64\n1\n2\na: int64\n3\n");
+    }
+
+    #[test]
+    fn damage_is_an_error_that_names_the_member() {
+        let folder = Folder::new();
+        let good = zip(&[("a.csv", "a\n1\n"), ("b.csv", "a\n22222\n")]);
+        let mut flipped = good.clone();
+        let at = memchr::memmem::find(&good, b"22222").unwrap();
+        flipped[at] = b'3';
+        let read = |name: &str, content: &[u8]| {
+            let file = folder.file(name, content);
+            tables(&config(Reader::Csv, &json!({})), ReadLimits::default(), &file).unwrap_err().to_string()
+        };
+        let errors =
+            [read("flipped.zip", &flipped), read("cut.zip", &good[..good.len() - 30]), read("no.zip", b"a,b\n")];
+        insta::assert_snapshot!(errors.join("\n"), @r"
+        flipped.zip/b.csv: damaged zip file: size or checksum are not those of the directory
+        cut.zip: damaged zip file: it has no directory
+        no.zip: damaged zip file: it has no directory
+        ");
+    }
+}
