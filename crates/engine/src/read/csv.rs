@@ -1,6 +1,7 @@
 //! Delimited text, with the types and the parameters of `pandas.read_csv`.
 
 mod column;
+mod numbers;
 mod options;
 mod tokens;
 
