@@ -89,7 +89,7 @@ impl Fitter {
         };
         let enforced = self.agreement.imposed().is_some();
         let kind = if enforced { ErrorKind::Incompatible } else { ErrorKind::ColumnsMismatch };
-        cast_table(&table, target, kind, self.config.reader == Reader::Json)
+        cast_table(&table, target, kind, enforced && self.config.reader == Reader::Json)
     }
 
     /// With features as a reader parameter, the reader keeps those columns only, and all of them must be there.

@@ -47,7 +47,12 @@ pub(super) fn cast_values(array: &ArrayRef, target: &DataType) -> Result<ArrayRe
                 .map_err(|_| impossible(from, target))?;
             return cast_values(&wider, target);
         }
-        (DataType::Boolean, to) if to.is_temporal() => return Err(impossible(from, target)),
+        (from_number, to) if to.is_temporal() && (from_number.is_floating() || *from_number == DataType::Boolean) => {
+            return Err(impossible(from, target));
+        }
+        (from_time, to) if from_time.is_temporal() && (to.is_floating() || *to == DataType::Boolean) => {
+            return Err(impossible(from, target));
+        }
         _ => {}
     }
     let (time, zoned) = timestamp_formats(from);

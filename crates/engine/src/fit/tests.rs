@@ -107,6 +107,7 @@ fn columns_may_be_missing_or_in_another_order_but_not_new() {
     ");
     insta::assert_snapshot!(after(Reader::Csv, &["a\n1\n", "a,b\n2,x\n"]), @r#"ColumnsMismatch: column "b": this column is not among those of the split: "a""#);
     insta::assert_snapshot!(after(Reader::Json, &["{\"a\":1}\n", "{\"a\":1,\"b\":2}\n"]), @r#"Incompatible: column "b": this column is not among those of the split: "a""#);
+    insta::assert_snapshot!(after(Reader::Json, &["[{\"a\":1}]", "{\"a\":1,\"b\":2}"]), @r#"ColumnsMismatch: column "b": this column is not among those of the split: "a""#);
     insta::assert_snapshot!(after(Reader::Json, &["[{\"a\":1}]", "[{\"a\":1,\"b\":2}]"]), @r#"ColumnsMismatch: column "b": this column is not among those of the split: "a""#);
 }
 
@@ -249,6 +250,14 @@ fn nulls_fit_everywhere_and_nothing_fits_null() {
         json!({"feature": value("string"), "_type": "List"}),
     ] {
         assert_eq!(text(NullArray::new(2), feature), "null | null");
+    }
+    for (array, dtype) in [
+        (Arc::new(Float64Array::from(vec![1.0])) as ArrayRef, "timestamp[s]"),
+        (Arc::new(BooleanArray::from(vec![true])), "timestamp[s]"),
+        (Arc::new(TimestampMicrosecondArray::from(vec![1])), "float64"),
+    ] {
+        let message = cast(array, value(dtype)).unwrap_err();
+        assert!(message.contains("cannot become"), "{message}");
     }
     insta::assert_snapshot!(text(Int64Array::from(vec![1]), value("null")), @r#"Incompatible: column "a": values of type int64 cannot become null"#);
 }

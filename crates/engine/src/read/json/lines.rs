@@ -40,7 +40,9 @@ impl LinesStream {
         let known = self.context.known();
         let rules = Rules { known: None, keys_must_agree: known.is_none() && batch.line_by_line };
         let features = columns(&batch.rows, batch.first_row, rules, known);
-        self.context.agreement.impose(&features);
+        if known.is_none() {
+            self.context.agreement.impose(&features);
+        }
         let mut builder = StructBuilder::new(&features);
         let mut cursor = Cursor { text: &self.input.text()[..batch.end], at: 0 };
         let mut rows = 0;
