@@ -71,7 +71,6 @@ pub fn resolve(files: RevisionFiles<'_>, card: &Card, repository_name: &str) -> 
             .into_iter()
             .map(|(split, paths)| (split, owned(paths.into_iter().filter(|path| choice.takes(path)))))
             .collect();
-        no_archives(&resolved)?;
         let config = ConfigFiles { split_names: listed(&resolved), name: name.clone(), files: Ok(resolved) };
         return Ok(Resolution { configs: vec![config], default: Some(name) });
     };
@@ -166,14 +165,6 @@ fn owned<'p>(paths: impl IntoIterator<Item = &'p str>) -> Vec<String> {
     paths.into_iter().map(str::to_owned).collect()
 }
 
-/// Archives take part in the election, but no reader opens them.
-fn no_archives(config: &ResolvedConfig) -> Result<(), ResolveError> {
-    match config.paths().find(|path| path.ends_with(".zip")) {
-        Some(path) => Err(ResolveError::zip_not_supported(path)),
-        None => Ok(()),
-    }
-}
-
 fn listed(config: &ResolvedConfig) -> Vec<SplitName> {
     match &config.declared_splits {
         Some(declared) if !declared.is_empty() => declared.clone(),
@@ -246,7 +237,6 @@ impl<'p> Repository<'p> {
         resolved.splits = config.data_files.iter().flatten().map(|(split, _)| (split.clone(), Vec::new())).collect();
         let readable = self.splits_of(config).and_then(|splits| {
             resolved.splits = splits.into_iter().map(|(split, paths)| (split, owned(paths))).collect();
-            no_archives(&resolved).map_err(|error| error.of_config(config))?;
             let has_schema = resolved.reader_features.is_some() || resolved.declared_features.is_some();
             if has_schema || resolved.paths().next().is_some() {
                 Ok(())

@@ -68,11 +68,6 @@ impl ResolveError {
         Self::new(ErrorCode::DataFilesNotFoundError, message)
     }
 
-    pub(super) fn zip_not_supported(path: &str) -> Self {
-        let message = format!("{path} is a zip archive, which is not supported yet; unpack it");
-        Self::new(ErrorCode::DataFilesNotFoundError, message)
-    }
-
     pub(super) fn formats_differ(
         (first, first_choice): &(&SplitName, Option<Choice>),
         (other, other_choice): &(&SplitName, Option<Choice>),

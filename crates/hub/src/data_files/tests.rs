@@ -94,10 +94,8 @@ fn a_file_votes_as_often_as_patterns_match_it() {
 }
 
 #[test]
-fn archives_are_told_to_be_unpacked() {
-    let (code, message) = failure(&["a.csv.zip", "b.csv"], "");
-    assert_eq!(code, ErrorCode::DataFilesNotFoundError);
-    assert_eq!(message, "a.csv.zip is a zip archive, which is not supported yet; unpack it");
+fn archives_are_data_files_of_the_format_within() {
+    assert_eq!(found(&["a.csv.zip", "b.csv"]), "train: a.csv.zip b.csv");
 }
 
 #[test]
