@@ -39,6 +39,8 @@ pub enum Ready {
     View(View),
     /// A view of exactly these inputs is stored already.
     Reused,
+    /// The view stored under this digest is what these inputs give.
+    ReusedAs(Digest),
 }
 
 impl From<View> for Ready {
@@ -240,6 +242,19 @@ impl JobContext {
         let stored = self.services.store.views.by_digest(&self.digest()).await?;
         let final_ = |code: Option<&str>| code.is_none_or(|code| ErrorCode::max_failed_runs_of(code) == 0);
         Ok(stored.filter(|stored| final_(stored.view.outcome.code())).map(|_| Ready::Reused))
+    }
+
+    /// The view of this artifact that readers have now, if it may stand in for a new one: what it was made from is for
+    /// the step to compare.
+    pub async fn served(&self) -> Result<Option<Found>, JobError> {
+        if self.forced {
+            return Ok(None);
+        }
+        let store = &self.services.store;
+        let Some(served) = store.datasets.get(&self.key.dataset).await?.and_then(|row| row.served) else {
+            return Ok(None);
+        };
+        Ok(store.views.at_revision(std::slice::from_ref(&self.key), &served).await?.pop().flatten())
     }
 
     /// The digest of the inputs read so far.

@@ -5,13 +5,13 @@
 
 use async_trait::async_trait;
 use belvedere_domain::data_files::ResolvedConfig;
-use belvedere_domain::view::REVISION_PLACEHOLDER;
-use belvedere_domain::{ConfigName, DatasetName, ErrorCode, Features, Level, SplitName, Step, StepName, View};
+use belvedere_domain::view::{DigestBuilder, REVISION_PLACEHOLDER};
+use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Features, Level, SplitName, Step, StepName, View};
 use belvedere_engine::call::{Head, MediaTarget, PageOfRows, Rows};
 use belvedere_engine::first_rows::{FirstRows, Header, Limits, truncate};
 use belvedere_engine::{Call, ErrorKind, Reply};
 use belvedere_store::Found;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::call::CallError;
@@ -49,6 +49,14 @@ impl Job for FirstRowsJob {
         if let Some(reused) = ctx.reuse().await? {
             return Ok(reused);
         }
+        let source = source_of(ctx).await?;
+        if converted.is_none()
+            && let Some(served) = ctx.served().await?
+            && Origin::of(&served).is_some_and(|origin| origin.source == source)
+        {
+            // The same rows, read before or from the files converted from the same source.
+            return Ok(Ready::ReusedAs(served.stored.digest));
+        }
         let scratch = ctx.scratch_directory()?;
         let media = media_target(ctx, scratch.path());
         let page = match converted {
@@ -61,7 +69,7 @@ impl Job for FirstRowsJob {
             },
             None => from_source(ctx, media).await?,
         };
-        let view = view_of(ctx, &page)?;
+        let view = view_of(ctx, &page)?.with_internal(&Origin { source });
         let key = |asset: &std::path::PathBuf| Written {
             from: scratch.path().join(asset),
             key: asset_key(&ctx.digest(), &asset.to_string_lossy()),
@@ -69,6 +77,30 @@ impl Job for FirstRowsJob {
         ctx.keep(&page.assets.iter().map(key).collect::<Vec<_>>()).await?;
         Ok(view.into())
     }
+}
+
+/// Private companion of the view: what its rows come from, whichever way they were read.
+#[derive(Serialize, Deserialize)]
+struct Origin {
+    source: Digest,
+}
+
+impl Origin {
+    fn of(found: &Found) -> Option<Self> {
+        found.stored.view.internal.parse().ok()
+    }
+}
+
+/// Everything that decides the first rows of the source: the config, the content of its files, the limits.
+async fn source_of(ctx: &JobContext) -> Result<Digest, JobError> {
+    let settings = &ctx.services.settings;
+    let config = ctx.services.files.good_config(&ctx.key.dataset, &ctx.revision, ctx.config()?).await?;
+    let (paths, schema_paths) = paths_of(&config, ctx.split()?);
+    let manifest = ctx.manifest().await?;
+    let files: Vec<_> = paths.iter().chain(schema_paths).map(|path| manifest.get(path)).collect();
+    let inputs = (&config, files, settings.first_rows, &settings.urls.hub, &settings.urls.assets);
+    let inputs = serde_json::to_vec(&inputs).expect("inputs are plain values");
+    Ok(DigestBuilder::new(STEP.name, STEP.version).part("source", inputs).finish())
 }
 
 /// What reading rows of the converted files needs.

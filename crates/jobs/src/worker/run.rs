@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use belvedere_domain::job::ClaimedJob;
 use belvedere_domain::plan::{KnownConfig, children};
-use belvedere_domain::{ArtifactKey, ErrorCode, Graph, Json, Level, NewJob, Outcome, Step, StepName, View};
+use belvedere_domain::{ArtifactKey, Digest, ErrorCode, Graph, Json, Level, NewJob, Outcome, Step, StepName, View};
 use belvedere_store::{Completion, Finished, Found, NewView, StoreError, ViewContent};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -115,12 +115,8 @@ async fn attempt(worker: &Worker, step: &Step, job: &ClaimedJob, stop: &Cancella
             )])
         }
         Ok((mut ctx, Ok(Ready::View(view)))) => store(view, &mut ctx),
-        Ok((ctx, Ok(Ready::Reused))) => Attempt::Views(vec![NewView {
-            key: job.record.key.clone(),
-            digest: ctx.digest(),
-            runner_version: step.version,
-            content: ViewContent::Reused,
-        }]),
+        Ok((ctx, Ok(Ready::Reused))) => reused(step, job, ctx.digest()),
+        Ok((_, Ok(Ready::ReusedAs(digest)))) => reused(step, job, digest),
         Ok((_, Err(JobError::Nothing(reason)))) => {
             tracing::debug!(reason, "nothing to store");
             Attempt::Nothing
@@ -141,6 +137,11 @@ async fn attempt(worker: &Worker, step: &Step, job: &ClaimedJob, stop: &Cancella
             store(View::error(code, &message, cause.as_ref()), &mut ctx)
         }
     })
+}
+
+fn reused(step: &Step, job: &ClaimedJob, digest: Digest) -> Attempt {
+    let key = job.record.key.clone();
+    Attempt::Views(vec![NewView { key, digest, runner_version: step.version, content: ViewContent::Reused }])
 }
 
 async fn compute(job: Option<&dyn Job>, level: Level, ctx: &mut JobContext) -> Result<Ready, JobError> {
