@@ -11,6 +11,8 @@ use belvedere_store::StoreError;
 #[derive(Debug)]
 pub(crate) struct ApiError {
     code: ErrorCode,
+    http_status: u16,
+    discloses_cause: bool,
     message: String,
     cause: Option<Box<ErrorCause>>,
     revision: Option<Revision>,
@@ -22,12 +24,19 @@ impl ApiError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
+            http_status: code.http_status(),
+            discloses_cause: code.discloses_cause(),
             message: message.into(),
             cause: None,
             revision: None,
             max_age: 0,
             retry_after_seconds: (code == ErrorCode::ResponseNotReady).then_some(1),
         }
+    }
+
+    /// A page over the limit of bytes. The stored error of the same name has another status and hides its cause.
+    pub(crate) fn too_big(message: &str) -> Self {
+        Self { http_status: 500, discloses_cause: true, ..Self::new(ErrorCode::TooBigContentError, message) }
     }
 
     pub(crate) fn because(mut self, kind: &str, message: String) -> Self {
@@ -61,12 +70,11 @@ impl From<StoreError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let cause = self.cause.filter(|_| self.code.discloses_cause()).map(|cause| *cause);
+        let cause = self.cause.filter(|_| self.discloses_cause).map(|cause| *cause);
         let body =
             serde_json::to_vec(&ErrorBody { error: self.message, cause }).expect("an error body has a JSON form");
         let mut response = Response::new(Body::from(body));
-        *response.status_mut() =
-            StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = StatusCode::from_u16(self.http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, crate::headers::max_age(self.max_age));

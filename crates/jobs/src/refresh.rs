@@ -143,6 +143,24 @@ impl Refresher {
         Ok(())
     }
 
+    /// The files of a served revision are not what they were: looks at the dataset now, and serves its newer revision
+    /// as soon as that is known, however much of it is done.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    pub async fn lost(&self, dataset: &DatasetName, revision: &Revision) -> Result<(), StoreError> {
+        self.services.files.changed(dataset).await;
+        let datasets = &self.services.store.datasets;
+        if let Some(row) = datasets.get(dataset).await?
+            && row.served.as_ref() == Some(revision)
+            && row.target != *revision
+        {
+            tracing::info!(dataset.name = %dataset, %revision, "the files of the served revision are gone");
+            datasets.serve(dataset, &row.target).await?;
+        }
+        Ok(())
+    }
+
     async fn remove(&self, dataset: &DatasetName) {
         tracing::info!(dataset.name = %dataset, "the dataset is gone");
         match self.services.store.datasets.delete(dataset).await {

@@ -11,7 +11,7 @@ use belvedere_jobs::files::Files;
 use belvedere_jobs::memory::StoreMemory;
 use belvedere_jobs::worker::Tick;
 use belvedere_jobs::{Caller, Refresher, Registry, Services, Settings, Worker};
-use belvedere_store::{Blobs, DatasetRow, Store};
+use belvedere_store::{Blobs, ClaimRequest, DatasetRow, Store};
 
 use crate::children::Children;
 use crate::postgres::Database;
@@ -219,6 +219,22 @@ impl TestApp {
             }
         }
         panic!("the jobs do not come to an end");
+    }
+
+    /// Runs jobs until none is left but those of the given steps.
+    ///
+    /// # Panics
+    /// When the queue cannot be asked.
+    pub async fn run_jobs_except(&self, steps: &[&'static str]) {
+        let request = ClaimRequest {
+            owner: "test".into(),
+            blocked: steps.iter().map(|step| StepName::known(step)).collect(),
+            lease_seconds: 3600.0,
+            ..ClaimRequest::default()
+        };
+        while let Some(job) = self.services.store.queue.claim(&request).await.expect("the queue can be asked") {
+            self.worker.work(job).await;
+        }
     }
 
     /// Looks, plans and runs until nothing is left to do.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use belvedere_domain::parquet_path::ParquetPath;
 use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Revision, StepName};
@@ -39,6 +39,11 @@ async fn answer(state: &ApiState, request: Request) -> Result<Response, ApiError
     let etag = format!("\"{}\"", file.content_id);
     let known = is_known(request.headers(), &etag);
     let mut response = ServeFile::new(&file.local_path).oneshot(request).await.into_response();
+    if response.status() == StatusCode::NOT_FOUND {
+        // It was there a moment ago, or the list of files says so.
+        let missing = std::io::Error::new(std::io::ErrorKind::NotFound, file.local_path.display().to_string());
+        return Err(ApiError::internal(&missing).at(&revision));
+    }
     let headers = response.headers_mut();
     for (name, value) in
         [("etag", etag.as_str()), ("x-revision", revision.as_str()), ("x-repo-commit", revision.as_str())]
@@ -72,8 +77,15 @@ async fn converted(state: &ApiState, dataset: &DatasetName, path: &str) -> Resul
     let Some(found) = found else { return Err(miss::decide(state, &key, None).await?) };
     let behind: Option<Vec<FileBehind>> = found.stored.view.internal.parse().ok().flatten();
     let behind = behind.unwrap_or_default().into_iter().find(|file| file.path == path).ok_or_else(miss::not_found)?;
-    let file = state.services.files.served(dataset, &found.revision, &behind).await;
-    Ok((file.map_err(|error| gone(error, &found.revision))?, found.revision))
+    match state.services.files.served(dataset, &found.revision, &behind).await {
+        Ok(file) => Ok((file, found.revision)),
+        Err(error) => {
+            if matches!(error, JobError::RevisionGone) {
+                state.refresher.lost(dataset, &found.revision).await?;
+            }
+            Err(gone(error, &found.revision))
+        }
+    }
 }
 
 /// A file of the dataset itself. `main` is the revision that readers see.
@@ -91,7 +103,13 @@ async fn original(
     match state.services.files.original(dataset, &revision, path).await {
         Ok(Some(file)) => Ok((file, revision)),
         Ok(None) => Err(miss::not_found()),
-        Err(error) => Err(gone(error, &revision)),
+        Err(error) => {
+            if matches!(error, JobError::RevisionGone) {
+                // Only looked at: what was converted from the file stays readable.
+                state.services.files.changed(dataset).await;
+            }
+            Err(gone(error, &revision))
+        }
     }
 }
 

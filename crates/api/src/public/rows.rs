@@ -11,8 +11,8 @@ use axum::response::Response;
 use belvedere_domain::{ArtifactKey, ConfigName, Digest, ErrorCode, Features, Revision, SplitName, StepName};
 use belvedere_engine::call::{PageOfRows, Rows};
 use belvedere_engine::{Call, ErrorKind, Reply};
-use belvedere_jobs::CallError;
 use belvedere_jobs::files::{SplitFiles, media_target};
+use belvedere_jobs::{CallError, JobError};
 use belvedere_store::Found;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -79,8 +79,7 @@ async fn answer(state: &ApiState, params: &Params, headers: &HeaderMap) -> Resul
     let etag = format!("W/\"{}-{}-{split}-{offset}-{length}\"", &found.stored.digest.to_hex()[..24], found.revision);
     // A page never changes: what the client holds of it is good without reading a file.
     if !is_known(headers, &etag) {
-        let index = index(state, &found, &split).await?;
-        let page = read(state, &found, &split, &index, offset, length).await?;
+        let (index, page) = page(state, &found, &split, offset, length).await?;
         let body = body(&page, offset, index.files.partial);
         let body = serve::with_urls(&body, &serve::base_url(state, headers), &found.revision);
         return Ok(respond(state, &found.revision, &etag, Body::from(body)));
@@ -88,12 +87,48 @@ async fn answer(state: &ApiState, params: &Params, headers: &HeaderMap) -> Resul
     Ok(not_modified(respond(state, &found.revision, &etag, Body::empty())))
 }
 
+/// Reads a page by the list of files at hand. Where that turns out to be old, the list is made anew.
+async fn page(
+    state: &ApiState,
+    found: &Found,
+    split: &SplitName,
+    offset: u64,
+    length: u64,
+) -> Result<(Arc<RowsIndex>, PageOfRows), ApiError> {
+    for may_be_old in [true, false] {
+        let index = index(state, found, split).await?;
+        match read(state, found, split, &index, offset, length).await {
+            Ok(page) => return Ok((index, page)),
+            Err(CallError::Engine(error)) if error.kind == ErrorKind::Changed => {
+                lock(state).remove(&key_of(found, split));
+                if !may_be_old {
+                    break;
+                }
+            }
+            Err(error) => return Err(failure(error, &found.revision)),
+        }
+    }
+    state.refresher.lost(&found.key.dataset, &found.revision).await?;
+    Err(revision_gone(&found.revision))
+}
+
+fn key_of(found: &Found, split: &SplitName) -> (Digest, Revision, SplitName) {
+    (found.stored.digest, found.revision.clone(), split.clone())
+}
+
 async fn index(state: &ApiState, found: &Found, split: &SplitName) -> Result<Arc<RowsIndex>, ApiError> {
-    let key = (found.stored.digest, found.revision.clone(), split.clone());
+    let key = key_of(found, split);
     if let Some(index) = lock(state).get(&key) {
         return Ok(Arc::clone(index));
     }
-    let files = state.services.files.parquet_files(found, split).await.map_err(|error| gone(error, found))?;
+    let files = match state.services.files.parquet_files(found, split).await {
+        Ok(files) => files,
+        Err(JobError::RevisionGone) => {
+            state.refresher.lost(&found.key.dataset, &found.revision).await?;
+            return Err(revision_gone(&found.revision));
+        }
+        Err(error) => return Err(ApiError::internal(&error)),
+    };
     if files.files.is_empty() {
         // Today's reference breaks here; a split that does not exist is simply not found.
         return Err(if state.settings.compat {
@@ -128,7 +163,7 @@ async fn read(
     index: &RowsIndex,
     offset: u64,
     length: u64,
-) -> Result<PageOfRows, ApiError> {
+) -> Result<PageOfRows, CallError> {
     let services = &state.services;
     let dataset = &found.key.dataset;
     let urls = &services.settings.urls;
@@ -149,24 +184,9 @@ async fn read(
         media: media_target(&urls.cached_assets, &urls.hub, dataset, revision, config, Some(split), &directory),
     });
     let caller = if index.files.trusted { &services.trusted } else { &services.children };
-    match caller.call(call, LIMIT).await {
-        Ok(Reply::Rows(page)) => Ok(page),
-        Ok(_) => Err(ApiError::internal(&std::io::Error::other("the reader answered another question"))),
-        Err(error) => {
-            if let CallError::Engine(cause) = &error
-                && cause.kind == ErrorKind::Changed
-            {
-                services.files.changed(dataset).await;
-            }
-            Err(failure(error, &found.revision))
-        }
-    }
-}
-
-fn gone(error: belvedere_jobs::JobError, found: &Found) -> ApiError {
-    match error {
-        belvedere_jobs::JobError::RevisionGone => revision_gone(&found.revision),
-        other => ApiError::internal(&other),
+    match caller.call(call, LIMIT).await? {
+        Reply::Rows(page) => Ok(page),
+        _ => Err(CallError::Died("answered another question".into())),
     }
 }
 
@@ -181,14 +201,10 @@ fn failure(error: CallError, revision: &Revision) -> ApiError {
         other => return ApiError::internal(&other).at(revision),
     };
     match error.kind {
-        ErrorKind::Changed => revision_gone(revision),
         ErrorKind::TooBig => {
             let text = "Too much data would have to be read for this page. \
                         Write the Parquet files with a page index or smaller row groups.";
-            // The stored error of this name has another status; made by the API it is a server error.
-            ApiError::new(ErrorCode::TransformRowsProcessingError, text)
-                .at(revision)
-                .because("TooBig", error.to_string())
+            ApiError::too_big(text).at(revision).because("TooBigError", error.to_string())
         }
         ErrorKind::Cell | ErrorKind::SchemaMismatch | ErrorKind::Incompatible | ErrorKind::Unreadable => {
             let text = format!("Server error while reading the rows: {error}");

@@ -105,12 +105,12 @@ async fn a_page_over_the_read_limit_names_the_remedy() {
     500
     cache-control: max-age=10
     content-type: application/json
-    x-error-code: TransformRowsProcessingError
+    x-error-code: TooBigContentError
     x-revision: 2f8601eb1d1a3dbe504d9613772c2164bf19f26c
 
     {
       "error": "Too much data would have to be read for this page. Write the Parquet files with a page index or smaller row groups.",
-      "cause_exception": "TooBig",
+      "cause_exception": "TooBigError",
       "cause_message": "default/train/0000.parquet: these rows take a read of 98 bytes, more than the 10 allowed; write the file with a page index or with smaller row groups",
       "cause_traceback": []
     }
