@@ -1,0 +1,63 @@
+//! Datasets and revisions that go take their files with them.
+
+use belvedere_testing::TestApp;
+
+use super::{BIRDS, FIRST_ROWS, ROWS, SIZE, code};
+
+fn blobs(app: &TestApp) -> Vec<String> {
+    app.state_files().into_iter().filter(|path| path.starts_with("blobs/")).collect()
+}
+
+#[tokio::test]
+async fn a_deleted_dataset_is_unknown_and_leaves_nothing() {
+    let app = TestApp::with_file("birds.csv", BIRDS).await;
+    app.write("other/birds.csv", BIRDS);
+    app.settle().await;
+    assert_eq!(blobs(&app).len(), 2);
+    app.remove("data");
+    app.settle().await;
+    for path in [SIZE, FIRST_ROWS, ROWS, "/datasets/local/data/resolve/main/birds.csv"] {
+        assert_eq!(code(&app.get(path).await), (401, "ExternalUnauthenticatedError"), "{path}");
+    }
+    assert_eq!(app.views("local/data").await, Vec::<String>::new());
+    assert!(app.dataset("local/data").await.is_none());
+    assert_eq!(blobs(&app).len(), 1, "that of the other dataset");
+    assert_eq!(app.get("/rows?dataset=local/other&config=default&split=train").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_dataset_that_comes_back_is_new() {
+    let app = TestApp::with_file("birds.csv", BIRDS).await;
+    app.remove("data");
+    app.settle().await;
+    app.write("data/birds.csv", BIRDS);
+    app.settle().await;
+    assert_eq!(app.get(ROWS).await.json()["num_rows_total"], 3);
+}
+
+#[tokio::test]
+async fn jobs_of_a_dataset_that_went_end_without_a_trace() {
+    let app = TestApp::new().await;
+    app.write("data/birds.csv", BIRDS);
+    app.refresh().await;
+    let request = belvedere_store::ClaimRequest { lease_seconds: 60.0, ..Default::default() };
+    let started = app.services.store.queue.claim(&request).await.unwrap().unwrap();
+    app.remove("data");
+    app.refresh().await;
+    app.worker.work(started).await;
+    app.run_jobs().await;
+    assert_eq!(app.views("local/data").await, Vec::<String>::new());
+    assert_eq!(app.queue().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn files_of_revisions_that_are_not_kept_go() {
+    let app = TestApp::with(|options| options.keep_revisions = 1).await;
+    for rows in 1..=6 {
+        app.write("data/a.csv", format!("n\n{}", "1\n".repeat(rows)));
+        app.settle().await;
+        let (kept, rows) = (blobs(&app).len(), app.get(ROWS).await.json()["num_rows_total"].as_u64());
+        // The served one, its predecessor that the next change replaces, and one more.
+        assert!(kept <= 3, "{kept} files after {rows:?} revisions");
+    }
+}
