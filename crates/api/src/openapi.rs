@@ -24,7 +24,7 @@ struct Entry {
     json: bool,
 }
 
-const DATASET: &str = "The dataset, `namespace/name`.";
+const DATASET: &str = "The dataset: namespace/name.";
 const CONFIG: &str = "The config (subset).";
 const SPLIT: &str = "The split.";
 const REVISION: &str = "A kept revision to read instead of the served one.";

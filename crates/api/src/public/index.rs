@@ -7,6 +7,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use belvedere_domain::{ArtifactKey, ErrorCode, StepName};
+use belvedere_jobs::content::{DatasetSplitNames, SplitItem};
+use belvedere_jobs::job::ok_content;
 use belvedere_store::DatasetRow;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -23,7 +25,7 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>, headers: HeaderMap) 
     let mut response = if accept.contains("application/json") {
         axum::Json(json!({"datasets": rows.iter().map(item).collect::<Vec<_>>()})).into_response()
     } else {
-        Html(page(&rows)).into_response()
+        Html(page(&listed(&state, rows).await?)).into_response()
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -43,6 +45,30 @@ async fn init_gave_way(state: &ApiState, row: &DatasetRow) -> Result<bool, ApiEr
     let code = |index: usize| found[index].as_ref().map(|found| found.stored.view.outcome.code());
     let gave_way = code(0).flatten() == Some(ErrorCode::DatasetWithTooManyConfigsError.as_str());
     Ok(gave_way && code(1).is_some_and(|code| code.is_none()))
+}
+
+/// Datasets whose splits are listed on the page, and splits listed of each.
+const WITH_SPLITS: usize = 100;
+const SPLITS_SHOWN: usize = 12;
+
+/// A row of the page.
+struct Listed {
+    row: DatasetRow,
+    splits: Vec<SplitItem>,
+}
+
+async fn listed(state: &ApiState, rows: Vec<DatasetRow>) -> Result<Vec<Listed>, ApiError> {
+    let mut all = Vec::with_capacity(rows.len());
+    for (index, row) in rows.into_iter().enumerate() {
+        let mut splits = Vec::new();
+        if index < WITH_SPLITS {
+            let key = ArtifactKey::dataset(StepName::known("dataset-split-names"), row.name.clone());
+            let found = state.services.store.views.read(&key, None, state.settings.patience_seconds).await?;
+            splits = ok_content::<DatasetSplitNames>(found.as_ref()).map(|names| names.splits).unwrap_or_default();
+        }
+        all.push(Listed { row, splits });
+    }
+    Ok(all)
 }
 
 /// How far a dataset is.
@@ -74,13 +100,14 @@ h1 { font-size: 1.4rem; } a { color: var(--link); } a:focus-visible { outline: 2
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; } td.links a { margin-right: .7rem; white-space: nowrap; }
+td.links div a { margin: 0 0 0 .5rem; }
 .muted { color: var(--muted); } .state { white-space: nowrap; }
 .dot { display: inline-block; width: .6em; height: .6em; border-radius: 50%; margin-right: .4em; background: #2e9e4f; }
 .dot.busy { background: #d9a200; } .dot.bad { background: #c9372c; } code { font-size: .95em; }
 ";
 
-fn page(rows: &[DatasetRow]) -> String {
-    let busy = rows.iter().any(|row| row.pending_jobs > 0);
+fn page(rows: &[Listed]) -> String {
+    let busy = rows.iter().any(|listed| listed.row.pending_jobs > 0);
     // The page needs no script: while something is being prepared it asks again by itself.
     let refresh = if busy { "<meta http-equiv=\"refresh\" content=\"2\">" } else { "" };
     let body = if rows.is_empty() {
@@ -107,7 +134,7 @@ fn page(rows: &[DatasetRow]) -> String {
     )
 }
 
-fn table_row(row: &DatasetRow) -> String {
+fn table_row(Listed { row, splits }: &Listed) -> String {
     let name = row.name.as_str();
     let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
     let state = state_of(row);
@@ -125,9 +152,31 @@ fn table_row(row: &DatasetRow) -> String {
     }
     let link = |path: &str| format!("<a href=\"/{path}?dataset={encoded}\">{path}</a>");
     let links: String = ["splits", "parquet", "info", "size", "is-valid"].iter().map(|path| link(path)).collect();
-    // Names hold only letters, digits, `-`, `_`, `.` and `/`: nothing to escape.
+    let shown: String = splits.iter().take(SPLITS_SHOWN).map(split_line).collect();
+    let more = match splits.len().saturating_sub(SPLITS_SHOWN) {
+        0 => String::new(),
+        more => format!("<div class=\"muted\">and {more} more</div>"),
+    };
+    // Names of datasets hold only letters, digits, `-`, `_`, `.` and `/`: nothing to escape.
     format!(
         "<tr><th scope=\"row\">{name}</th><td class=\"state\"><span class=\"dot{dot}\"></span>{state}{note}</td>\
-         <td class=\"links\">{links}</td></tr>"
+         <td class=\"links\">{links}{shown}{more}</td></tr>"
     )
+}
+
+fn split_line(item: &SplitItem) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let (config, split) = (item.config.as_str(), item.split.as_str());
+    let query =
+        format!("dataset={}&amp;config={}&amp;split={}", encode(item.dataset.as_str()), encode(config), encode(split));
+    format!(
+        "<div>{} / {} <a href=\"/first-rows?{query}\">first rows</a><a href=\"/rows?{query}\">rows</a></div>",
+        escape(config),
+        escape(split)
+    )
+}
+
+/// Text that cannot be taken for markup.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
