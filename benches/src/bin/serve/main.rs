@@ -1,0 +1,166 @@
+//! How long a user waits: from the start of a cold server to the first rows of a large csv file, and for a page of rows
+//! at a random place of a million.
+//!
+//! `cargo run --release -p belvedere-benches --bin serve -- target/release/belvedere`
+//!
+//! The server is the real program in a process of its own; everything goes over HTTP on loopback. Each run prints what it
+//! is compared with: `/healthcheck` on the same connection (what a request costs without any work), and reading and
+//! parsing the same 101 lines in this process.
+
+#![expect(clippy::print_stdout, reason = "a benchmark's output is its figures")]
+
+mod data;
+
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use clap::Parser;
+
+/// Measures a server from the outside.
+#[derive(Parser)]
+struct Arguments {
+    /// The program to measure, built for release.
+    belvedere: PathBuf,
+    /// Size of the csv file of the first measure, in bytes.
+    #[arg(long, default_value_t = 200_000_000)]
+    csv_bytes: u64,
+    /// Rows of the dataset of the second measure.
+    #[arg(long, default_value_t = 1_000_000)]
+    rows: u64,
+    /// Cold starts.
+    #[arg(long, default_value_t = 5)]
+    starts: usize,
+    /// Pages asked for.
+    #[arg(long, default_value_t = 2_000)]
+    pages: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let folder = tempfile::tempdir()?;
+    println!("cold start to /first-rows, one csv file of {} bytes:", arguments.csv_bytes);
+    let big = folder.path().join("big");
+    let file = big.join("csv/data.csv");
+    data::write_bytes(&file, arguments.csv_bytes)?;
+    let mut waits = Vec::new();
+    for _ in 0..arguments.starts {
+        let state = tempfile::tempdir()?;
+        waits.push(cold_start(&arguments.belvedere, &big, state.path())?);
+    }
+    print("from the start of the process", &mut waits);
+    let mut floor = (0..arguments.starts).map(|_| head_of(&file)).collect::<anyhow::Result<Vec<_>>>()?;
+    print("peer: 101 lines read and split in this process", &mut floor);
+    std::fs::remove_dir_all(&big)?;
+
+    println!("/rows of 100 rows at a random offset of {} rows, 9 columns, one connection:", arguments.rows);
+    let many = folder.path().join("many");
+    data::write_rows(&many.join("rows/data.csv"), arguments.rows)?;
+    let state = tempfile::tempdir()?;
+    let server = Server::start(&arguments.belvedere, &many, state.path())?;
+    let page = |offset: u64| format!("/rows?dataset=local/rows&config=default&split=train&offset={offset}&length=100");
+    server.wait_for(&page(0), Duration::from_secs(600))?;
+    let mut random = data::Random::new(7);
+    let mut ask = |count: usize| -> anyhow::Result<Vec<Duration>> {
+        (0..count).map(|_| server.time(&page(random.below(arguments.rows - 100)))).collect()
+    };
+    // The first pages fill caches of the operating system.
+    ask(100)?;
+    let mut pages = ask(arguments.pages)?;
+    let mut health = (0..arguments.pages).map(|_| server.time("/healthcheck")).collect::<anyhow::Result<Vec<_>>>()?;
+    print("page", &mut pages);
+    print("peer: /healthcheck", &mut health);
+    let ratio = median(&pages).as_secs_f64() / median(&health).as_secs_f64();
+    println!("  ratio of the medians: {ratio:.1}");
+    Ok(())
+}
+
+fn cold_start(program: &Path, folder: &Path, state: &Path) -> anyhow::Result<Duration> {
+    let begin = Instant::now();
+    let server = Server::start(program, folder, state)?;
+    server.wait_for("/first-rows?dataset=local/csv&config=default&split=train", Duration::from_secs(120))?;
+    Ok(begin.elapsed())
+}
+
+fn head_of(file: &Path) -> anyhow::Result<Duration> {
+    let begin = Instant::now();
+    let lines = std::io::BufReader::new(std::fs::File::open(file)?).lines().take(101);
+    let mut fields = 0;
+    for line in lines {
+        fields += line?.split(',').count();
+    }
+    ensure!(fields > 101, "the file has columns");
+    Ok(begin.elapsed())
+}
+
+/// A running server; killed when dropped.
+struct Server {
+    process: Child,
+    agent: ureq::Agent,
+    base: String,
+}
+
+impl Server {
+    fn start(program: &Path, folder: &Path, state: &Path) -> anyhow::Result<Self> {
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let process = Command::new(program)
+            .arg("serve")
+            .arg(folder)
+            .arg("--state")
+            .arg(state)
+            .args(["--host", "127.0.0.1", "--quiet", "--port", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{} cannot be started", program.display()))?;
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        Ok(Self { process, agent, base: format!("http://127.0.0.1:{port}") })
+    }
+
+    fn status(&self, path: &str) -> anyhow::Result<u16> {
+        let mut answer = self.agent.get(format!("{}{path}", self.base)).call()?;
+        answer.body_mut().read_to_vec()?;
+        Ok(answer.status().as_u16())
+    }
+
+    fn time(&self, path: &str) -> anyhow::Result<Duration> {
+        let begin = Instant::now();
+        let status = self.status(path)?;
+        ensure!(status == 200, "{path} answered {status}");
+        Ok(begin.elapsed())
+    }
+
+    fn wait_for(&self, path: &str, limit: Duration) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        while begin.elapsed() < limit {
+            // Refused connections and "not ready" answers both mean: ask again.
+            if matches!(self.status(path), Ok(200)) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        bail!("{path} was not answered within {} s", limit.as_secs())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn print(what: &str, times: &mut [Duration]) {
+    times.sort();
+    let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1e3;
+    println!("  {what}: min {:.2} ms, p50 {:.2} ms, p99 {:.2} ms", at(0), at(50), at(99));
+}
