@@ -89,7 +89,7 @@ pub(crate) async fn decide(
 }
 
 /// True for a revision of which anything is stored: every job chain begins with a view of its root.
-async fn is_kept(state: &ApiState, dataset: &DatasetName, revision: &Revision) -> Result<bool, ApiError> {
+pub(crate) async fn is_kept(state: &ApiState, dataset: &DatasetName, revision: &Revision) -> Result<bool, ApiError> {
     let roots = state.services.graph.steps().iter().filter(|step| step.triggered_by.is_empty());
     let keys: Vec<_> = roots.map(|step| ArtifactKey::dataset(step.step_name(), dataset.clone())).collect();
     let found = state.services.store.views.at_revision(&keys, revision).await?;

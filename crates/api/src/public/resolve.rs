@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use belvedere_domain::parquet_path::ParquetPath;
 use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Revision, StepName};
@@ -27,7 +27,7 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>, request: Request) ->
     answer(&state, request).await.unwrap_or_else(|error| error.keep(short).into_response())
 }
 
-async fn answer(state: &ApiState, request: Request) -> Result<Response, ApiError> {
+async fn answer(state: &ApiState, mut request: Request) -> Result<Response, ApiError> {
     let branch = &state.services.settings.parquet.target_revision;
     let (dataset, revision, path) = parse(request.uri().path(), branch).ok_or_else(miss::not_found)?;
     let dataset = miss::check_access(state, &dataset, request.headers()).await?;
@@ -38,6 +38,7 @@ async fn answer(state: &ApiState, request: Request) -> Result<Response, ApiError
     };
     let etag = format!("\"{}\"", file.content_id);
     let known = is_known(request.headers(), &etag);
+    judge_conditions(request.headers_mut(), &etag);
     let mut response = ServeFile::new(&file.local_path).oneshot(request).await.into_response();
     if response.status() == StatusCode::NOT_FOUND {
         // It was there a moment ago, or the list of files says so.
@@ -53,11 +54,29 @@ async fn answer(state: &ApiState, request: Request) -> Result<Response, ApiError
         }
     }
     headers.insert(header::CACHE_CONTROL, max_age(state.settings.max_age_short));
+    headers.remove(header::LAST_MODIFIED);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
     // A file of a dataset is data, whatever its name says.
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(&path)));
     Ok(if known && response.status().is_success() { not_modified(response) } else { response })
+}
+
+/// Leaves no condition to the file server, which goes by times: an older file may well be another one. The rest of a
+/// file that has changed since its beginning was fetched is sent whole.
+fn judge_conditions(headers: &mut HeaderMap, etag: &str) {
+    if headers.get(header::IF_RANGE).is_some_and(|tag| tag != etag) {
+        headers.remove(header::RANGE);
+    }
+    for name in [
+        header::IF_RANGE,
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_UNMODIFIED_SINCE,
+    ] {
+        headers.remove(name);
+    }
 }
 
 fn content_type(path: &str) -> &'static str {

@@ -76,6 +76,24 @@ async fn urls_name_the_revision_that_is_read() {
 }
 
 #[tokio::test]
+async fn media_of_a_dataset_that_is_gone_are_gone() {
+    let app = images().await;
+    let mut paths = Vec::new();
+    for path in ["first-rows", "rows"] {
+        let body = app.get(&format!("/{path}?dataset=local/data&config=default&split=train")).await.json();
+        paths.push(path_of(&body["rows"][0]["row"]["image"]["src"]));
+    }
+    for path in &paths {
+        assert_eq!(app.get(path).await.status, 200, "{path}");
+    }
+    app.remove("data");
+    app.settle().await;
+    for path in &paths {
+        assert_eq!(app.get(path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn other_paths_lead_nowhere() {
     let app = images().await;
     let body = app.get("/first-rows?dataset=local/data&config=default&split=train").await.json();

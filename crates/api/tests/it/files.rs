@@ -70,6 +70,28 @@ async fn ranges_are_honoured() {
 }
 
 #[tokio::test]
+async fn the_rest_of_a_file_that_changed_is_the_whole_new_one() {
+    let app = birds().await;
+    let etag = app.get(SOURCE).await.header("etag").unwrap().to_owned();
+    let rest = [("range", "bytes=4-"), ("if-range", etag.as_str())];
+    assert_eq!(app.ask("GET", SOURCE, &rest).await.status, 206);
+    app.write("data/birds.csv", "name\nowl\n");
+    app.settle().await;
+    let whole = app.ask("GET", SOURCE, &rest).await;
+    assert_eq!((whole.status, whole.text().as_str()), (200, "name\nowl\n"));
+}
+
+#[tokio::test]
+async fn only_the_content_decides_what_is_known() {
+    let app = birds().await;
+    let etag = app.get(SOURCE).await.header("etag").unwrap().to_owned();
+    let later = ("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT");
+    assert_eq!(app.ask("GET", SOURCE, &[later]).await.status, 200);
+    assert_eq!(app.ask("GET", SOURCE, &[later, ("if-none-match", "\"other\"")]).await.status, 200);
+    assert_eq!(app.ask("GET", SOURCE, &[("if-none-match", &etag), ("range", "bytes=0-3")]).await.status, 304);
+}
+
+#[tokio::test]
 async fn source_files_come_from_the_served_revision_or_a_named_one() {
     let app = birds().await;
     let file = app.get(SOURCE).await;
