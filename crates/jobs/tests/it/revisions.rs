@@ -149,3 +149,52 @@ async fn a_file_that_was_only_touched_is_still_the_same() {
     assert_eq!(app.queue().await, Vec::<String>::new());
     assert_eq!(app.get(ROWS).await.status, 200, "the list of files that was kept in memory is made anew");
 }
+
+/// Runs jobs as one of several workers, until nobody has any left.
+async fn work(app: &TestApp) {
+    while app.tick().await || !app.queue().await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_workers_and_readers_see_one_revision_at_a_time() {
+    let app = TestApp::new().await;
+    app.write("data/README.md", super::TWO_CONFIGS);
+    let write = |rows: usize| {
+        for config in ["a", "b"] {
+            app.write(&format!("data/{config}.csv"), format!("n\n{}", "1\n".repeat(rows)));
+        }
+    };
+    write(1);
+    app.settle().await;
+    for rows in 2..6 {
+        write(rows);
+        app.refresh().await;
+        let read = async {
+            while !app.queue().await.is_empty() {
+                let (size, page) =
+                    tokio::join!(app.get(SIZE), app.get("/rows?dataset=local/data&config=b&split=train"));
+                assert_eq!((size.status, page.status), (200, 200), "{}{}", size.text(), page.text());
+                let size = size.json();
+                // Both configs have the same number of rows in every revision, and aggregates are whole.
+                let of_configs: Vec<_> = size["size"]["configs"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|item| item["num_rows"].as_u64().unwrap())
+                    .collect();
+                assert!(of_configs == [rows as u64; 2] || of_configs == [rows as u64 - 1; 2], "{of_configs:?}");
+                let total = page.json()["num_rows_total"].as_u64().unwrap();
+                assert!(total == rows as u64 || total == rows as u64 - 1, "{total}");
+            }
+        };
+        tokio::join!(work(&app), work(&app), work(&app), read);
+        assert_eq!(app.errors("local/data").await, Vec::<String>::new());
+        assert_eq!(app.get(SIZE).await.json()["size"]["dataset"]["num_rows"], 2 * rows);
+        assert_eq!(app.get(SIZE).await.json()["pending"], serde_json::json!([]));
+    }
+    // Nothing is left to do, and nobody missed the last part of an aggregate.
+    app.refresh().await;
+    assert_eq!(app.queue().await, Vec::<String>::new());
+}
