@@ -34,7 +34,15 @@ impl Job for ConfigNamesJob {
 
 /// The configs, from the card and the files.
 pub(crate) async fn list(ctx: &mut JobContext) -> Result<ConfigNames, JobError> {
-    let resolution = ctx.resolution().await?;
+    let resolution = ctx.resolution().await.map_err(|error| match error {
+        // Today's reference means to answer as we do, but its library raises another error.
+        JobError::Fail { code: ErrorCode::DatasetWithScriptNotSupportedError, message, cause }
+            if ctx.services.settings.compat =>
+        {
+            JobError::Fail { code: ErrorCode::ConfigNamesError, message, cause }
+        }
+        other => other,
+    })?;
     let item = |config: &ConfigFiles| ConfigItem { dataset: ctx.key.dataset.clone(), config: config.name.clone() };
     Ok(ConfigNames { config_names: resolution.configs.iter().map(item).collect() })
 }
