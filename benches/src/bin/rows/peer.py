@@ -1,0 +1,29 @@
+"""Pages of 100 rows as the reference reads them: row groups of 1,000 rows, the footer known, whole row groups read.
+
+Arguments: csv, Parquet file to write in the reference's layout, the same in pyarrow's default layout, JSON list of offsets.
+Prints the milliseconds of each page as a JSON list.
+"""
+
+import json
+import sys
+import time
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+csv, peer, foreign, offsets = sys.argv[1:]
+table = pa.csv.read_csv(csv)
+pq.write_table(table, peer, row_group_size=1_000, write_page_index=True)
+pq.write_table(table, foreign, row_group_size=100_000, write_page_index=True)
+del table
+
+file = pq.ParquetFile(peer)
+times = []
+for offset in json.load(open(offsets)):
+    started = time.perf_counter()
+    first, last = offset // 1_000, (offset + 99) // 1_000
+    page = file.read_row_groups(list(range(first, last + 1))).slice(offset - first * 1_000, 100)
+    text = json.dumps(page.to_pylist(), default=str)
+    times.append((time.perf_counter() - started) * 1e3)
+json.dump(times, sys.stdout)
