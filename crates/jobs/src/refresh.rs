@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use belvedere_domain::plan::{DatasetState, KnownConfig, PendingJob, Scope, plan};
-use belvedere_domain::{ArtifactKey, DatasetName, Priority, Revision, StepName};
-use belvedere_hub::{HubError, HubEvent};
+use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Priority, Revision, StepName};
+use belvedere_hub::{Head, HubError, HubEvent};
 use belvedere_store::{StoreError, TargetChange};
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +33,12 @@ pub enum Ensured {
     Queued,
     /// The Hub has no such dataset.
     Unknown,
+    /// The Hub has it, but it is not to be shown; the code says why. Nothing of it is kept.
+    Unsupported(ErrorCode),
 }
+
+/// Tags of public datasets that today's reference refuses.
+const ADULT_TAGS: [&str; 5] = ["not-for-all-audiences", "nsfw", "porn", "hentai", "inappropriate"];
 
 /// Keeps datasets up to date.
 pub struct Refresher {
@@ -94,7 +99,7 @@ impl Refresher {
         match event {
             HubEvent::Updated { dataset, revision, .. } => {
                 tracing::info!(dataset.name = %dataset, %revision, "a new revision appeared");
-                if let Err(error) = self.update(&dataset, &revision, Priority::Normal).await {
+                if let Err(error) = self.ensure(&dataset).await {
                     tracing::error!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "no plan could be made");
                 }
             }
@@ -103,14 +108,32 @@ impl Refresher {
         }
     }
 
-    /// Plans the jobs of a dataset at its head revision.
+    /// Plans the jobs of a dataset at its head revision, if it is to be shown.
     ///
     /// # Errors
     /// [`RefreshError`] when the Hub or the store fails.
     pub async fn ensure(&self, dataset: &DatasetName) -> Result<Ensured, RefreshError> {
         let Some(head) = self.services.files.hub().head(dataset).await? else { return Ok(Ensured::Unknown) };
+        if let Some(code) = self.unsupported(&head) {
+            if self.services.store.datasets.get(dataset).await?.is_some() {
+                self.remove(dataset).await;
+            }
+            return Ok(Ensured::Unsupported(code));
+        }
         self.update(dataset, &head.revision, Priority::Normal).await?;
         Ok(Ensured::Queued)
+    }
+
+    /// Why a dataset is not to be shown. What its owner keeps on this machine is not judged by its tags.
+    fn unsupported(&self, head: &Head) -> Option<ErrorCode> {
+        let is_adult = || head.tags.iter().any(|tag| ADULT_TAGS.contains(&tag.as_str()));
+        if head.disabled {
+            Some(ErrorCode::NotSupportedDisabledRepositoryError)
+        } else if self.services.settings.compat && !head.private && is_adult() {
+            Some(ErrorCode::NotSupportedTagNFAAError)
+        } else {
+            (!head.viewer).then_some(ErrorCode::NotSupportedDisabledViewerError)
+        }
     }
 
     /// Sets the target revision of a dataset and queues what it needs. A revision that is the target already is
@@ -162,7 +185,7 @@ impl Refresher {
     }
 
     async fn remove(&self, dataset: &DatasetName) {
-        tracing::info!(dataset.name = %dataset, "the dataset is gone");
+        tracing::info!(dataset.name = %dataset, "the dataset is not there any more, or not to be shown");
         match self.services.store.datasets.delete(dataset).await {
             Ok(digests) => self.drop_blobs(&digests).await,
             Err(error) => {

@@ -84,6 +84,7 @@ pub(crate) async fn decide(
     match state.refresher.ensure(&key.dataset).await {
         Ok(Ensured::Queued) => Ok(not_ready()),
         Ok(Ensured::Unknown) => Ok(not_found()),
+        Ok(Ensured::Unsupported(code)) => Ok(ApiError::new(code, code.meaning())),
         Err(error) => Err(ApiError::internal(&error)),
     }
 }

@@ -61,3 +61,29 @@ async fn files_of_revisions_that_are_not_kept_go() {
         assert!(kept <= 3, "{kept} files after {rows:?} revisions");
     }
 }
+
+#[tokio::test]
+async fn a_card_may_turn_the_viewer_off_and_on_again() {
+    let app = TestApp::with_file("birds.csv", BIRDS).await;
+    app.write("data/README.md", "---\nviewer: false\n---\n");
+    app.settle().await;
+    for path in [SIZE, FIRST_ROWS, ROWS] {
+        assert_eq!(code(&app.get(path).await), (501, "NotSupportedDisabledViewerError"), "{path}");
+    }
+    assert_eq!((app.views("local/data").await.len(), blobs(&app).len()), (0, 0));
+    assert_eq!(app.queue().await, Vec::<String>::new());
+    app.remove("data/README.md");
+    app.settle().await;
+    assert_eq!(app.get(ROWS).await.json()["num_rows_total"], 3);
+}
+
+#[tokio::test]
+async fn tags_are_judged_only_as_the_reference_does() {
+    for (compat, outcome) in [(false, (200, "none")), (true, (501, "NotSupportedTagNFAAError"))] {
+        let app = TestApp::with(|options| options.settings.compat = compat).await;
+        app.write("data/README.md", "---\ntags:\n- nsfw\n---\n");
+        app.write("data/birds.csv", BIRDS);
+        app.settle().await;
+        assert_eq!(code(&app.get(SIZE).await), outcome);
+    }
+}

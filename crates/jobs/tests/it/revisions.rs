@@ -104,6 +104,18 @@ async fn a_file_that_changes_under_a_job_ends_in_a_new_plan() {
     assert_eq!(app.queue().await, Vec::<String>::new(), "the jobs of the old revision are gone");
 }
 
+#[tokio::test]
+async fn what_a_new_revision_lacks_is_not_found() {
+    let app = super::two_configs().await;
+    app.write("data/README.md", "---\nconfigs:\n- config_name: c\n  data_files: a.csv\n---\n");
+    app.settle().await;
+    assert_eq!(code(&app.get("/size?dataset=local/data&config=a").await), (404, "ResponseNotFound"));
+    assert_eq!(app.get("/size?dataset=local/data&config=c").await.json()["size"]["config"]["num_rows"], 1);
+    let splits = app.get("/splits?dataset=local/data").await.json();
+    assert_eq!(splits["splits"].as_array().unwrap().len(), 1);
+    assert_eq!(app.errors("local/data").await, Vec::<String>::new());
+}
+
 /// `local/data` of one Parquet file, and other Parquet bytes.
 async fn parquet() -> (TestApp, Vec<u8>) {
     let bytes = async |content: &str| {
