@@ -26,6 +26,17 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
+/// What a worker of its own answers: that it lives, and its numbers.
+pub fn worker_router(state: ApiState) -> Router {
+    Router::new()
+        .route("/healthcheck", get(public::health::get))
+        .route("/metrics", get(metrics::get))
+        .fallback(headers::not_found)
+        .method_not_allowed_fallback(headers::wrong_method)
+        .with_state(Arc::new(state))
+        .layer(CatchPanicLayer::custom(error::panicked))
+}
+
 /// Every route of the public API.
 pub fn router(state: ApiState) -> Router {
     let state = Arc::new(state);

@@ -5,13 +5,16 @@
 
 pub mod commands;
 pub mod config;
+pub mod console;
 pub mod exit;
 pub mod help;
 pub mod open;
 pub mod output;
+pub mod problems;
 pub mod progress;
 pub mod runtime;
 pub mod signals;
+pub mod steps;
 pub mod telemetry;
 
 use std::io::{IsTerminal, Write};
@@ -22,7 +25,9 @@ use clap::Parser;
 
 use commands::config::ConfigCommand;
 use commands::{Cli, Command};
+use config::types::LogFormat;
 use config::{Config, ConfigError, Loaded};
+use console::{Console, Form};
 use exit::{Advice, Exit};
 use output::Output;
 
@@ -49,6 +54,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Config(args) if let ConfigCommand::Reference(args) = &args.command => {
             return commands::config::reference(args, output);
         }
+        Command::Admin(args) => return commands::admin::run(args, output),
         _ => load(&cli)?,
     };
     if let Command::Doctor(args) = &cli.command {
@@ -56,8 +62,16 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     }
     let Loaded { config, values, notes } = loaded.map_err(|error| Advice::usage(error.to_string(), error.hint))?;
 
-    let color = cli.global.color.applies_to(std::io::stderr().is_terminal(), variable);
-    telemetry::start(&config.log, cli.global.verbosity(), color).context("logging cannot be started")?;
+    let is_terminal = std::io::stderr().is_terminal();
+    let color = cli.global.color.applies_to(is_terminal, variable);
+    let form = match config.log.format {
+        _ if cli.global.quiet => Form::Quiet,
+        LogFormat::Json => Form::Log,
+        LogFormat::Text if is_terminal && variable("TERM").as_deref() != Some("dumb") => Form::Terminal,
+        LogFormat::Text => Form::Lines,
+    };
+    let console = Console::new(form, color);
+    telemetry::start(&config.log, cli.global.verbosity(), console.clone()).context("logging cannot be started")?;
     for note in notes {
         tracing::warn!("{note}");
     }
@@ -65,7 +79,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Config(args) => commands::config::run(&args, &values, output),
         command => {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            runtime(config.api.uvicorn_num_workers.on(cores))?.block_on(command.run(config, output))
+            let runtime = runtime(config.api.uvicorn_num_workers.on(cores))?;
+            let result = runtime.block_on(command.run(config, &values, output, console));
+            // Whoever asked to stop does not wait for a file that is still being read.
+            runtime.shutdown_background();
+            result
         }
     }
 }

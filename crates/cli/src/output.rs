@@ -153,6 +153,40 @@ impl Table {
     }
 }
 
+/// `1 row`, `2 rows`; digits in groups of three.
+pub fn plural(count: usize, one: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {one}{ending}", grouped(count as u64))
+}
+
+/// A number with its digits in groups of three: `1,234`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size in the unit that leaves one to three digits before the point: `2.3 MB`.
+pub fn bytes(size: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if size < 1000 {
+        return plural(size as usize, "byte");
+    }
+    let mut amount = size as f64 / 1000.0;
+    let mut unit = 0;
+    while amount >= 999.95 && unit + 1 < UNITS.len() {
+        amount /= 1000.0;
+        unit += 1;
+    }
+    format!("{amount:.1} {}", UNITS[unit])
+}
+
 /// The text in lines of at most that many characters, each after the indent. Words longer than that stand alone.
 pub fn wrap(text: &str, width: usize, indent: &str) -> String {
     let mut lines = vec![String::new()];
@@ -196,6 +230,14 @@ mod tests {
         assert!(!Color::Auto.applies_to(false, nothing));
         assert!(!Color::Auto.applies_to(true, objection));
         assert!(Color::Always.applies_to(false, objection));
+    }
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!(plural(1, "row"), "1 row");
+        assert_eq!(plural(1_234_567, "row"), "1,234,567 rows");
+        assert_eq!([0, 999, 1000].map(grouped), ["0", "999", "1,000"]);
+        assert_eq!([1, 999, 1000, 999_949, 999_950].map(bytes), ["1 byte", "999 bytes", "1.0 kB", "999.9 kB", "1.0 MB"]);
     }
 
     #[test]

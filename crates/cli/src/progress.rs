@@ -1,86 +1,212 @@
-//! What `serve` tells on standard error: its address, what the folders were taken for, and how far it is.
+//! What `serve` tells a person: what the folders were taken for, its address, how far it is, and what is wrong.
 
-use std::collections::HashMap;
-use std::io::Write;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use belvedere_domain::DatasetName;
+use belvedere_api::{Router, ask};
+use belvedere_domain::{DatasetName, Revision};
+use belvedere_hub::{Hub, HubEvent};
 use belvedere_store::DatasetRow;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::sync::broadcast::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::console::Console;
+use crate::output::{Style, bytes, plural};
+use crate::problems;
 use crate::runtime::Runtime;
 
-/// Time between two looks.
-const LOOK: Duration = Duration::from_millis(300);
-/// Time between two lines on how far it is, while it takes long.
+/// Time between two looks, while there is something to do and while there is not.
+const LOOKS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
+/// Time between two lines on how far it is, where there is no status line.
 const LINE: Duration = Duration::from_secs(5);
+/// Names in a list before it is cut.
+const SHOWN: usize = 20;
+/// Problems of one dataset before they are cut.
+const SHOWN_PROBLEMS: usize = 3;
 
-/// Prints the address and what the folders were taken for.
-pub fn announce(config: &Config, address: SocketAddr, runtime: &Runtime) {
-    for report in runtime.hub.report() {
-        say(&report.to_string());
+/// What stays as it is in the query of a URL that is pasted into a shell.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// Tells what the folders were taken for, and where the answers are.
+pub async fn announce(config: &Config, address: SocketAddr, runtime: &Runtime, console: &Console) {
+    let datasets = runtime.hub.datasets().await.unwrap_or_default();
+    for root in runtime.hub.report() {
+        console.say(&format!("{}: {}", root.path.display(), root.reason));
+        let (filled, empty): (Vec<_>, Vec<_>) = root.datasets.iter().partition(|(name, _)| datasets.contains(name));
+        for (name, folder) in filled.iter().take(SHOWN) {
+            let below = folder.strip_prefix(&root.path).unwrap_or(folder).display().to_string();
+            // Said only where the name does not tell it.
+            let note = if below.is_empty() || below == name.base() { String::new() } else { format!(" ({below})") };
+            console.say(&format!("  {name}{note}"));
+        }
+        if filled.len() > SHOWN {
+            console.say(&format!("  and {} more", filled.len() - SHOWN));
+        }
+        for (name, _) in empty.iter().take(SHOWN) {
+            console.say(&format!("  {name} holds no file yet"));
+        }
+        if root.datasets.is_empty() {
+            console.say("  nothing yet; a folder that is put here becomes a dataset");
+        }
+        tell_notes(&root.notes, console);
     }
-    let base = config.serve.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    say(&format!("Belvedere listens on {base}"));
+    let base = base_url(config, address);
+    console.say(&format!("listening on {}", Style::Bold.paint(&base, console.color)));
+    if let Some(first) = datasets.first() {
+        console.say(&format!("  try: curl '{base}/splits?dataset={}'", encoded(first.as_str())));
+    }
+}
+
+/// The address as a user would write it.
+pub fn base_url(config: &Config, address: SocketAddr) -> String {
+    match &config.serve.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        // `localhost` may stand for one of two addresses, and the name works for both.
+        None if config.api.uvicorn_hostname == "localhost" => format!("http://localhost:{}", address.port()),
+        None => format!("http://{address}"),
+    }
+}
+
+fn tell_notes(notes: &[String], console: &Console) {
+    for note in notes.iter().take(SHOWN) {
+        console.say(&format!("  not served: {note}"));
+    }
+    if notes.len() > SHOWN {
+        console.say(&format!("  and {} more that are not served", notes.len() - SHOWN));
+    }
+}
+
+/// What has been told so far.
+struct Told {
+    /// The revision at which each dataset was told to be ready.
+    datasets: HashMap<DatasetName, Revision>,
+    notes: HashSet<String>,
+    with_problems: HashSet<DatasetName>,
+    tried: bool,
 }
 
 /// Tells how far the datasets are, each once it is ready, until `stop`.
-pub async fn follow(runtime: &Runtime, stop: CancellationToken) {
-    let started = Instant::now();
-    let mut told: HashMap<DatasetName, String> = HashMap::new();
-    let mut last_line = Instant::now();
-    let mut all_ready = false;
+pub async fn follow(runtime: &Runtime, router: Router, base_url: String, console: Console, stop: CancellationToken) {
+    let mut events = runtime.hub.subscribe();
+    let mut told = Told {
+        datasets: HashMap::new(),
+        notes: runtime.hub.report().into_iter().flat_map(|root| root.notes).collect(),
+        with_problems: HashSet::new(),
+        tried: false,
+    };
+    let (mut busy_since, mut last_line) = (Some(Instant::now()), Instant::now());
     loop {
-        tokio::select! { () = tokio::time::sleep(LOOK) => {}, () = stop.cancelled() => return }
+        let pause = LOOKS[usize::from(busy_since.is_none())];
+        tokio::select! { () = tokio::time::sleep(pause) => {}, () = stop.cancelled() => break }
         // The log tells when the store is away.
         let Ok(rows) = runtime.services.store.datasets.list().await else { continue };
-        for row in &rows {
-            let Some(line) = line_of(row) else { continue };
-            let key = format!("{}{line}", row.target);
-            if told.get(&row.name) != Some(&key) {
-                say(&line);
-                told.insert(row.name.clone(), key);
+        let hashing = hashing(&mut events);
+        for row in rows.iter().filter(|row| row.pending_jobs == 0) {
+            if told.datasets.get(&row.name) != Some(&row.target) {
+                tell(row, runtime, &console, &mut told).await;
             }
         }
         let busy = rows.iter().filter(|row| row.pending_jobs > 0).count();
-        let jobs: u64 = rows.iter().map(|row| row.pending_jobs).sum();
-        if busy > 0 {
-            all_ready = false;
-            if last_line.elapsed() > LINE {
-                say(&format!(
-                    "{} of {} ready, {} to do",
-                    rows.len() - busy,
-                    plural(rows.len(), "dataset"),
-                    plural(jobs as usize, "job")
-                ));
+        if busy > 0 || hashing.is_some() {
+            busy_since.get_or_insert_with(Instant::now);
+            let jobs: u64 = rows.iter().map(|row| row.pending_jobs).sum();
+            let done = rows.len() - busy;
+            let line = hashing.unwrap_or_else(|| {
+                format!("{done} of {} ready, {} to do", plural(rows.len(), "dataset"), plural(jobs as usize, "job"))
+            });
+            console.status(&line);
+            if !console.is_terminal() && last_line.elapsed() > LINE {
+                console.say(&line);
                 last_line = Instant::now();
             }
-        } else if !all_ready && !rows.is_empty() {
-            all_ready = true;
-            let seconds = started.elapsed().as_secs_f64();
-            let text =
-                if rows.len() == 1 { "the dataset is".to_owned() } else { format!("all {} datasets are", rows.len()) };
-            say(&format!("{text} ready ({seconds:.1} s after the start)"));
+        } else if !rows.is_empty()
+            && let Some(since) = busy_since.take()
+        {
+            console.status("");
+            summarize(&rows, &told, since.elapsed(), &console);
+            if !std::mem::replace(&mut told.tried, true) {
+                suggest(&rows, &router, &base_url, &console).await;
+            }
         }
     }
+    console.status("");
 }
 
-/// The line for a dataset that is done; `None` while it is not.
-fn line_of(row: &DatasetRow) -> Option<String> {
-    match (row.pending_jobs, row.errors) {
-        (0, 0) => Some(format!("ready: {}", row.name)),
-        (0, errors) => Some(format!("ready, with {}: {}", plural(errors as usize, "error"), row.name)),
-        _ => None,
+/// Tells that a dataset is ready, or what is wrong with it.
+async fn tell(row: &DatasetRow, runtime: &Runtime, console: &Console, told: &mut Told) {
+    let problems = match row.errors {
+        0 => Vec::new(),
+        _ => match problems::of_dataset(&runtime.services, &row.name, &row.target).await {
+            Ok(problems) => problems,
+            // Told at the next look.
+            Err(_) => return,
+        },
+    };
+    told.datasets.insert(row.name.clone(), row.target.clone());
+    if problems.is_empty() {
+        told.with_problems.remove(&row.name);
+        console.say(&format!("{} {}", Style::Green.paint("ready  ", console.color), row.name));
+    } else {
+        told.with_problems.insert(row.name.clone());
     }
+    for problem in problems.iter().take(SHOWN_PROBLEMS) {
+        let word = Style::Red.paint("problem", console.color);
+        console.say(&format!("{word} {}: {} ({})", row.name, problem.message, problem.codes().join(", ")));
+    }
+    if problems.len() > SHOWN_PROBLEMS {
+        console.say(&format!(
+            "        {}: {} more; `belvedere check` tells all",
+            row.name,
+            plural(problems.len() - SHOWN_PROBLEMS, "problem")
+        ));
+    }
+    let notes: Vec<String> = runtime.hub.report().into_iter().flat_map(|root| root.notes).collect();
+    let new: Vec<String> = notes.into_iter().filter(|note| told.notes.insert(note.clone())).collect();
+    tell_notes(&new, console);
 }
 
-fn plural(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+fn summarize(rows: &[DatasetRow], told: &Told, took: Duration, console: &Console) {
+    let bad = rows.iter().filter(|row| told.with_problems.contains(&row.name)).count();
+    let seconds = took.as_secs_f64();
+    console.say(&match bad {
+        0 => format!("{} ready after {seconds:.1} s", plural(rows.len(), "dataset")),
+        _ => format!("{} after {seconds:.1} s, {bad} with problems", plural(rows.len(), "dataset")),
+    });
 }
 
-/// A line for a person. Nothing is left to be done when standard error is gone.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+/// A line that shows rows of a real split.
+async fn suggest(rows: &[DatasetRow], router: &Router, base_url: &str, console: &Console) {
+    let Some(row) = rows.iter().find(|row| row.errors == 0) else { return };
+    let dataset = encoded(row.name.as_str());
+    let answer = ask(router, "GET", &format!("/splits?dataset={dataset}"), &[]).await.json();
+    let split = &answer["splits"][0];
+    let (Some(config), Some(split)) = (split["config"].as_str(), split["split"].as_str()) else { return };
+    console.say(&format!(
+        "  try: curl '{base_url}/rows?dataset={dataset}&config={}&split={}&length=3'",
+        encoded(config),
+        encoded(split)
+    ));
+    console.say(&format!("  or open {base_url}/ in a browser; Ctrl-C stops"));
+}
+
+/// What is being hashed now, in words.
+fn hashing(events: &mut Receiver<HubEvent>) -> Option<String> {
+    let mut line = None;
+    while let Ok(event) = events.try_recv() {
+        line = match event {
+            HubEvent::Hashing { dataset, done_bytes, total_bytes } if done_bytes < total_bytes => {
+                Some(format!("reading {dataset}: {} of {}", bytes(done_bytes), bytes(total_bytes)))
+            }
+            _ => None,
+        };
+    }
+    line
+}
+
+/// A name as part of a query.
+pub fn encoded(name: &str) -> String {
+    utf8_percent_encode(name, QUERY).to_string()
 }

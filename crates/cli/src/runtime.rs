@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use belvedere_api::{ApiSettings, ApiState, Router};
-use belvedere_domain::StepName;
-use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root};
+use belvedere_domain::Graph;
+use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root, RootError};
 use belvedere_jobs::call::{Caller, InProcess};
 use belvedere_jobs::child::{ChildCommand, ChildPool};
 use belvedere_jobs::files::Files;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::config::types::Compat;
 use crate::exit::Advice;
+use crate::steps;
 
 /// The parts of a process.
 pub struct Runtime {
@@ -33,11 +34,14 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Makes the parts. Nothing runs yet.
+    /// Makes the parts, with settings that `adjust` has the last word on. Nothing runs yet.
     ///
     /// # Errors
-    /// With a hint, when a folder, the state directory or the store cannot be used.
-    pub async fn build(config: &Config) -> anyhow::Result<Self> {
+    /// With a hint, when a folder, the state directory, the store or a setting cannot be used.
+    pub async fn build(config: &Config, adjust: impl FnOnce(&mut Settings)) -> anyhow::Result<Self> {
+        let registry = Arc::new(Registry::new().context("the steps of this build do not form a graph")?);
+        let mut settings = settings(config, &registry.graph())?;
+        adjust(&mut settings);
         let state = state_directory(config)?;
         let store = crate::open::store(config).await?;
         let blobs =
@@ -49,14 +53,13 @@ impl Runtime {
             state_folder: Some(state.clone()),
             hash_at_once_bytes: config.hub.provisional_bytes,
             quiet: config.hub.quiet_seconds,
+            poll_every: config.hub.poll_seconds,
             ..LocalOptions::default()
         };
-        let hub = LocalHub::open(&roots, memory, options)
-            .map_err(|error| Advice::usage(error.to_string(), "name existing folders, as PATH or NAMESPACE=PATH"))?;
+        let hub = LocalHub::open(&roots, memory, options).map_err(not_served)?;
         let hub = Arc::new(hub);
-        let registry = Arc::new(Registry::new().context("the steps of this build do not form a graph")?);
-        let settings = settings(config);
-        let children = Arc::new(ChildPool::new(child_command(&settings.worker)?, settings.worker.slots + 2));
+        let command = child_command(&settings.worker, config.paths().temporary)?;
+        let children = Arc::new(ChildPool::new(command, settings.worker.slots + 2));
         let services = Arc::new(Services {
             files: Files::new(Arc::clone(&hub) as _, blobs.clone()),
             store,
@@ -95,6 +98,15 @@ impl Runtime {
 
     /// The HTTP API.
     pub fn router(&self, config: &Config) -> Router {
+        belvedere_api::router(self.api_state(config))
+    }
+
+    /// What a worker of its own answers.
+    pub fn worker_router(&self, config: &Config) -> Router {
+        belvedere_api::worker_router(self.api_state(config))
+    }
+
+    fn api_state(&self, config: &Config) -> ApiState {
         let settings = ApiSettings {
             max_age_long: config.api.max_age_long,
             max_age_short: config.api.max_age_short,
@@ -104,7 +116,7 @@ impl Runtime {
             cached_assets: config.paths().cached_assets,
             ..ApiSettings::default()
         };
-        belvedere_api::router(ApiState::new(Arc::clone(&self.services), Arc::clone(&self.refresher), settings))
+        ApiState::new(Arc::clone(&self.services), Arc::clone(&self.refresher), settings)
     }
 }
 
@@ -126,7 +138,26 @@ pub fn state_directory(config: &Config) -> anyhow::Result<PathBuf> {
     })
 }
 
-fn child_command(worker: &WorkerSettings) -> anyhow::Result<ChildCommand> {
+/// A root that cannot be served, with the way out.
+fn not_served(error: RootError) -> anyhow::Error {
+    let hint = match &error {
+        RootError::Io { .. } => "name existing folders, as PATH or NAMESPACE=PATH",
+        RootError::Name { .. } => "name it NAMESPACE=PATH, or NAME=PATH together with `--single`",
+        RootError::Twice { .. } => "",
+    };
+    let advice = Advice::usage(error.to_string(), hint);
+    match error {
+        // Its message is that of the advice; what follows is the reason.
+        RootError::Io { source, .. } => anyhow::Error::new(source).context(advice),
+        _ => advice.into(),
+    }
+}
+
+fn child_command(worker: &WorkerSettings, temporary: PathBuf) -> anyhow::Result<ChildCommand> {
+    std::fs::create_dir_all(&temporary).with_context(|| {
+        let message = format!("the directory for temporary files {} cannot be made", temporary.display());
+        Advice::environment(message, "name another one in `TMPDIR`, or none for one in the state directory")
+    })?;
     let program = std::env::current_exe().context("the path of this program is unknown")?;
     Ok(ChildCommand {
         program,
@@ -135,13 +166,13 @@ fn child_command(worker: &WorkerSettings) -> anyhow::Result<ChildCommand> {
         // Over all calls of one child: generous, since each job's own duration is watched as well.
         cpu_seconds: Some((worker.max_job_duration_seconds * 8.0).max(60.0) as u64),
         file_bytes: worker.child_file_bytes,
-        scratch: worker.scratch.clone(),
+        scratch: temporary,
     })
 }
 
 /// Settings of jobs, from the configuration.
-fn settings(config: &Config) -> Settings {
-    Settings {
+fn settings(config: &Config, graph: &Graph) -> Result<Settings, Advice> {
+    Ok(Settings {
         compat: config.general.compat == Compat::Reference,
         names: Names {
             configs_max: config.config_names.max_number as usize,
@@ -162,34 +193,36 @@ fn settings(config: &Config) -> Settings {
             max_read_bytes: config.rows_index.max_arrow_data_in_memory,
         },
         urls: urls(config),
-        worker: worker_settings(config),
-    }
+        worker: worker_settings(config, graph)?,
+    })
 }
 
 fn urls(config: &Config) -> Urls {
     let mut urls = Urls::default();
+    if let Some(endpoint) = &config.common.hf_endpoint {
+        urls.hub = endpoint.trim_end_matches('/').to_owned();
+    }
     if let Some(base_url) = &config.assets.base_url {
-        urls.assets.clone_from(base_url);
+        urls.assets = base_url.trim_end_matches('/').to_owned();
     }
     if let Some(base_url) = &config.cached_assets.base_url {
-        urls.cached_assets.clone_from(base_url);
+        urls.cached_assets = base_url.trim_end_matches('/').to_owned();
     }
     urls
 }
 
-fn worker_settings(config: &Config) -> WorkerSettings {
+fn worker_settings(config: &Config, graph: &Graph) -> Result<WorkerSettings, Advice> {
     let worker = &config.worker;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let steps = |names: &[String]| names.iter().map(|name| StepName::read(name.clone())).collect();
     let percent = |limit: crate::config::types::Limit| limit.get().map_or(0.0, f64::from);
-    WorkerSettings {
+    Ok(WorkerSettings {
         slots: worker.slots.on(cores),
         content_max_bytes: worker.content_max_bytes as usize,
         difficulty_min: worker.difficulty_min,
         difficulty_max: worker.difficulty_max,
         difficulty_min_inclusive: worker.difficulty_min_inclusive,
-        job_types_blocked: steps(&worker.job_types_blocked),
-        job_types_only: steps(&worker.job_types_only),
+        job_types_blocked: steps::named("worker.job_types_blocked", &worker.job_types_blocked, graph)?,
+        job_types_only: steps::named("worker.job_types_only", &worker.job_types_only, graph)?,
         heartbeat_interval_seconds: worker.heartbeat_interval_seconds.as_secs_f64(),
         max_missing_heartbeats: worker.max_missing_heartbeats,
         kill_zombies_interval_seconds: worker.kill_zombies_interval_seconds.as_secs_f64(),
@@ -208,5 +241,5 @@ fn worker_settings(config: &Config) -> WorkerSettings {
         max_jobs_per_dataset: config.queue.max_jobs_per_dataset.get(),
         rate_limit: config.queue.rate_limit.then(RateLimit::default),
         ..WorkerSettings::default()
-    }
+    })
 }

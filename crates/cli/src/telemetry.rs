@@ -8,6 +8,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::Log;
 use crate::config::types::{LogFormat, LogLevel};
+use crate::console::{Console, TARGET};
 
 /// Our crates: everything else is logged only when something is odd, or at the finest level.
 const OURS: &str = "belvedere";
@@ -17,12 +18,13 @@ const OURS: &str = "belvedere";
 /// # Errors
 ///
 /// When logging was started before.
-pub fn start(settings: &Log, verbosity: i8, color: bool) -> Result<(), TryInitError> {
+pub fn start(settings: &Log, verbosity: i8, console: Console) -> Result<(), TryInitError> {
+    let color = console.color;
     let registry = tracing_subscriber::registry().with(targets(level(settings.level, verbosity)));
     match settings.format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(color)).try_init(),
+        LogFormat::Text => registry.with(fmt::layer().with_writer(console).with_ansi(color)).try_init(),
         LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+            registry.with(fmt::layer().json().flatten_event(true).with_writer(console)).try_init()
         }
     }
 }
@@ -46,7 +48,8 @@ fn targets(level: LogLevel) -> Targets {
         LogLevel::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
         LogLevel::Trace => (LevelFilter::TRACE, LevelFilter::DEBUG),
     };
-    Targets::new().with_default(others).with_target(OURS, ours)
+    // What is told to people comes here only if the log is all there is, and whatever its level.
+    Targets::new().with_default(others).with_target(OURS, ours).with_target(TARGET, LevelFilter::INFO)
 }
 
 #[cfg(test)]

@@ -51,6 +51,9 @@ pub struct LocalOptions {
     /// Look for changes every few seconds even where the file system could be watched: for folders that another
     /// machine or a container writes to unnoticed. Default false.
     pub poll: bool,
+    /// Pause between two looks where that is so, or where the system reports no changes; ten times as long as a look
+    /// takes, if that is longer. Default 2 s.
+    pub poll_every: Duration,
     /// The clock of [`LocalHub::run`], of the watch, and of questions about datasets that no tick has looked at.
     pub clock: fn() -> SystemTime,
 }
@@ -65,6 +68,7 @@ impl Default for LocalOptions {
             patience: Duration::from_secs(5),
             debounce: Duration::from_millis(150),
             poll: false,
+            poll_every: Duration::from_secs(2),
             clock: SystemTime::now,
         }
     }

@@ -26,6 +26,13 @@ pub enum RefreshError {
     Hub(#[from] HubError),
 }
 
+impl RefreshError {
+    /// True while files are still being written; the Hub sends an event when they are done.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Hub(HubError::Busy(_)))
+    }
+}
+
 /// What [`Refresher::ensure`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ensured {
@@ -81,6 +88,11 @@ impl Refresher {
         };
         for dataset in &datasets {
             if let Err(error) = self.ensure(dataset).await {
+                if error.is_busy() {
+                    // Files are still being written: the Hub tells when they are done.
+                    tracing::debug!(dataset.name = %dataset, %error, "no plan yet");
+                    continue;
+                }
                 tracing::error!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "no plan could be made");
             }
         }

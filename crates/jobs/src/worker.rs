@@ -91,24 +91,24 @@ impl Worker {
 
     async fn place(&self, light: bool, stop: CancellationToken) {
         let mut wakeups = self.services.store.queue.wakeups();
-        let mut closed = None;
+        let mut closed = false;
         while !stop.is_cancelled() {
             // Registered before looking, so that no wake-up is missed in between.
             wakeups.mark_unchanged();
             let pause = match self.tick_place(light).await {
                 Ok(Tick::Ran) => {
-                    closed = None;
+                    closed = false;
                     continue;
                 }
                 Ok(Tick::Idle) => {
-                    closed = None;
+                    closed = false;
                     self.until_due().await
                 }
                 Ok(Tick::Closed(reason)) => {
-                    if closed.as_ref() != Some(&reason) {
+                    // The numbers in the reason change all the time; the gate shuts once.
+                    if !std::mem::replace(&mut closed, true) {
                         tracing::warn!(reason, "no job is started for now");
                     }
-                    closed = Some(reason);
                     tokio::select! {
                         () = tokio::time::sleep(self.pause()) => {}
                         () = stop.cancelled() => {}

@@ -81,7 +81,8 @@ async fn answer(state: &ApiState, params: &Params, headers: &HeaderMap) -> Resul
     if !is_known(headers, &etag) {
         let (index, page) = page(state, &found, &split, offset, length).await?;
         let body = body(&page, offset, index.files.partial);
-        let body = serve::with_urls(&body, &serve::base_url(state, headers), &found.revision);
+        let urls = &state.services.settings.urls;
+        let body = serve::with_urls(&body, urls, &serve::base_url(state, headers), &found.revision);
         return Ok(respond(state, &found.revision, &etag, Body::from(body)));
     }
     Ok(not_modified(respond(state, &found.revision, &etag, Body::empty())))

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use belvedere_domain::Revision;
 use belvedere_domain::view::REVISION_PLACEHOLDER;
-use belvedere_jobs::settings::BASE_URL_PLACEHOLDER;
+use belvedere_jobs::settings::{BASE_URL_PLACEHOLDER, Urls};
 use belvedere_store::Found;
 
 use crate::headers::{is_known, max_age, not_modified};
@@ -15,7 +15,8 @@ use crate::state::ApiState;
 pub(crate) fn view(state: &ApiState, found: &Found, request: &HeaderMap) -> Response {
     let view = &found.stored.view;
     let base_url = base_url(state, request);
-    let body = with_urls(view.content.as_str(), &base_url, &found.revision);
+    let urls = &state.services.settings.urls;
+    let body = with_urls(view.content.as_str(), urls, &base_url, &found.revision);
     let ok = view.outcome.is_ok();
     let age = if ok { state.settings.max_age_long } else { state.settings.max_age_short };
     let mut response = Response::new(Body::from(body));
@@ -54,16 +55,28 @@ pub(crate) fn base_url(state: &ApiState, request: &HeaderMap) -> String {
     format!("http://{}", host.unwrap_or("localhost"))
 }
 
-/// Replaces the placeholders of stored URLs. Only texts that begin with the address placeholder are touched.
-pub(crate) fn with_urls(content: &str, base_url: &str, revision: &Revision) -> String {
+/// Replaces the placeholders of stored URLs. Only texts that begin with the address placeholder, or with an address
+/// that the operator has set instead, are touched.
+pub(crate) fn with_urls(content: &str, urls: &Urls, base_url: &str, revision: &Revision) -> String {
+    let mut body = filled(content, BASE_URL_PLACEHOLDER, base_url, revision);
+    for address in [&urls.hub, &urls.assets, &urls.cached_assets] {
+        if !address.starts_with(BASE_URL_PLACEHOLDER) && body.contains(REVISION_PLACEHOLDER) {
+            body = filled(&body, address, address, revision);
+        }
+    }
+    body
+}
+
+/// Replaces the address and the revision placeholder of texts that begin with `address` and a slash.
+fn filled(content: &str, address: &str, by: &str, revision: &Revision) -> String {
     let mut body = String::with_capacity(content.len() + 64);
-    let start = format!("\"{BASE_URL_PLACEHOLDER}/");
+    let start = format!("\"{address}/");
     let mut rest = content;
     while let Some(at) = rest.find(&start) {
         body.push_str(&rest[..=at]);
-        let url = &rest[at + 1 + BASE_URL_PLACEHOLDER.len()..];
+        let url = &rest[at + 1 + address.len()..];
         let end = url.find('"').unwrap_or(url.len());
-        body.push_str(base_url);
+        body.push_str(by);
         body.push_str(&url[..end].replace(REVISION_PLACEHOLDER, revision.as_str()));
         rest = &url[end..];
     }
@@ -82,10 +95,19 @@ mod tests {
         );
         let revision = Revision::new("abc").unwrap();
         assert_eq!(
-            with_urls(&content, "http://h:1", &revision),
+            with_urls(&content, &Urls::default(), "http://h:1", &revision),
             format!(
                 r#"{{"src":"http://h:1/assets/d/--/abc/x.jpg","text":"{REVISION_PLACEHOLDER} said {BASE_URL_PLACEHOLDER}/"}}"#
             )
         );
+    }
+
+    #[test]
+    fn addresses_that_the_operator_has_set_are_filled_in_too() {
+        let urls = Urls { assets: "https://cdn/assets".into(), ..Urls::default() };
+        let content = format!(r#"{{"src":"https://cdn/assets/d/--/{REVISION_PLACEHOLDER}/x.jpg"}}"#);
+        let revision = Revision::new("abc").unwrap();
+        let filled = with_urls(&content, &urls, "http://h:1", &revision);
+        assert_eq!(filled, r#"{"src":"https://cdn/assets/d/--/abc/x.jpg"}"#);
     }
 }

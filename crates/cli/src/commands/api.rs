@@ -5,9 +5,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
-use super::folders::FolderArgs;
+use super::folders::{self, FolderArgs};
 use super::listen::ListenArgs;
 use crate::config::{Config, Flag};
+use crate::console::Console;
 use crate::exit::Exit;
 use crate::runtime::Runtime;
 use crate::{progress, signals};
@@ -43,12 +44,13 @@ impl ApiArgs {
 /// # Errors
 ///
 /// When the store, a folder or the port cannot be used.
-pub async fn run(_args: ApiArgs, config: Config) -> anyhow::Result<Exit> {
+pub async fn run(_args: ApiArgs, config: Config, console: Console) -> anyhow::Result<Exit> {
+    folders::require(&config, "api")?;
     let listener = super::listen::bind(&config).await?;
-    let runtime = Arc::new(Runtime::build(&config).await?);
-    let stop = signals::stop()?;
+    let runtime = Arc::new(Runtime::build(&config, |_| {}).await?);
+    let stop = signals::stop(console.clone())?;
     runtime.first_look().await?;
-    progress::announce(&config, listener.local_addr()?, &runtime);
+    progress::announce(&config, listener.local_addr()?, &runtime, &console).await;
     let watch = tokio::spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
     let served = belvedere_api::serve(listener, runtime.router(&config), stop.clone()).await;
     stop.cancel();

@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::flag;
-use crate::config::{Flag, Raw};
+use crate::config::{Config, Flag, Raw};
+use crate::exit::Advice;
 
 /// Which folders.
 #[derive(Args, Debug, Default)]
@@ -27,5 +28,26 @@ impl FolderArgs {
         });
         let single = self.single.then(|| flag("--single", "serve.single", "true"));
         folders.into_iter().chain(single).collect()
+    }
+}
+
+/// Refuses to go on without a folder. `command` names what the user has called.
+///
+/// # Errors
+///
+/// With a hint, when neither the command line nor the configuration names one.
+pub fn require(config: &Config, command: &str) -> Result<(), Advice> {
+    if config.serve.folders.is_empty() {
+        let hint = format!("name at least one: `belvedere {command} FOLDER`, or set `serve.folders`");
+        return Err(Advice::usage(format!("no folder to {}", purpose(command)), hint));
+    }
+    Ok(())
+}
+
+fn purpose(command: &str) -> &'static str {
+    match command {
+        "worker" => "work on",
+        "check" => "look at",
+        _ => "serve",
     }
 }

@@ -1,5 +1,7 @@
 //! Arguments of commands that listen.
 
+use std::net::SocketAddr;
+
 use anyhow::Context;
 use clap::Args;
 use tokio::net::{TcpListener, lookup_host};
@@ -28,25 +30,56 @@ impl ListenArgs {
     }
 }
 
-/// The socket that the configuration names.
+/// The socket of the public API.
 ///
 /// # Errors
 ///
 /// With a hint, when the address cannot be used, or is reachable from other machines without that being asked for.
 pub async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
     let (host, port) = (config.api.uvicorn_hostname.as_str(), config.api.uvicorn_port);
-    let addresses: Vec<_> = lookup_host((host, port))
-        .await
-        .with_context(|| Advice::usage(format!("`{host}` is no address of this machine"), "try `--host localhost`"))?
-        .collect();
+    let addresses = addresses(host, port, "try `--host localhost`").await?;
     if !config.api.open && addresses.iter().any(|address| !address.ip().is_loopback()) {
         let hint = "there is no login in this version: everybody who reaches the address could read everything. \
                     Put a proxy that checks users before a server on localhost, or, where that is intended, \
                     add `--set api.open=true`";
         return Err(Advice::usage(format!("`{host}` can be reached from other machines"), hint).into());
     }
-    TcpListener::bind(addresses.as_slice()).await.with_context(|| {
-        let hint = "stop the other program, or choose another port with `--port`; 0 lets the system choose";
-        Advice::environment(format!("{host}:{port} cannot be listened on"), hint)
-    })
+    let hint = "stop the other program, or choose another port with `--port`; 0 lets the system choose";
+    listen(&addresses).await.with_context(|| cannot_listen(host, port, hint))
+}
+
+/// The socket where a worker tells that it lives. It shows no data, so any address will do.
+///
+/// # Errors
+///
+/// With a hint, when the address cannot be used.
+pub async fn bind_worker(config: &Config) -> anyhow::Result<TcpListener> {
+    let (host, port) = (config.worker.uvicorn_hostname.as_str(), config.worker.uvicorn_port);
+    let addresses = addresses(host, port, "set `WORKER_UVICORN_HOSTNAME` to `localhost`").await?;
+    let hint = "set `WORKER_UVICORN_PORT` to another port; 0 lets the system choose";
+    listen(&addresses).await.with_context(|| cannot_listen(host, port, hint))
+}
+
+async fn addresses(host: &str, port: u16, hint: &str) -> anyhow::Result<Vec<SocketAddr>> {
+    let found = lookup_host((host, port)).await;
+    let found = found.with_context(|| Advice::usage(format!("`{host}` is no address of this machine"), hint))?;
+    Ok(found.collect())
+}
+
+fn cannot_listen(host: &str, port: u16, hint: &str) -> Advice {
+    Advice::environment(format!("{host}:{port} cannot be listened on"), hint)
+}
+
+/// Listens on the first address that can be. One that is in use is the end: the next one may be free, but clients of
+/// the name would then meet either program.
+async fn listen(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }

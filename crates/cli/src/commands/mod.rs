@@ -2,6 +2,7 @@
 //!
 //! To add one: a file with its arguments and `run`, a variant of [`Command`] and a line in `Command::run`.
 
+pub mod admin;
 pub mod api;
 pub mod check;
 pub mod config;
@@ -17,7 +18,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::config::{Config, Flag, Raw, Role};
+use crate::config::{Config, Effective, Flag, Raw, Role};
+use crate::console::Console;
 use crate::exit::{Advice, Exit};
 use crate::output::{Color, Output};
 
@@ -65,10 +67,10 @@ pub struct Global {
     /// When to use color. `NO_COLOR` in the environment is respected.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
-    /// Log more; twice for everything.
+    /// Log more: once what is done, twice everything.
     #[arg(long, short, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// Log errors only.
+    /// Tell errors only.
     #[arg(long, short, global = true)]
     pub quiet: bool,
 }
@@ -117,6 +119,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Show the settings: those that hold, or all there are.
     Config(config::ConfigArgs),
+    /// Look at how the program works inside.
+    Admin(admin::AdminArgs),
     /// Read files on behalf of a worker, within limits.
     #[command(hide = true)]
     EngineChild(engine_child::EngineChildArgs),
@@ -139,20 +143,26 @@ impl Command {
             Self::Worker(args) => args.flags(),
             Self::Check(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
-            Self::Migrate(_) | Self::Config(_) | Self::EngineChild(_) => Vec::new(),
+            Self::Migrate(_) | Self::Config(_) | Self::Admin(_) | Self::EngineChild(_) => Vec::new(),
         }
     }
 
     /// Does it. The commands that also work without a valid configuration have been taken care of by
     /// [`run`](crate::run).
-    pub(crate) async fn run(self, config: Config, output: Output) -> anyhow::Result<Exit> {
+    pub(crate) async fn run(
+        self,
+        config: Config,
+        values: &[Effective],
+        output: Output,
+        console: Console,
+    ) -> anyhow::Result<Exit> {
         match self {
-            Self::Serve(args) => serve::run(args, config).await,
-            Self::Api(args) => api::run(args, config).await,
-            Self::Worker(args) => worker::run(args, config).await,
-            Self::Check(args) => check::run(args, config, output).await,
+            Self::Serve(args) => serve::run(args, config, console).await,
+            Self::Api(args) => api::run(args, config, console).await,
+            Self::Worker(args) => worker::run(args, config, console).await,
+            Self::Check(args) => check::run(args, config, values, output, console).await,
             Self::Migrate(args) => migrate::run(args, config, output).await,
-            Self::Doctor(_) | Self::Config(_) | Self::EngineChild(_) => {
+            Self::Doctor(_) | Self::Config(_) | Self::Admin(_) | Self::EngineChild(_) => {
                 unreachable!("these run before the configuration is asked for")
             }
         }

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
-use super::folders::FolderArgs;
+use super::folders::{self, FolderArgs};
 use super::listen::ListenArgs;
 use crate::config::{Config, Flag};
-use crate::exit::{Advice, Exit};
+use crate::console::Console;
+use crate::exit::Exit;
 use crate::runtime::Runtime;
 use crate::{progress, signals};
+
+/// Time for running jobs to end after the first signal, in seconds.
+const GRACE_SECONDS: f64 = 1.0;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,35 +55,34 @@ impl ServeArgs {
 ///
 /// # Errors
 ///
-/// When a folder, the state directory, the store or the port cannot be used.
-pub async fn run(_args: ServeArgs, config: Config) -> anyhow::Result<Exit> {
-    if config.serve.folders.is_empty() {
-        let hint = "name at least one: `belvedere serve FOLDER`, or set `serve.folders`";
-        return Err(Advice::usage("no folder to serve", hint).into());
-    }
+/// When a folder, the state directory, the store, the port or a setting cannot be used.
+pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::Result<Exit> {
+    folders::require(&config, "serve")?;
     let listener = super::listen::bind(&config).await?;
-    let runtime = Arc::new(Runtime::build(&config).await?);
-    let stop = signals::stop()?;
+    let address = listener.local_addr()?;
+    // Whoever presses Ctrl-C does not want to wait; what is not done by then is done at the next start.
+    let runtime = Arc::new(Runtime::build(&config, |settings| settings.worker.grace_seconds = GRACE_SECONDS).await?);
+    let stop = signals::stop(console.clone())?;
     runtime.first_look().await?;
-    progress::announce(&config, listener.local_addr()?, &runtime);
+    progress::announce(&config, address, &runtime, &console).await;
 
+    let router = runtime.router(&config);
+    let (worker, teller) = (runtime.worker(), Arc::clone(&runtime));
     let mut parts = JoinSet::new();
     parts.spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
-    parts.spawn(part(&runtime, &stop, |runtime, stop| async move { runtime.worker().run(stop).await }));
-    parts.spawn(part(&runtime, &stop, |runtime, stop| async move { progress::follow(&runtime, stop).await }));
-    let served = belvedere_api::serve(listener, runtime.router(&config), stop.clone()).await;
+    parts.spawn({
+        let stop = stop.clone();
+        async move { worker.run(stop).await }
+    });
+    parts.spawn({
+        let (router, base_url, stop) = (router.clone(), progress::base_url(&config, address), stop.clone());
+        async move { progress::follow(&teller, router, base_url, console, stop).await }
+    });
+    let served = belvedere_api::serve(listener, router, stop.clone()).await;
     stop.cancel();
     while let Some(part) = parts.join_next().await {
         part.context("a part of the server panicked")?;
     }
     served.context("the socket failed")?;
     Ok(Exit::Done)
-}
-
-fn part<F: Future<Output = ()>>(
-    runtime: &Arc<Runtime>,
-    stop: &CancellationToken,
-    run: impl FnOnce(Arc<Runtime>, CancellationToken) -> F,
-) -> F {
-    run(Arc::clone(runtime), stop.clone())
 }

@@ -1,10 +1,12 @@
 //! `belvedere worker`: jobs only.
 
+use anyhow::Context;
 use clap::Args;
 
 use super::flag;
-use super::folders::FolderArgs;
+use super::folders::{self, FolderArgs};
 use crate::config::{Config, Flag};
+use crate::console::Console;
 use crate::exit::Exit;
 use crate::runtime::Runtime;
 use crate::signals;
@@ -14,7 +16,9 @@ Examples:
   STORE_URL=postgres://viewer@db/viewer belvedere worker lab=/srv/lab --slots 4
       the folders must be named as they are where the API runs
   belvedere worker lab=/srv/lab --set worker.difficulty_max=40
-      light jobs only";
+      light jobs only
+  curl http://localhost:8000/healthcheck
+      does it live? WORKER_UVICORN_PORT sets the port; /metrics tells the numbers";
 
 /// Arguments of `belvedere worker`.
 #[derive(Args, Debug)]
@@ -37,16 +41,31 @@ impl WorkerArgs {
     }
 }
 
-/// Runs jobs until it is told to stop.
+/// Runs jobs until it is told to stop, and tells on a small socket of its own that it lives.
 ///
 /// # Errors
 ///
-/// When the store or a folder cannot be used.
-pub async fn run(_args: WorkerArgs, config: Config) -> anyhow::Result<Exit> {
-    let runtime = Runtime::build(&config).await?;
-    let stop = signals::stop()?;
+/// When the store, a folder, the port or a setting cannot be used.
+pub async fn run(_args: WorkerArgs, config: Config, console: Console) -> anyhow::Result<Exit> {
+    folders::require(&config, "worker")?;
+    let listener = super::listen::bind_worker(&config).await?;
+    let runtime = Runtime::build(&config, |_| {}).await?;
+    let stop = signals::stop(console)?;
     let settings = &runtime.services.settings.worker;
-    tracing::info!(slots = settings.slots, lease_seconds = settings.lease_seconds(), "the worker runs");
-    runtime.worker().run(stop).await;
+    let address = listener.local_addr()?;
+    tracing::info!(
+        slots = settings.slots,
+        lease_seconds = settings.lease_seconds(),
+        "the worker runs; http://{address}/healthcheck tells that it lives, /metrics what there is to do"
+    );
+    let worker = runtime.worker();
+    let jobs = tokio::spawn({
+        let stop = stop.clone();
+        async move { worker.run(stop).await }
+    });
+    let served = belvedere_api::serve(listener, runtime.worker_router(&config), stop.clone()).await;
+    stop.cancel();
+    jobs.await.context("the worker panicked")?;
+    served.context("the socket failed")?;
     Ok(Exit::Done)
 }

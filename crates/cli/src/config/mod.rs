@@ -15,7 +15,7 @@ mod retired;
 mod secrets;
 mod sections;
 mod sources;
-mod suggest;
+pub(crate) mod suggest;
 mod table;
 pub mod types;
 mod validate;

@@ -10,10 +10,8 @@ use super::types::StoreUrl;
 pub struct Paths {
     /// The state directory.
     pub state: PathBuf,
-    /// Parquet files and other content that results refer to.
+    /// Parquet files, assets and other content that results refer to.
     pub blobs: PathBuf,
-    /// Files made by jobs from cells.
-    pub assets: PathBuf,
     /// Files made by answers from cells.
     pub cached_assets: PathBuf,
     /// Parent of the scratch directories of jobs.
@@ -30,7 +28,6 @@ impl Config {
         Paths {
             state: state.clone(),
             blobs: state.join("blobs"),
-            assets: or_in_state(&self.assets.storage_root, "assets"),
             cached_assets: or_in_state(&self.cached_assets.storage_root, "cached-assets"),
             scratch: or_in_state(&self.datasets_based.hf_datasets_cache, "scratch"),
             temporary: or_in_state(&self.worker.temporary_directory, "tmp"),

@@ -3,7 +3,7 @@
 use super::{RETIRED, SECTIONS, Setting, settings};
 
 /// The candidate nearest to a name that is none of them, if it is near enough to be a slip of the finger.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (name.len() / 6).clamp(1, 3);
     candidates
         .into_iter()

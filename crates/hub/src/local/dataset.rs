@@ -91,7 +91,7 @@ impl Dataset {
     pub(super) fn learn(&self, look: Look) {
         let mut state = self.state();
         for reason in look.refused.iter().filter(|reason| !state.refused.contains(reason)) {
-            tracing::warn!(folder = %self.path.display(), "not served: {reason}");
+            tracing::info!(folder = %self.path.display(), "not served: {reason}");
         }
         state.folders = look.folders;
         state.refused = look.refused;

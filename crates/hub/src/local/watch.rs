@@ -17,8 +17,6 @@ use super::roots::Shelf;
 use super::walk::is_ignored;
 use super::{LocalHub, blocking};
 
-/// Polling pauses at least this long, and ten times as long as a look takes.
-const POLL: Duration = Duration::from_secs(2);
 /// Watched folders are looked at now and then as well: writes through memory maps notify nobody.
 const SAFETY_POLL: Duration = Duration::from_secs(60);
 
@@ -48,7 +46,8 @@ impl LocalHub {
         let mut hashing: JoinSet<DatasetName> = JoinSet::new();
         let mut to_hash: BTreeSet<DatasetName> = BTreeSet::new();
         let clock = self.options.clock;
-        let (mut next_poll, mut next_safety_poll) = (clock() + POLL, clock() + SAFETY_POLL);
+        let poll = self.options.poll_every;
+        let (mut next_poll, mut next_safety_poll) = (clock() + poll, clock() + SAFETY_POLL);
         while !cancel.is_cancelled() {
             let started = clock();
             if started >= next_poll {
@@ -64,7 +63,7 @@ impl LocalHub {
             let ended = clock();
             let took = ended.duration_since(started).unwrap_or_default();
             if started >= next_poll {
-                next_poll = ended + POLL.max(took * 10);
+                next_poll = ended + poll.max(took * 10);
             }
             if started >= next_safety_poll {
                 next_safety_poll = ended + SAFETY_POLL.max(took * 100);

@@ -22,7 +22,12 @@ section! {
     Log = "log" {
         /// How much is logged, in any case; the names of Python's levels are understood. `--verbose` and `--quiet`
         /// take precedence.
-        level: LogLevel = "info" { fate: Read("every part"), described: &[Worker2022] },
+        level: LogLevel = "info" {
+            fate: Read("every part"),
+            serve: Some("warning"),
+            why: "they tell in plain lines how far they are",
+            described: &[Worker2022],
+        },
         /// The form of a line: `text` for people, `json` for programs.
         format: LogFormat = "text" { fate: Read("every part") },
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::Fate::Read;
+use crate::config::Fate::{Later, Read};
 use crate::config::table::section;
 use crate::config::types::{StorageProtocol, StoreUrl};
 
@@ -22,8 +22,11 @@ section! {
         base_url: Option<String> = "" { fate: Read("split-first-rows") },
         /// `file` is the only protocol of this version.
         storage_protocol: StorageProtocol = "file" { fate: Read("split-first-rows") },
-        /// Directory for them. Unset: `assets` in the state directory.
-        storage_root: Option<PathBuf> = "" { fate: Read("split-first-rows"), aliases: &["ASSETS_DIRECTORY"] },
+        /// Directory for them. They are kept beside the converted files, in `blobs` of the state directory.
+        storage_root: Option<PathBuf> = "" {
+            fate: Later("a directory of their own for assets"),
+            aliases: &["ASSETS_DIRECTORY"],
+        },
     }
 }
 

@@ -28,7 +28,7 @@ section! {
             reference: Some("false"),
             why: "the description of 2023 calls it the minimum of what is processed; today's code takes only what is above",
         },
-        /// Steps that are never run, as `dataset-config-names,config-split-names`.
+        /// Steps that are never run, as `dataset-config-names,config-split-names`. `belvedere admin graph` lists them.
         job_types_blocked: Vec<String> = "" { described: &[Worker2023] },
         /// If not empty, only these steps are run, minus the blocked ones.
         job_types_only: Vec<String> = "" { described: &[Worker2023] },
@@ -88,9 +88,10 @@ section! {
         },
         /// Parent of the directories for temporary files of jobs. Unset: `tmp` in the state directory.
         temporary_directory: Option<PathBuf> = "" { named: Some("TMPDIR"), described: &[Worker2023] },
-        /// The address where a worker of its own answers `/healthcheck` and `/metrics`.
+        /// The address where `belvedere worker` answers `/healthcheck` and `/metrics`. `serve` answers them on the
+        /// address of the public API.
         uvicorn_hostname: String = "localhost",
-        /// The port for that.
+        /// The port for that; 0 lets the system choose one, which is logged.
         uvicorn_port: u16 = "8000",
     }
 }

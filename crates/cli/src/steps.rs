@@ -1,0 +1,75 @@
+//! Names of steps in settings: checked against the registry, so that a slip does not silently mean nothing.
+
+use belvedere_domain::{Graph, StepName};
+
+use crate::config::suggest::nearest;
+use crate::exit::Advice;
+
+/// Steps of the reference that are not part of this version. A setting may name them: there is nothing to run or to
+/// leave out yet, and no reason to refuse a configuration that works elsewhere.
+const NOT_YET: &[&str] = &[
+    "config-opt-in-out-urls-count",
+    "dataset-compatible-libraries",
+    "dataset-croissant-crumbs",
+    "dataset-filetypes",
+    "dataset-hub-cache",
+    "dataset-modalities",
+    "dataset-opt-in-out-urls-count",
+    "dataset-presidio-entities-count",
+    "split-descriptive-statistics",
+    "split-duckdb-index",
+    "split-image-url-columns",
+    "split-opt-in-out-urls-count",
+    "split-opt-in-out-urls-scan",
+    "split-presidio-scan",
+];
+
+/// The steps that a setting names.
+///
+/// # Errors
+/// [`Advice`] for a name that no step has, with the one that was probably meant, or with all of them.
+pub fn named(setting: &str, names: &[String], graph: &Graph) -> Result<Vec<StepName>, Advice> {
+    let known: Vec<&str> = graph.steps().iter().map(|step| step.name).collect();
+    for name in names {
+        if NOT_YET.contains(&name.as_str()) && !known.contains(&name.as_str()) {
+            tracing::warn!("`{setting}` names the step `{name}`, which is not part of this version");
+        } else if !known.contains(&name.as_str()) {
+            let hint = match nearest(name, known.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`? `belvedere admin graph` lists all steps"),
+                None => format!("the steps are {}", known.join(", ")),
+            };
+            return Err(Advice::usage(format!("`{setting}` names the step `{name}`, which does not exist"), hint));
+        }
+    }
+    Ok(names.iter().map(|name| StepName::read(name.clone())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use belvedere_jobs::Registry;
+
+    use super::*;
+
+    fn hint(name: &str) -> Option<String> {
+        let graph = Registry::new().expect("a graph").graph();
+        named("worker.job_types_only", &[name.to_owned()], &graph).err().map(|advice| advice.hint)
+    }
+
+    #[test]
+    fn steps_of_this_version_and_of_the_reference_are_taken() {
+        assert_eq!(hint("split-first-rows"), None);
+        assert_eq!(hint("split-duckdb-index"), None);
+    }
+
+    #[test]
+    fn a_slip_is_refused_with_what_was_meant() {
+        let hint = hint("split-first-row").expect("refused");
+        assert!(hint.starts_with("did you mean `split-first-rows`?"), "{hint}");
+    }
+
+    #[test]
+    fn another_word_is_refused_with_all_steps() {
+        let hint = hint("everything").expect("refused");
+        assert!(hint.starts_with("the steps are dataset-init, "), "{hint}");
+    }
+}
