@@ -237,7 +237,10 @@ mod tests {
         assert_eq!(plural(1, "row"), "1 row");
         assert_eq!(plural(1_234_567, "row"), "1,234,567 rows");
         assert_eq!([0, 999, 1000].map(grouped), ["0", "999", "1,000"]);
-        assert_eq!([1, 999, 1000, 999_949, 999_950].map(bytes), ["1 byte", "999 bytes", "1.0 kB", "999.9 kB", "1.0 MB"]);
+        assert_eq!(
+            [1, 999, 1000, 999_949, 999_950].map(bytes),
+            ["1 byte", "999 bytes", "1.0 kB", "999.9 kB", "1.0 MB"]
+        );
     }
 
     #[test]

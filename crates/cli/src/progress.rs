@@ -97,7 +97,7 @@ pub async fn follow(runtime: &Runtime, router: Router, base_url: String, console
         with_problems: HashSet::new(),
         tried: false,
     };
-    let (mut busy_since, mut last_line) = (Some(Instant::now()), Instant::now());
+    let (mut busy_since, mut last_line, mut last_told) = (Some(Instant::now()), Instant::now(), String::new());
     loop {
         let pause = LOOKS[usize::from(busy_since.is_none())];
         tokio::select! { () = tokio::time::sleep(pause) => {}, () = stop.cancelled() => break }
@@ -118,9 +118,10 @@ pub async fn follow(runtime: &Runtime, router: Router, base_url: String, console
                 format!("{done} of {} ready, {} to do", plural(rows.len(), "dataset"), plural(jobs as usize, "job"))
             });
             console.status(&line);
-            if !console.is_terminal() && last_line.elapsed() > LINE {
+            if !console.is_terminal() && last_line.elapsed() > LINE && last_told != line {
                 console.say(&line);
                 last_line = Instant::now();
+                last_told = line;
             }
         } else if !rows.is_empty()
             && let Some(since) = busy_since.take()

@@ -23,9 +23,7 @@ pub fn start(settings: &Log, verbosity: i8, console: Console) -> Result<(), TryI
     let registry = tracing_subscriber::registry().with(targets(level(settings.level, verbosity)));
     match settings.format {
         LogFormat::Text => registry.with(fmt::layer().with_writer(console).with_ansi(color)).try_init(),
-        LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(console)).try_init()
-        }
+        LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(console)).try_init(),
     }
 }
 

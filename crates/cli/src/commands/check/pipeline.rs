@@ -90,11 +90,8 @@ async fn look(config: &Config, runtime: &Runtime, console: &Console) -> anyhow::
             break;
         }
         let done = planned.len() - busy;
-        let line = format!(
-            "{done} of {} done, {} to do",
-            plural(planned.len(), "dataset"),
-            plural(jobs as usize, "job")
-        );
+        let line =
+            format!("{done} of {} done, {} to do", plural(planned.len(), "dataset"), plural(jobs as usize, "job"));
         console.status(&line);
         if !console.is_terminal() && last_line.elapsed() > LINE {
             console.say(&line);

@@ -7,7 +7,9 @@ pub(super) fn in_words(feature: &Feature) -> String {
     match feature {
         Feature::Value(dtype) => dtype.to_string(),
         Feature::ClassLabel { names } => format!("class of {}", names.len()),
-        Feature::List { feature, length: None } | Feature::LargeList(feature) => format!("list of {}", in_words(feature)),
+        Feature::List { feature, length: None } | Feature::LargeList(feature) => {
+            format!("list of {}", in_words(feature))
+        }
         Feature::List { feature, length: Some(length) } => format!("list of {length} {}", in_words(feature)),
         Feature::Array { shape, dtype } => {
             let shape: Vec<String> =

@@ -33,7 +33,8 @@ pub(super) fn of_files(manifest: &Manifest, resolution: &Resolution) -> Vec<Stri
     let (data, other): (Vec<&str>, Vec<&str>) = unread.partition(|path| is_data_file(path));
     let mut warnings = Vec::new();
     if !data.is_empty() {
-        let reader = resolution.configs.iter().find_map(|config| config.files.as_ref().ok()).map(|config| config.reader);
+        let reader =
+            resolution.configs.iter().find_map(|config| config.files.as_ref().ok()).map(|config| config.reader);
         let format = reader.map_or("none", |reader| reader.as_str());
         warnings.push(format!(
             "no split reads {}: all files of a dataset have one format, here {format}, and splits follow from the \
@@ -87,7 +88,8 @@ pub(super) async fn of_declarations(
     for config in resolution.configs.iter().filter_map(|config| config.files.as_ref().ok()) {
         for split in config.declared_splits.iter().flatten() {
             if config.splits.get(split).is_none_or(Vec::is_empty) {
-                warnings.push(format!("config {}: README.md declares the split {split}, which has no file", config.name));
+                warnings
+                    .push(format!("config {}: README.md declares the split {split}, which has no file", config.name));
             }
         }
         let Some(declared) = &config.declared_features else { continue };
@@ -128,6 +130,7 @@ async fn columns_of_files(
         config: undeclared,
         split: split.clone(),
         files,
+        schema_files: Vec::new(),
         max_rows: 1,
         max_columns: usize::MAX,
         repository: String::new(),
