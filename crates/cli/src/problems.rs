@@ -80,6 +80,11 @@ fn root_cause(found: &Found) -> Option<(String, Missing)> {
 }
 
 impl Problem {
+    /// Something that keeps a whole dataset from being looked at, for which nothing is stored.
+    pub fn without_answers(message: String) -> Self {
+        Self { message, hint: None, missing: Vec::new() }
+    }
+
     /// What users do not see because of it, in words: `rows, /parquet, /info and /size of config x`.
     pub fn consequence(&self) -> String {
         const SHOWN: usize = 3;

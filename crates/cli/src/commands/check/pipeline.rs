@@ -68,6 +68,10 @@ async fn look(config: &Config, runtime: &Runtime, console: &Console) -> anyhow::
     for name in names {
         match plan(runtime, &name).await {
             Ok(Ensured::Queued) => planned.push(name),
+            Ok(Ensured::Unsupported(reason)) => unread.push(facts::unreadable(
+                name,
+                Problem::without_answers(format!("{} ({reason})", reason.meaning().trim_end_matches('.'))),
+            )),
             Ok(Ensured::Unknown) => unread.push(facts::empty(name)),
             Err(problem) => unread.push(facts::unreadable(name, problem)),
         }
@@ -118,7 +122,7 @@ async fn plan(runtime: &Runtime, name: &DatasetName) -> Result<Ensured, Problem>
             Err(error) if error.is_busy() && started.elapsed() < PATIENCE => tokio::time::sleep(LOOK).await,
             Err(error) => {
                 let message = anyhow::Error::new(error).chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-                return Err(Problem { message, hint: None, missing: Vec::new() });
+                return Err(Problem::without_answers(message));
             }
         }
     }
