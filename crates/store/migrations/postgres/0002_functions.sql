@@ -7,6 +7,11 @@ CREATE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE AS $$
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 $$;
 
+-- Tokens are random, since a server that loses a claim in a crash must not give the same one again.
+CREATE FUNCTION fresh_token() RETURNS BIGINT LANGUAGE sql VOLATILE AS $$
+    SELECT (random() * 9007199254740992)::bigint
+$$;
+
 CREATE FUNCTION dataset_lock(p_dataset TEXT) RETURNS BIGINT LANGUAGE sql IMMUTABLE AS $$
     SELECT hashtextextended(p_dataset, 1)
 $$;
@@ -83,6 +88,8 @@ DECLARE
     v_id BIGINT;
     v_dataset TEXT;
 BEGIN
+    -- A claim that a crash forgets is a job that still waits: no need to wait for the disk.
+    PERFORM set_config('synchronous_commit', 'off', TRUE);
     -- Jobs whose rest is over join the queue at their age.
     IF EXISTS (SELECT 1 FROM jobs WHERE status = 0 AND not_before <= v_now) THEN
         UPDATE jobs SET not_before = NULL
@@ -225,7 +232,7 @@ BEGIN
         RETURN QUERY
         UPDATE jobs
         SET status = 1, owner = p_owner, expires_at = v_now + p_lease, started_at = v_now, last_heartbeat = NULL,
-            token = token + 1, attempt = attempt + 1
+            token = fresh_token(), attempt = attempt + 1
         WHERE id = v_id
         RETURNING *;
         RETURN;
@@ -241,12 +248,13 @@ CREATE FUNCTION put_views(
 ) RETURNS VOID LANGUAGE plpgsql AS $$
 DECLARE
     v_status BIGINT;
+    v_view BIGINT;
 BEGIN
     FOR i IN 1 .. cardinality(p_steps) LOOP
         v_status := p_statuses[i];
         IF v_status IS NULL THEN
             -- The lock keeps the view until this pointer can be seen by those who drop views.
-            SELECT http_status INTO v_status FROM views WHERE digest = p_digests[i] FOR KEY SHARE;
+            SELECT id, http_status INTO v_view, v_status FROM views WHERE digest = p_digests[i] FOR KEY SHARE;
             IF NOT FOUND THEN
                 RAISE EXCEPTION '%', encode(p_digests[i], 'hex') USING ERRCODE = 'BV001';
             END IF;
@@ -259,20 +267,24 @@ BEGIN
             SET http_status = excluded.http_status, error_code = excluded.error_code, progress = excluded.progress,
                 runner_version = excluded.runner_version, duration_seconds = excluded.duration_seconds,
                 created_at = excluded.created_at, internal = excluded.internal, details = excluded.details,
-                content = excluded.content;
+                content = excluded.content
+            RETURNING id INTO v_view;
         END IF;
-        INSERT INTO orphans (dataset, digest)
-        SELECT dataset, digest
-        FROM pointers
-        WHERE dataset = p_dataset AND revision = p_revision AND step = p_steps[i] AND config = p_configs[i]
-          AND split = p_splits[i] AND digest <> p_digests[i]
-        ON CONFLICT DO NOTHING;
-        INSERT INTO pointers (dataset, revision, step, config, split, digest, updated_at, failed_runs)
-        VALUES (p_dataset, p_revision, p_steps[i], p_configs[i], p_splits[i], p_digests[i], p_now,
-                (v_status <> 200)::int)
-        ON CONFLICT (dataset, revision, step, config, split) DO UPDATE
-        SET digest = excluded.digest, updated_at = excluded.updated_at,
-            failed_runs = pointers.failed_runs + excluded.failed_runs;
+        INSERT INTO pointers (dataset, revision, step, config, split, view, updated_at, failed_runs)
+        VALUES (p_dataset, p_revision, p_steps[i], p_configs[i], p_splits[i], v_view, p_now, (v_status <> 200)::int)
+        ON CONFLICT (dataset, revision, step, config, split) DO NOTHING;
+        IF NOT FOUND THEN
+            INSERT INTO orphans (dataset, view)
+            SELECT dataset, view
+            FROM pointers
+            WHERE dataset = p_dataset AND revision = p_revision AND step = p_steps[i] AND config = p_configs[i]
+              AND split = p_splits[i] AND view <> v_view
+            ON CONFLICT DO NOTHING;
+            UPDATE pointers
+            SET view = v_view, updated_at = p_now, failed_runs = failed_runs + (v_status <> 200)::int
+            WHERE dataset = p_dataset AND revision = p_revision AND step = p_steps[i] AND config = p_configs[i]
+              AND split = p_splits[i];
+        END IF;
     END LOOP;
 END
 $$;
@@ -463,7 +475,7 @@ BEGIN
             AND EXISTS (SELECT 1 FROM datasets WHERE name = v_job.dataset AND target = v_job.revision)
         THEN
             UPDATE jobs
-            SET owner = 'collector', token = token + 1, crashes = v_job.crashes, expires_at = v_now + p_lease,
+            SET owner = 'collector', token = fresh_token(), crashes = v_job.crashes, expires_at = v_now + p_lease,
                 last_heartbeat = v_now
             WHERE id = v_job.id;
             dead := dead || v_job.id;
@@ -512,12 +524,12 @@ $$;
 CREATE FUNCTION drop_orphans(p_dataset TEXT) RETURNS SETOF BYTEA LANGUAGE plpgsql AS $$
 BEGIN
     -- Whoever is about to reuse one of them finishes first; whoever comes later finds it gone.
-    PERFORM 1 FROM views WHERE digest IN (SELECT o.digest FROM orphans o WHERE o.dataset = p_dataset)
-    ORDER BY digest FOR UPDATE;
+    PERFORM 1 FROM views WHERE id IN (SELECT o.view FROM orphans o WHERE o.dataset = p_dataset)
+    ORDER BY id FOR UPDATE;
     RETURN QUERY
     DELETE FROM views
-    WHERE digest IN (SELECT o.digest FROM orphans o WHERE o.dataset = p_dataset)
-      AND NOT EXISTS (SELECT 1 FROM pointers p WHERE p.digest = views.digest)
+    WHERE id IN (SELECT o.view FROM orphans o WHERE o.dataset = p_dataset)
+      AND NOT EXISTS (SELECT 1 FROM pointers p WHERE p.view = views.id)
     RETURNING digest;
     DELETE FROM orphans WHERE dataset = p_dataset;
 END
@@ -538,7 +550,7 @@ BEGIN
           WHERE newest.dataset = p_dataset
           ORDER BY newest.set_at DESC, newest.revision
           LIMIT p_keep);
-    INSERT INTO orphans SELECT dataset, digest FROM pointers WHERE dataset = p_dataset AND revision = ANY (v_old)
+    INSERT INTO orphans SELECT dataset, view FROM pointers WHERE dataset = p_dataset AND revision = ANY (v_old)
     ON CONFLICT DO NOTHING;
     DELETE FROM pointers WHERE dataset = p_dataset AND revision = ANY (v_old);
     DELETE FROM manifests WHERE dataset = p_dataset AND revision = ANY (v_old);
@@ -551,7 +563,7 @@ $$;
 CREATE FUNCTION delete_dataset(p_dataset TEXT) RETURNS SETOF BYTEA LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(dataset_lock(p_dataset));
-    INSERT INTO orphans SELECT dataset, digest FROM pointers WHERE dataset = p_dataset ON CONFLICT DO NOTHING;
+    INSERT INTO orphans SELECT dataset, view FROM pointers WHERE dataset = p_dataset ON CONFLICT DO NOTHING;
     DELETE FROM pointers WHERE dataset = p_dataset;
     DELETE FROM jobs WHERE status = 0 AND dataset = p_dataset;
     DELETE FROM manifests WHERE dataset = p_dataset;

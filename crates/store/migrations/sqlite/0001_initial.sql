@@ -39,19 +39,19 @@ CREATE TABLE pointers (
     step        TEXT NOT NULL,
     config      TEXT NOT NULL,
     split       TEXT NOT NULL,
-    digest      BLOB NOT NULL,
+    view        INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
     failed_runs INTEGER NOT NULL,
     UNIQUE (dataset, revision, step, config, split)
 ) STRICT;
-CREATE INDEX pointers_digest ON pointers (digest);
+CREATE INDEX pointers_view ON pointers (view);
 CREATE INDEX pointers_report ON pointers (step, id);
 
 -- Views that lost a pointer; `retire` drops those that nobody points at any more.
 CREATE TABLE orphans (
     dataset TEXT NOT NULL,
-    digest  BLOB NOT NULL,
-    PRIMARY KEY (dataset, digest)
+    view    INTEGER NOT NULL,
+    PRIMARY KEY (dataset, view)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE jobs (
@@ -82,10 +82,8 @@ CREATE TABLE jobs (
 -- At most one waiting and one started job for the same work.
 CREATE UNIQUE INDEX jobs_waiting ON jobs (dataset, revision, step, config, split) WHERE status = 0;
 CREATE UNIQUE INDEX jobs_started ON jobs (dataset, revision, step, config, split) WHERE status = 1;
--- The order of the queue, with all that the choice looks at.
-CREATE INDEX jobs_order ON jobs (priority, id, namespace, difficulty, step, dataset)
-    WHERE status = 0 AND not_before IS NULL;
-CREATE INDEX jobs_lanes ON jobs (priority, namespace, difficulty, id) WHERE status = 0 AND not_before IS NULL;
+-- What may be claimed, in the order of age within each lane.
+CREATE INDEX jobs_lanes ON jobs (priority, namespace, difficulty, step, id) WHERE status = 0 AND not_before IS NULL;
 CREATE INDEX jobs_resting ON jobs (not_before) WHERE status = 0 AND not_before IS NOT NULL;
 CREATE INDEX jobs_expiry ON jobs (expires_at) WHERE status = 1;
 

@@ -2,7 +2,7 @@ SELECT p.step, p.dataset, p.config, p.split, p.revision, v.http_status, v.error_
        v.runner_version, p.updated_at
 FROM datasets d
 JOIN pointers p ON p.dataset = d.name AND p.revision IN (d.target, d.served)
-JOIN views v ON v.digest = p.digest
+JOIN views v ON v.id = p.view
 WHERE d.name = $1
   AND (p.revision = d.target OR NOT EXISTS (
       SELECT 1 FROM pointers t

@@ -3,6 +3,6 @@ SELECT d.name, d.target, d.target_since, d.served,
          + (SELECT count(*) FROM jobs j WHERE j.status = 1 AND j.dataset = d.name),
        (SELECT count(*)
         FROM pointers p
-        JOIN views v ON v.digest = p.digest
+        JOIN views v ON v.id = p.view
         WHERE p.dataset = d.name AND p.revision = d.target AND v.http_status <> 200)
 FROM datasets d

@@ -5,6 +5,7 @@ use belvedere_domain::{DatasetName, Digest, Revision};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Failure, Session, Sqlite, enqueue, row};
+use crate::codec::DatasetColumns;
 use crate::{DatasetRow, Datasets, StoreError, TargetChange};
 
 #[async_trait]
@@ -16,7 +17,7 @@ impl Datasets for Sqlite {
                 .prepare(concat!(include_str!("../sql/datasets.sql"), "WHERE d.name = $1"))?
                 .query_row([name.as_str()], row::dataset)
                 .optional()?;
-            Ok(row.map(super::super::codec::DatasetColumns::decode).transpose()?)
+            Ok(row.map(DatasetColumns::decode).transpose()?)
         })
         .await
     }
@@ -27,7 +28,7 @@ impl Datasets for Sqlite {
                 .prepare(concat!(include_str!("../sql/datasets.sql"), "ORDER BY d.name"))?
                 .query_map([], row::dataset)?
                 .collect::<Result<_, _>>()?;
-            Ok(rows.into_iter().map(super::super::codec::DatasetColumns::decode).collect::<Result<_, _>>()?)
+            Ok(rows.into_iter().map(DatasetColumns::decode).collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -73,7 +74,7 @@ pub(super) fn set_target(session: &Session<'_>, change: TargetChange) -> Result<
 
 fn delete(session: &Session<'_>, dataset: &str) -> Result<Vec<Digest>, Failure> {
     for sql in [
-        "INSERT OR IGNORE INTO orphans SELECT dataset, digest FROM pointers WHERE dataset = ?1",
+        "INSERT OR IGNORE INTO orphans SELECT dataset, view FROM pointers WHERE dataset = ?1",
         "DELETE FROM pointers WHERE dataset = ?1",
         "DELETE FROM jobs WHERE status = 0 AND dataset = ?1",
         "DELETE FROM manifests WHERE dataset = ?1",

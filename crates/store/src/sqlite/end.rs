@@ -7,13 +7,16 @@ use rusqlite::{OptionalExtension as _, params};
 use super::enqueue::{blocked_until, distance, enqueue};
 use super::views::put_view;
 use super::{Failure, Session, row};
-use crate::codec::{config_text, microseconds, split_text};
+use crate::codec::{JobRow, config_text, microseconds, split_text};
 use crate::{Completion, DeadJob, Finished, NewView, RateLimit};
 
 /// Ends a job with all its effects.
 pub(super) fn finish(session: &Session<'_>, lease: &Lease, completion: Completion) -> Result<Finished, Failure> {
-    let Some(job) = leased(session, lease)? else { return Ok(Finished::LeaseLost) };
-    session.execute("DELETE FROM jobs WHERE id = ?1", [job.id.0])?;
+    let taken = session
+        .prepare(include_str!("sql/finish.sql"))?
+        .query_row(params![lease.job.0, lease.token], row::job)
+        .optional()?;
+    let Some(job) = taken.map(JobRow::decode).transpose()? else { return Ok(Finished::LeaseLost) };
     let Some(served) = revisions(session, &job)? else { return Ok(Finished::Superseded) };
     let duration = running_time(session, &job);
     for view in &completion.views {
@@ -85,7 +88,7 @@ fn leased(session: &Session<'_>, lease: &Lease) -> Result<Option<JobRecord>, Fai
         .prepare(include_str!("sql/leased.sql"))?
         .query_row(params![lease.job.0, lease.token], row::job)
         .optional()?;
-    Ok(row.map(super::super::codec::JobRow::decode).transpose()?)
+    Ok(row.map(JobRow::decode).transpose()?)
 }
 
 /// The served revision of the job's dataset, if the job still works for the target.
@@ -118,16 +121,14 @@ fn put_back(session: &Session<'_>, job: JobRecord, not_before: Option<i64>) -> R
         .optional()?;
     let (priority, forced) = twin.unwrap_or((0, false));
     let not_before = not_before.max(blocked_until(session, &job.key.dataset)?);
+    let priority = priority.max(i64::from(job.priority.rank()));
+    if not_before.is_none() {
+        let (namespace, difficulty) = (job.key.dataset.namespace(), i64::from(job.difficulty.get()));
+        session.lanes.borrow_mut().note(priority, namespace, difficulty, job.key.step.as_str(), job.id.0);
+    }
     session.execute(
         include_str!("sql/put_back.sql"),
-        params![
-            job.id.0,
-            priority.max(i64::from(job.priority.rank())),
-            forced || job.forced,
-            not_before,
-            job.attempt,
-            job.crashes
-        ],
+        params![job.id.0, priority, forced || job.forced, not_before, job.attempt, job.crashes],
     )?;
     Ok(true)
 }

@@ -40,11 +40,22 @@ pub(super) fn enqueue(session: &Session<'_>, jobs: Vec<NewJob>, coalesce: i64) -
             not_before,
         ])?;
         new += inserted;
-        if inserted == 0 {
-            session.execute(
-                include_str!("sql/raise.sql"),
-                params![dataset, revision, step, config, split, job.priority.rank(), job.forced],
-            )?;
+        let mut lanes = session.lanes.borrow_mut();
+        if inserted > 0 {
+            if not_before.is_none() {
+                let (priority, difficulty) = (i64::from(job.priority.rank()), i64::from(job.difficulty.get()));
+                let id = session.connection.last_insert_rowid();
+                lanes.note(priority, key.dataset.namespace(), difficulty, step, id);
+            }
+            continue;
+        }
+        let mut raise = session.prepare(include_str!("sql/raise.sql"))?;
+        let twin = params![dataset, revision, step, config, split, job.priority.rank(), job.forced];
+        let mut raised = raise.query(twin)?;
+        while let Some(row) = raised.next()? {
+            if row.get::<_, Option<i64>>(5)?.is_none() {
+                lanes.note_row(row)?;
+            }
         }
     }
     Ok(new)

@@ -9,6 +9,7 @@ mod claim;
 mod datasets;
 mod end;
 mod enqueue;
+mod lanes;
 mod lock;
 mod queue;
 mod reader;
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 use crate::StoreError;
 use reader::Readers;
 pub(crate) use writer::Session;
-use writer::Writer;
+use writer::{Durability, Writer};
 
 /// Threads that read. Reads are short; more threads than cores gain nothing.
 const READERS: usize = 4;
@@ -96,7 +97,16 @@ impl Sqlite {
         what: &'static str,
         work: impl FnOnce(&Session<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.run(what, work).await
+        self.writer.run(Durability::Flushed, what, work).await
+    }
+
+    /// Runs a write that a crash of the machine may forget without harm, and so need not wait for the disk.
+    async fn write_relaxed<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Session<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(Durability::Relaxed, what, work).await
     }
 
     /// Runs a read on one consistent state.

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, params};
 use tokio::sync::watch;
 
 use super::{Failure, Session, Sqlite, claim, datasets, end, enqueue, row};
-use crate::codec::{microseconds, status, total};
+use crate::codec::{JobRow, microseconds, status, total};
 use crate::{ClaimRequest, Completion, DeadJob, Finished, NewView, Pulse, Queue, StoreError, TargetChange};
 
 const PENDING: &str = concat!("SELECT ", include_str!("../sql/job_columns.sql"), " FROM jobs ");
@@ -28,7 +28,8 @@ impl Queue for Sqlite {
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Option<ClaimedJob>, StoreError> {
         let request = request.clone();
-        self.write("claim a job", move |session| claim::claim(session, &request)).await
+        // Forgotten by a crash, the job still waits, and its worker is gone too.
+        self.write_relaxed("claim a job", move |session| claim::claim(session, &request)).await
     }
 
     async fn heartbeat(&self, leases: &[Lease], lease_seconds: f64) -> Result<Vec<Pulse>, StoreError> {
@@ -36,7 +37,7 @@ impl Queue for Sqlite {
             return Ok(Vec::new());
         }
         let leases = leases.to_vec();
-        self.write("extend leases", move |session| {
+        self.write_relaxed("extend leases", move |session| {
             let expires_at = session.now + microseconds(lease_seconds);
             leases.iter().map(|lease| beat(session, lease, expires_at)).collect()
         })
@@ -99,7 +100,7 @@ impl Queue for Sqlite {
                     .query_map([], row::job)?
                     .collect::<Result<_, _>>()?,
             };
-            Ok(rows.into_iter().map(super::super::codec::JobRow::decode).collect::<Result<_, _>>()?)
+            Ok(rows.into_iter().map(JobRow::decode).collect::<Result<_, _>>()?)
         })
         .await
     }

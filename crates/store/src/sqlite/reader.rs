@@ -1,5 +1,6 @@
 //! A few threads that read, each with its own connection, beside the writer.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -73,7 +74,7 @@ fn in_transaction<T>(
 ) -> Result<T, Failure> {
     // Rolls back when dropped, also by a panic: a read has nothing to commit.
     let _transaction = connection.unchecked_transaction()?;
-    work(&Session { connection, now: system_time() })
+    work(&Session { connection, now: system_time(), lanes: &RefCell::default() })
 }
 
 impl Drop for Readers {

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use belvedere_domain::plan::ArtifactRow;
-use belvedere_domain::{ArtifactKey, DatasetName, Digest, Outcome, Revision, StepName};
+use belvedere_domain::{ArtifactKey, DatasetName, Digest, Revision, StepName};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::datasets::drop_orphans;
 use super::{Failure, Session, Sqlite, row};
-use crate::codec::{config_text, http_status, microseconds, split_text, total};
+use crate::codec::{FoundRow, ReportRow, ViewRow, config_text, http_status, microseconds, split_text, total};
 use crate::{Found, NewView, StoreError, StoredView, ViewContent, Views};
 
 const READ: &str = concat!(include_str!("../sql/found_columns.sql"), include_str!("sql/view_read.sql"));
@@ -41,7 +41,7 @@ impl Views for Sqlite {
                     row::found,
                 )
                 .optional()?;
-            Ok(row.map(super::super::codec::FoundRow::decode).transpose()?)
+            Ok(row.map(FoundRow::decode).transpose()?)
         })
         .await
     }
@@ -59,7 +59,7 @@ impl Views for Sqlite {
                 .prepare(include_str!("../sql/view_by_digest.sql"))?
                 .query_row([digest.as_bytes()], |row| row::view(row, 0))
                 .optional()?;
-            Ok(row.map(super::super::codec::ViewRow::decode).transpose()?)
+            Ok(row.map(ViewRow::decode).transpose()?)
         })
         .await
     }
@@ -71,7 +71,7 @@ impl Views for Sqlite {
                 .prepare(include_str!("../sql/artifact_rows.sql"))?
                 .query_map([dataset.as_str()], row::report)?
                 .collect::<Result<_, _>>()?;
-            Ok(rows.into_iter().map(super::super::codec::ReportRow::decode).collect::<Result<_, _>>()?)
+            Ok(rows.into_iter().map(ReportRow::decode).collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -112,7 +112,7 @@ fn at_revision(session: &Session<'_>, key: &ArtifactKey, revision: &Revision) ->
             row::found,
         )
         .optional()?;
-    Ok(row.map(super::super::codec::FoundRow::decode).transpose()?)
+    Ok(row.map(FoundRow::decode).transpose()?)
 }
 
 /// Stores a view and points at it. `duration` is in microseconds.
@@ -122,10 +122,9 @@ pub(super) fn put_view(
     new: &NewView,
     duration: i64,
 ) -> Result<(), Failure> {
-    let ok = match &new.content {
+    let (view, ok): (i64, bool) = match &new.content {
         ViewContent::Computed(view) => {
-            session.execute(
-                include_str!("sql/put_view.sql"),
+            let id = session.prepare(include_str!("sql/put_view.sql"))?.query_row(
                 params![
                     new.digest.as_bytes(),
                     view.outcome.http_status(),
@@ -138,26 +137,27 @@ pub(super) fn put_view(
                     view.details.as_str(),
                     view.content.as_str(),
                 ],
+                |row| row.get(0),
             )?;
-            view.outcome == Outcome::Ok
+            (id, view.outcome.is_ok())
         }
         ViewContent::Reused => {
-            let stored: Option<i64> = session
-                .prepare("SELECT http_status FROM views WHERE digest = ?1")?
-                .query_row([new.digest.as_bytes()], |row| row.get(0))
+            let stored = session
+                .prepare("SELECT id, http_status FROM views WHERE digest = ?1")?
+                .query_row([new.digest.as_bytes()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? == 200)))
                 .optional()?;
-            stored.ok_or_else(|| StoreError::ViewGone(new.digest.to_hex()))? == 200
+            stored.ok_or_else(|| StoreError::ViewGone(new.digest.to_hex()))?
         }
     };
     let key = &new.key;
     let (dataset, revision, step, config, split) =
         (key.dataset.as_str(), revision.as_str(), key.step.as_str(), config_text(key), split_text(key));
-    let digest = new.digest.as_bytes();
-    session.execute(include_str!("sql/note_orphan.sql"), params![dataset, revision, step, config, split, digest])?;
-    session.execute(
-        include_str!("sql/put_pointer.sql"),
-        params![dataset, revision, step, config, split, digest, session.now, i64::from(!ok)],
-    )?;
+    let pointer = params![dataset, revision, step, config, split, view, session.now, !ok];
+    if session.execute(include_str!("sql/new_pointer.sql"), pointer)? == 0 {
+        let moved = params![dataset, revision, step, config, split, view];
+        session.execute(include_str!("sql/note_orphan.sql"), moved)?;
+        session.execute(include_str!("sql/move_pointer.sql"), pointer)?;
+    }
     Ok(())
 }
 
@@ -169,7 +169,7 @@ fn retire(session: &Session<'_>, dataset: &DatasetName, keep: u32) -> Result<Vec
         .collect::<Result<_, _>>()?;
     for revision in &old {
         for sql in [
-            "INSERT OR IGNORE INTO orphans SELECT dataset, digest FROM pointers WHERE dataset = ?1 AND revision = ?2",
+            "INSERT OR IGNORE INTO orphans SELECT dataset, view FROM pointers WHERE dataset = ?1 AND revision = ?2",
             "DELETE FROM pointers WHERE dataset = ?1 AND revision = ?2",
             "DELETE FROM manifests WHERE dataset = ?1 AND revision = ?2",
             "DELETE FROM job_runs WHERE dataset = ?1 AND revision = ?2",

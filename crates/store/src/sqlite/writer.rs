@@ -1,5 +1,6 @@
 //! The one thread that writes, and its group commit.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
@@ -10,6 +11,7 @@ use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 
 use super::Failure;
+use super::lanes::Lanes;
 use super::lock::FileLock;
 use crate::StoreError;
 
@@ -23,6 +25,8 @@ pub(crate) struct Session<'a> {
     pub(crate) connection: &'a Connection,
     /// Microseconds since 1970; later than that of every earlier request.
     pub(crate) now: i64,
+    /// Where jobs wait; of use to the writer only.
+    pub(crate) lanes: &'a RefCell<Lanes>,
 }
 
 impl Session<'_> {
@@ -42,9 +46,10 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Plans must not depend on bound values: statements would be compiled again at every use.
+        connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.execute_batch(
             "PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = FULL;
              PRAGMA wal_autocheckpoint = 4000;
              PRAGMA journal_size_limit = 67108864;
              PRAGMA cache_size = -65536;
@@ -55,8 +60,22 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     open().map_err(|error: rusqlite::Error| StoreError::database("open the file", error))
 }
 
-/// A request: runs inside its savepoint and tells whether it succeeded; what it returns reports the commit.
-type Request = Box<dyn FnOnce(&Session<'_>) -> (bool, Delivery) + Send>;
+/// What a request needs from the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// It survives the loss of power.
+    Flushed,
+    /// It survives the end of the process; the loss of power may undo it.
+    Relaxed,
+}
+
+struct Request {
+    durability: Durability,
+    work: Work,
+}
+
+/// Runs inside a savepoint and tells whether it succeeded; what it returns reports the commit.
+type Work = Box<dyn FnOnce(&Session<'_>) -> (bool, Delivery) + Send>;
 type Delivery = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 pub(super) struct Writer {
@@ -82,11 +101,12 @@ impl Writer {
     /// Queues a request and waits until it is durable, or failed.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        durability: Durability,
         what: &'static str,
         work: impl FnOnce(&Session<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let request: Request = Box::new(move |session| {
+        let work: Work = Box::new(move |session| {
             let result = catch_unwind(AssertUnwindSafe(|| work(session)))
                 .unwrap_or_else(|_| Err(StoreError::database(what, "the request panicked").into()))
                 .map_err(|failure| failure.describe(what));
@@ -96,7 +116,7 @@ impl Writer {
                 Box::new(move |committed| drop(reply.send(result.and_then(|v| committed.map(|()| v)))));
             (succeeded, deliver)
         });
-        let sent = self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok());
+        let sent = self.requests.as_ref().is_some_and(|requests| requests.send(Request { durability, work }).is_ok());
         let stopped = || StoreError::unavailable("the writer has stopped");
         if !sent {
             return Err(stopped());
@@ -116,36 +136,52 @@ impl Drop for Writer {
 
 fn write_until_closed(connection: &Connection, inbox: &mpsc::Receiver<Request>) {
     let mut clock = Clock::default();
+    let lanes = RefCell::new(Lanes::default());
     while let Ok(first) = inbox.recv() {
-        write_batch(connection, &mut clock, first, inbox);
+        // Those that need no flush do not wait for one. They may overtake others: whoever cares about the order of
+        // two requests waits for the first to be answered.
+        let queued = std::iter::once(first).chain(inbox.try_iter().take(MAX_BATCH - 1));
+        let (relaxed, flushed): (Vec<_>, Vec<_>) =
+            queued.partition(|request| request.durability == Durability::Relaxed);
+        for (batch, synchronous) in [(relaxed, "NORMAL"), (flushed, "FULL")] {
+            if !batch.is_empty() {
+                write_batch(connection, &mut clock, &lanes, batch, synchronous);
+            }
+        }
     }
 }
 
-/// Runs one transaction with everything queued, commits it and delivers the results.
-fn write_batch(connection: &Connection, clock: &mut Clock, first: Request, inbox: &mpsc::Receiver<Request>) {
-    let mut deliveries: Vec<Delivery> = Vec::new();
-    let mut next = Some(first);
-    let mut outcome = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])).map(drop);
-    while let Some(request) = next {
-        if outcome.is_ok() {
-            match run_guarded(connection, clock.tick(), request) {
-                Ok(delivery) => deliveries.push(delivery),
-                Err((delivery, error)) => {
-                    deliveries.push(delivery);
-                    outcome = Err(error);
-                }
-            }
-        } else {
-            // The transaction is lost; the request never ran and fails with the others.
-            drop(request);
+/// Runs one transaction with a batch of requests, commits it and delivers the results.
+fn write_batch(
+    connection: &Connection,
+    clock: &mut Clock,
+    lanes: &RefCell<Lanes>,
+    batch: Vec<Request>,
+    synchronous: &str,
+) {
+    let mut deliveries: Vec<Delivery> = Vec::with_capacity(batch.len());
+    let begin = || {
+        connection.execute_batch(&format!("PRAGMA synchronous = {synchronous}"))?;
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])
+    };
+    let mut outcome = begin().map(drop);
+    for request in batch {
+        if outcome.is_err() {
+            // The transaction is lost. This request never ran and its caller learns that the writer gave up.
+            continue;
         }
-        next = if deliveries.len() < MAX_BATCH && outcome.is_ok() { inbox.try_recv().ok() } else { None };
+        let session = Session { connection, now: clock.tick(), lanes };
+        let (delivery, closed) = run_guarded(&session, request.work);
+        deliveries.push(delivery);
+        outcome = closed;
     }
     let outcome = outcome.and_then(|()| connection.prepare_cached("COMMIT")?.execute([]).map(drop));
     if outcome.is_err() && !connection.is_autocommit() {
+        // Fails only when there is nothing left to undo.
         let _ = connection.execute_batch("ROLLBACK");
     }
     let failure = outcome.err().map(|error| {
+        lanes.borrow_mut().forget();
         tracing::error!(error = %error, "the store could not commit");
         error.to_string()
     });
@@ -157,21 +193,19 @@ fn write_batch(connection: &Connection, clock: &mut Clock, first: Request, inbox
     }
 }
 
-/// Runs a request in a savepoint. The error means that the whole transaction is gone (a full disk does that).
-fn run_guarded(connection: &Connection, now: i64, request: Request) -> Result<Delivery, (Delivery, rusqlite::Error)> {
-    let statement = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop);
+/// Runs a request in a savepoint. An error means that the whole transaction is gone (a full disk does that).
+fn run_guarded(session: &Session<'_>, work: Work) -> (Delivery, rusqlite::Result<()>) {
+    let statement = |sql: &str| session.execute(sql, []).map(drop);
     let opened = statement("SAVEPOINT request");
-    let (succeeded, delivery) = request(&Session { connection, now });
+    let (succeeded, delivery) = work(session);
     let closed = opened.and_then(|()| {
         if !succeeded {
+            session.lanes.borrow_mut().forget();
             statement("ROLLBACK TO request")?;
         }
         statement("RELEASE request")
     });
-    match closed {
-        Ok(()) => Ok(delivery),
-        Err(error) => Err((delivery, error)),
-    }
+    (delivery, closed)
 }
 
 /// The database clock: the system's, but strictly increasing, so that "later" is never in doubt.

@@ -6,3 +6,4 @@ SET http_status = excluded.http_status, error_code = excluded.error_code, progre
     runner_version = excluded.runner_version, duration_seconds = excluded.duration_seconds,
     created_at = excluded.created_at, internal = excluded.internal, details = excluded.details,
     content = excluded.content
+RETURNING id
