@@ -85,9 +85,14 @@ impl Runtime {
         Ok(())
     }
 
-    /// Watches the folders and plans what their changes need, until `stop`.
+    /// Watches the folders, plans what their changes need, and tidies up, until `stop`.
     pub async fn follow_folders(self: Arc<Self>, stop: CancellationToken) {
-        tokio::join!(self.refresher.run(stop.clone()), Arc::clone(&self.hub).run(stop.clone()));
+        let now = ApiSettings::default().clock;
+        tokio::join!(
+            self.refresher.run(stop.clone()),
+            Arc::clone(&self.hub).run(stop.clone()),
+            belvedere_jobs::maintenance::run(Arc::clone(&self.services), now, stop.clone()),
+        );
     }
 
     /// A worker; its name tells processes apart.

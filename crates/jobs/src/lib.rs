@@ -13,6 +13,7 @@ pub mod context;
 pub mod files;
 pub mod gates;
 pub mod job;
+pub mod maintenance;
 pub mod memory;
 pub mod refresh;
 pub mod registry;

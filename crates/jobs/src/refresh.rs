@@ -218,6 +218,10 @@ impl Refresher {
 
     async fn drop_blobs(&self, digests: &[belvedere_domain::Digest]) {
         for digest in digests {
+            // The same content may have come back meanwhile.
+            if !matches!(self.services.store.views.by_digest(digest).await, Ok(None)) {
+                continue;
+            }
             let prefix = format!("views/{}", digest.to_hex());
             if let Err(error) = self.services.blobs.delete_prefix(&prefix).await {
                 tracing::warn!(

@@ -4,6 +4,7 @@
 //! they become visible and files are moved in without copying where the file system allows. Other places are what
 //! `object_store` knows by URL.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::ops::Range;
@@ -164,6 +165,23 @@ impl Blobs {
         let keys = Box::pin(self.store.list(Some(&prefix)).map_ok(|meta| meta.location));
         let deleted = self.store.delete_stream(keys).try_for_each(|_| async { Ok(()) });
         deleted.await.map_err(|error| failure("delete", key, error))
+    }
+
+    /// The second segments of all keys that begin with `first`, each with the newest change among its blobs, in
+    /// microseconds since 1970.
+    ///
+    /// # Errors
+    /// [`StoreError::Blob`] when the key is not legal or the place refuses.
+    pub async fn groups(&self, first: &str) -> Result<HashMap<String, i64>, StoreError> {
+        let prefix = self.object(first)?;
+        let mut groups: HashMap<String, i64> = HashMap::new();
+        let mut blobs = self.store.list(Some(&prefix));
+        while let Some(blob) = blobs.try_next().await.map_err(|error| failure("list", first, error))? {
+            let Some(group) = blob.location.prefix_match(&prefix).and_then(|mut rest| rest.next()) else { continue };
+            let newest = groups.entry(group.as_ref().to_owned()).or_default();
+            *newest = (*newest).max(blob.last_modified.timestamp_micros());
+        }
+        Ok(groups)
     }
 
     fn checked_path(&self, key: &str) -> Result<Option<PathBuf>, StoreError> {
@@ -337,6 +355,21 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(folder.path().join("blobs/x")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["data.parquet"]);
+    }
+
+    #[tokio::test]
+    async fn groups_are_second_segments() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(&folder.path().to_string_lossy()).unwrap();
+        for key in ["views/a/train/0000.parquet", "views/a/test/0000.parquet", "views/b/x", "other/c/x"] {
+            blobs.put(key, Bytes::from_static(b"x")).await.unwrap();
+        }
+        let groups = blobs.groups("views").await.unwrap();
+        let mut names: Vec<_> = groups.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["a", "b"]);
+        assert!(groups.values().all(|changed| *changed > 0));
+        assert!(blobs.groups("nothing").await.unwrap().is_empty());
     }
 
     #[tokio::test]

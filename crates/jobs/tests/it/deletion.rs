@@ -1,5 +1,7 @@
 //! Datasets and revisions that go take their files with them.
 
+use belvedere_domain::Timestamp;
+use belvedere_jobs::maintenance::sweep;
 use belvedere_testing::TestApp;
 
 use super::{BIRDS, FIRST_ROWS, ROWS, SIZE, code};
@@ -86,4 +88,17 @@ async fn tags_are_judged_only_as_the_reference_does() {
         app.settle().await;
         assert_eq!(code(&app.get(SIZE).await), outcome);
     }
+}
+
+#[tokio::test]
+async fn files_of_views_that_were_never_stored_are_swept() {
+    let app = TestApp::with_file("data.csv", "a\n1\n").await;
+    let kept = blobs(&app);
+    let stray = format!("views/{}/train/0000.parquet", "0".repeat(64));
+    app.services.blobs.put(&stray, "half a job's work".into()).await.unwrap();
+    let (past, future) = (Timestamp(0), Timestamp(i64::MAX));
+    assert_eq!(sweep(&app.services, past).await.unwrap(), 0, "it may still be needed");
+    assert_eq!(sweep(&app.services, future).await.unwrap(), 1);
+    assert_eq!(blobs(&app), kept);
+    assert_eq!(app.get(ROWS).await.status, 200);
 }
