@@ -137,6 +137,9 @@ impl Missing {
 /// The way out, where the code tells more than the message does.
 fn hint(code: &str, message: &str) -> Option<&'static str> {
     Some(match ErrorCode::parse(code)? {
+        _ if message.contains("is not among those of the split") => {
+            "give all files the same columns, and name each of them under `dataset_info` in README.md if that names any"
+        }
         ErrorCode::ConfigNamesError => "correct the lines between the `---` at the top of README.md",
         ErrorCode::DatasetGenerationError | ErrorCode::StreamingRowsError | ErrorCode::FeaturesError => {
             "correct the file, or leave it out: name the files to read under `configs` in README.md"

@@ -54,6 +54,8 @@ struct Process {
     input: ChildStdin,
     output: ChildStdout,
     errors: Arc<Mutex<Vec<String>>>,
+    /// Collects `errors`; ends with the child.
+    listener: tokio::task::JoinHandle<()>,
     calls: u32,
 }
 
@@ -114,7 +116,7 @@ fn start(command: &ChildCommand) -> std::io::Result<Process> {
     let errors = Arc::new(Mutex::new(Vec::new()));
     let mut lines = BufReader::new(child.stderr.take().ok_or_else(missing)?).lines();
     let kept = Arc::clone(&errors);
-    tokio::spawn(async move {
+    let listener = tokio::spawn(async move {
         while let Ok(Some(line)) = lines.next_line().await {
             let mut kept = kept.lock().await;
             if kept.len() == KEPT_LINES {
@@ -123,7 +125,7 @@ fn start(command: &ChildCommand) -> std::io::Result<Process> {
             kept.push(line);
         }
     });
-    Ok(Process { child, input, output, errors, calls: 0 })
+    Ok(Process { child, input, output, errors, listener, calls: 0 })
 }
 
 impl Process {
@@ -150,10 +152,17 @@ impl Process {
             // It still runs and talks nonsense; dropping it kills it.
             return format!("gave no proper answer: {error}");
         };
-        let lines = self.errors.lock().await;
-        let last = lines.iter().rev().find(|line| !line.trim().is_empty()).cloned().unwrap_or_default();
-        describe(status, &last)
+        // Its last words may still be in the pipe.
+        let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.listener).await;
+        describe(status, last_words(&self.errors.lock().await))
     }
+}
+
+/// The line that tells why a process ended: that it had no memory, else the last one that is not about backtraces.
+fn last_words(lines: &[String]) -> &str {
+    let out_of_memory = lines.iter().find(|line| line.contains("memory allocation of"));
+    let is_telling = |line: &&String| !line.trim().is_empty() && !line.starts_with("note: ");
+    out_of_memory.or_else(|| lines.iter().rev().find(is_telling)).map_or("", String::as_str)
 }
 
 fn describe(status: ExitStatus, last_line: &str) -> String {
