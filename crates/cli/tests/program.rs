@@ -305,3 +305,13 @@ fn no_command_prints_the_help_and_fails() {
     assert!(alone(&[], &["--help"]).starts_with("exit code: 0\n"));
     assert!(alone(&[], &["--version"]).starts_with("exit code: 0\n"));
 }
+
+#[test]
+fn the_graph_is_printed_in_three_forms() {
+    let table = alone(&[], &["admin", "graph"]);
+    assert!(table.contains("\nconfig-parquet  "), "{table}");
+    let json = alone(&[], &["admin", "graph", "--json"]);
+    assert!(json.contains("\"name\": \"dataset-init\""), "{json}");
+    let diagram = alone(&[], &["admin", "graph", "--mermaid"]);
+    assert!(diagram.contains("\nflowchart LR\n") && diagram.contains("  dataset-init --> dataset-config-names\n"));
+}

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::io::{Read, Write};
+
 use common::{Server, folder, program, run};
 use rustix::process::Signal;
 
@@ -42,23 +44,24 @@ fn serve_tells_what_it_found_answers_and_stops() {
 #[test]
 fn a_quiet_server_tells_nothing_and_an_interrupt_ends_it() {
     let data = folder(&[("data/wine/train.csv", b"a\n1\n")]);
-    let mut command = program(data.path(), &[], &["serve", "data", "--port", "0", "-q"]);
+    // Nobody tells the port that the system would choose.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = free.local_addr().expect("bound").port().to_string();
+    drop(free);
+    let arguments = ["serve", "data", "--quiet", "--host", "127.0.0.1", "--port", &port];
+    let mut command = program(data.path(), &[], &arguments);
     let mut child = command.stderr(std::process::Stdio::piped()).spawn().expect("the program was built");
-    let state = data.path().join(".belvedere/belvedere.sqlite");
-    while !state.exists() {
-        std::thread::yield_now();
+    // Signals are listened to before requests are answered.
+    let mut answer = String::new();
+    while answer.is_empty() {
+        assert!(child.try_wait().expect("it can be waited for").is_none(), "it runs");
+        let Ok(mut stream) = std::net::TcpStream::connect(format!("127.0.0.1:{port}")) else { continue };
+        stream.write_all(b"GET /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
+        stream.read_to_string(&mut answer).expect("an answer");
     }
-    // Before signals are listened to, an interrupt ends it by itself.
-    let ended = loop {
-        common::send(child.id(), Signal::INT);
-        if let Some(status) = child.try_wait().expect("it can be waited for") {
-            break status;
-        }
-    };
-    let mut told = String::new();
-    std::io::Read::read_to_string(&mut child.stderr.take().expect("piped"), &mut told).expect("text");
-    assert_eq!(told, "");
-    assert!(!ended.success() || ended.code() == Some(0));
+    common::send(child.id(), Signal::INT);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr)), (Some(0), "".into()));
 }
 
 #[test]
