@@ -1,15 +1,15 @@
 //! Plans: what to queue and what to drop so that a dataset comes up to date. Pure functions of graph and state.
 //!
-//! Three defects of the usual planner are repaired here: pending jobs are matched for every artifact of a
-//! fan-out, a job of a superseded revision neither writes nor plans (the store refuses it), and a trigger that
-//! arrives while its child runs queues one more run.
+//! Four defects of the usual planner are repaired here: pending jobs are matched for every artifact of a
+//! fan-out, a job of a superseded revision neither writes nor plans (the store refuses it), a trigger that
+//! arrives while its child runs queues one more run, and a repair queues nothing whose inputs are still to come.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::error_code::ErrorCode;
 use crate::graph::{Graph, Level, Step};
 use crate::job::{Difficulty, JobId, JobStatus, NewJob, Priority};
-use crate::names::{ArtifactKey, ConfigName, DatasetName, Revision, SplitName};
+use crate::names::{ArtifactKey, ConfigName, DatasetName, Revision, SplitName, StepName};
 use crate::time::Timestamp;
 
 /// Added to the difficulty for each failed run, so that a retried job moves to a bigger machine.
@@ -128,6 +128,7 @@ pub fn plan(graph: &Graph, state: &DatasetState, scope: Scope, priority: Priorit
     let best = best_pending(state);
     let mut plan = Plan::default();
     let mut kept = HashSet::new();
+    let mut coming = Coming::default();
     for step in graph.steps() {
         if scope == Scope::Roots && !step.triggered_by.is_empty() {
             continue;
@@ -137,10 +138,14 @@ pub fn plan(graph: &Graph, state: &DatasetState, scope: Scope, priority: Priorit
             if freshness(step, &key, row, &parents, &state.target) == Freshness::UpToDate {
                 continue;
             }
+            // What is about to be computed triggers its children when it ends. Before, they would only fail.
+            let waits = coming.leads_to(graph, step, &key);
+            coming.add(&key);
             match best.get(&key) {
                 Some(job) => {
                     kept.insert(job.id);
                 }
+                None if waits => {}
                 None => {
                     plan.create.push(new_job(graph, step, key, state, priority, row.map_or(0, |row| row.failed_runs)));
                 }
@@ -254,6 +259,32 @@ impl LatestWrites<'_> {
     }
 }
 
+/// The artifacts that will be computed, found by the parts of the dataset that contain them.
+#[derive(Default)]
+struct Coming {
+    parts: HashSet<(StepName, Option<ConfigName>, Option<SplitName>)>,
+}
+
+impl Coming {
+    fn add(&mut self, key: &ArtifactKey) {
+        let (config, split) = (key.config.clone(), key.split.clone());
+        for (config, split) in [(None, None), (config.clone(), None), (config, split)] {
+            self.parts.insert((key.step.clone(), config, split));
+        }
+    }
+
+    /// Whether a parent in the same branch is among them: of a config only its own splits, and the reverse.
+    fn leads_to(&self, graph: &Graph, step: &Step, key: &ArtifactKey) -> bool {
+        step.triggered_by.iter().any(|parent| {
+            let parent = StepName::known(parent);
+            let level = graph.step(&parent).map_or(step.level, |parent| parent.level.min(step.level));
+            let config = key.config.clone().filter(|_| level != Level::Dataset);
+            let split = key.split.clone().filter(|_| level == Level::Split);
+            self.parts.contains(&(parent, config, split))
+        })
+    }
+}
+
 /// For each artifact the pending job of the target revision that will serve it: started first, then by priority and age.
 fn best_pending(state: &DatasetState) -> HashMap<&ArtifactKey, &PendingJob> {
     let rank =
@@ -285,7 +316,7 @@ fn artifacts(step: &Step, state: &DatasetState) -> Vec<ArtifactKey> {
     }
 }
 
-fn splits_of(name: &crate::StepName, dataset: &DatasetName, config: &KnownConfig) -> Vec<ArtifactKey> {
+fn splits_of(name: &StepName, dataset: &DatasetName, config: &KnownConfig) -> Vec<ArtifactKey> {
     let key = |split: &SplitName| ArtifactKey::split(name.clone(), dataset.clone(), config.name.clone(), split.clone());
     config.splits.iter().map(key).collect()
 }

@@ -106,6 +106,22 @@ fn backfill_repairs_each_kind_of_staleness() {
 }
 
 #[test]
+fn what_waits_for_a_parent_is_left_to_its_trigger() {
+    let mut state = complete();
+    state.configs.push(config("fr", &["train"]));
+    state.rows.retain(|row| row.key.step == "init");
+    state.rows.push(row(key("convert", Some("fr"), None), 2));
+    let planned = plan(&graph(), &state, Scope::All, Priority::Low);
+    assert_eq!(
+        text(&planned),
+        "+ convert of acme/birds, config en difficulty 70\n+ rows of acme/birds, config fr, split train difficulty 50\n"
+    );
+    state.pending = vec![pending(1, key("convert", Some("en"), None), "new", JobStatus::Started)];
+    let planned = plan(&graph(), &state, Scope::All, Priority::Low);
+    assert_eq!(text(&planned), "+ rows of acme/birds, config fr, split train difficulty 50\n");
+}
+
+#[test]
 fn a_failure_is_retried_up_to_its_limit() {
     let mut state = complete();
     state.rows[4].error_code = Some("StreamingRowsError".into());
