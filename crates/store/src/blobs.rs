@@ -9,8 +9,9 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
 
 use belvedere_domain::view::DigestBuilder;
 use bytes::Bytes;
@@ -287,11 +288,14 @@ fn make_folder(target: &Path) -> io::Result<&Path> {
     Ok(folder)
 }
 
-/// A name beside the target that no key can have.
+/// A name beside the target that no key can have. The moment of the start tells processes of one number apart: a
+/// container's first process always has the same, and one that was killed leaves its file behind.
 fn staging_name(target: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
+    static START: LazyLock<u128> =
+        LazyLock::new(|| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos()));
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    target.with_file_name(format!(".staged-{}-{count}", std::process::id()))
+    target.with_file_name(format!(".staged-{}-{:x}-{count}", std::process::id(), *START))
 }
 
 fn remove(path: &Path) -> io::Result<()> {

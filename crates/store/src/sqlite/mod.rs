@@ -87,6 +87,7 @@ impl Sqlite {
         let lock = lock::acquire(path)?;
         let mut connection = writer::connect(path)?;
         schema::migrate(&mut connection)?;
+        end_all_leases(&connection)?;
         let readers = Readers::start(path, READERS)?;
         Ok(Self { writer: Writer::start(connection, lock), readers, wakeups: watch::Sender::new(0) })
     }
@@ -122,4 +123,12 @@ impl Sqlite {
     fn wake(&self) {
         self.wakeups.send_modify(|count| *count = count.wrapping_add(1));
     }
+}
+
+/// Ends the leases that the previous owner of the file left behind. The lock tells that it is gone, and one that stops
+/// in order hands its jobs back: whatever is still leased was cut off. Nobody has to wait for it, and it is collected
+/// as a crash.
+fn end_all_leases(connection: &rusqlite::Connection) -> Result<(), StoreError> {
+    let ended = connection.execute("UPDATE jobs SET expires_at = 0 WHERE status = 1", []);
+    ended.map(drop).map_err(|error| StoreError::database("end the leases of the process before", error))
 }
