@@ -85,6 +85,8 @@ pub struct LocalHub {
     events: broadcast::Sender<HubEvent>,
     shelf: Mutex<ShelfState>,
     wake: tokio::sync::Notify,
+    /// Set while [`run`](Self::run) follows the folders. In a process where nobody does, looks are made when asked for.
+    followed: AtomicBool,
     /// Set when the program ends: whoever hashes stops.
     stop: Arc<AtomicBool>,
 }
@@ -123,6 +125,7 @@ impl LocalHub {
             events,
             shelf: Mutex::new(shelf),
             wake: tokio::sync::Notify::new(),
+            followed: AtomicBool::new(false),
             stop: Arc::new(AtomicBool::new(false)),
         })
     }

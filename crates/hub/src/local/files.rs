@@ -3,6 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use belvedere_domain::{DatasetName, Manifest, Revision};
@@ -67,8 +68,12 @@ impl Hub for LocalHub {
     }
 
     async fn look_again(&self, dataset: &DatasetName) {
-        self.mark_at(Place::Dataset(dataset.clone()), Due::now((self.options.clock)()));
-        self.wake.notify_one();
+        if self.followed.load(Ordering::Relaxed) {
+            self.mark_at(Place::Dataset(dataset.clone()), Due::now((self.options.clock)()));
+            self.wake.notify_one();
+        } else if let Err(error) = self.look_now(dataset).await {
+            tracing::warn!(dataset.name = %dataset, error = %super::tick::chain(&error), "a dataset cannot be scanned");
+        }
     }
 
     fn subscribe(&self) -> broadcast::Receiver<HubEvent> {

@@ -188,6 +188,20 @@ impl LocalHub {
         shelf.notes[index] = notes;
     }
 
+    /// Looks at one dataset at once, for a process in which nobody follows the folders. What was hashed meanwhile by
+    /// those that do need not be hashed again.
+    pub(super) async fn look_now(&self, name: &DatasetName) -> Result<(), HubError> {
+        let now = (self.options.clock)();
+        if self.dataset_of(name).is_none() {
+            for index in 0..self.roots.len() {
+                self.list_root(index, now, &mut BTreeMap::new(), &mut Tick::default());
+            }
+        }
+        let Some(dataset) = self.dataset_of(name) else { return Ok(()) };
+        *dataset.scanning.lock().await = Recall::Missing;
+        self.look_at(name, &dataset, now, false).await.map(drop)
+    }
+
     /// Looks at one dataset, remembers what was learned, and makes its revision the head.
     pub(super) async fn look_at(
         &self,
@@ -302,7 +316,7 @@ fn portions(mut files: Vec<SeenFile>) -> Vec<Vec<SeenFile>> {
 }
 
 /// An error with its sources, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -42,6 +42,7 @@ const NETWORK_FILE_SYSTEMS: [u32; 14] = [
 impl LocalHub {
     /// Keeps the datasets up to date until `cancel` is cancelled.
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
+        self.followed.store(true, Ordering::Relaxed);
         let mut watch = Watch::new(&self);
         let mut hashing: JoinSet<DatasetName> = JoinSet::new();
         let mut to_hash: BTreeSet<DatasetName> = BTreeSet::new();
