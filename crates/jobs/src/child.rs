@@ -102,6 +102,7 @@ fn start(command: &ChildCommand) -> std::io::Result<Process> {
         .args(["--memory-bytes", &limit(command.memory_bytes)])
         .args(["--cpu-seconds", &limit(command.cpu_seconds)])
         .args(["--file-bytes", &limit(command.file_bytes)])
+        .args(["--parent", &std::process::id().to_string()])
         // A decoder of untrusted bytes has no use for secrets.
         .env_clear()
         .env("TMPDIR", &command.scratch)
@@ -198,12 +199,17 @@ pub struct Limits {
     pub file_bytes: Option<u64>,
 }
 
-/// The main loop of a child: serves calls from standard input until it is closed.
+/// The main loop of a child: serves calls from standard input until it is closed. `parent` is the number of the process
+/// that it serves and with which it dies.
 ///
 /// # Errors
 /// When the pipes break or a message is malformed; the parent is gone then.
-pub fn serve(limits: Limits) -> std::io::Result<()> {
+pub fn serve(limits: Limits, parent: Option<u32>) -> std::io::Result<()> {
     restrict(limits)?;
+    // A parent that died before we asked to die with it sends no signal any more.
+    if parent.is_some_and(|parent| parent != std::os::unix::process::parent_id()) {
+        return Err(std::io::Error::other("the parent is gone"));
+    }
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
     loop {
         let mut length = [0; 4];

@@ -72,7 +72,7 @@ impl Files {
     /// The files of a revision.
     ///
     /// # Errors
-    /// [`JobError::RevisionGone`] when the revision is not kept, [`JobError::Nothing`] when the dataset is gone.
+    /// [`JobError::RevisionGone`] when the revision is not kept, or the dataset is not known here.
     pub async fn manifest(&self, dataset: &DatasetName, revision: &Revision) -> Result<Arc<Manifest>, JobError> {
         let key = (dataset.clone(), revision.clone());
         if let Some(manifest) = kept(&self.manifests, &key) {
@@ -240,8 +240,10 @@ fn source(path: &str, located: LocatedFile) -> SourceFile {
 
 fn hub_failure(error: HubError) -> JobError {
     match error {
-        HubError::DatasetNotFound(_) => JobError::Nothing("the dataset is gone".into()),
-        HubError::RevisionGone { .. } | HubError::FileNotFound { .. } => JobError::RevisionGone,
+        // A dataset that this process does not know may be new; one that is really gone takes its jobs along.
+        HubError::DatasetNotFound(_) | HubError::RevisionGone { .. } | HubError::FileNotFound { .. } => {
+            JobError::RevisionGone
+        }
         other => JobError::Retry { message: other.to_string(), code: ErrorCode::HfHubError },
     }
 }

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::call::CallError;
 use crate::content::{ConfigNames, Written};
 use crate::context::Services;
+use crate::scratch::ScratchDirectory;
 
 /// A step that can be run.
 #[async_trait]
@@ -73,7 +74,7 @@ pub enum JobError {
     /// A parent is an error: this view becomes a copy of it.
     #[error("the previous step {} failed", .0.key)]
     Copy(Box<Found>),
-    /// Nothing is stored: the artifact does not belong to this revision, or the dataset is gone.
+    /// Nothing is stored: the artifact does not belong to this revision.
     #[error("{0}")]
     Nothing(String),
     /// Not yet: look again after some seconds. Counts as no attempt.
@@ -379,11 +380,9 @@ impl JobContext {
     }
 
     /// A directory of the job's own, removed when it is dropped.
-    pub fn scratch_directory(&self) -> Result<tempfile::TempDir, JobError> {
+    pub fn scratch_directory(&self) -> Result<ScratchDirectory, JobError> {
         let base = &self.services.settings.worker.scratch;
-        let made = std::fs::create_dir_all(base)
-            .and_then(|()| tempfile::Builder::new().prefix(&format!("{}-", self.key.step)).tempdir_in(base));
-        made.map_err(|error| {
+        ScratchDirectory::make_in(base, self.key.step.as_str()).map_err(|error| {
             let message = format!("no scratch directory could be made in {}: {error}", base.display());
             JobError::Retry { message, code: ErrorCode::DiskError }
         })

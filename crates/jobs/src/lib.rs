@@ -17,6 +17,7 @@ pub mod maintenance;
 pub mod memory;
 pub mod refresh;
 pub mod registry;
+pub mod scratch;
 pub mod settings;
 pub mod worker;
 

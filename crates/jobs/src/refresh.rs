@@ -4,6 +4,7 @@
 //! has planned yet. Both come to the same: read the state, plan, store the plan in one transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use belvedere_domain::plan::{DatasetState, KnownConfig, PendingJob, Scope, plan};
 use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Priority, Revision, StepName};
@@ -14,6 +15,10 @@ use tokio_util::sync::CancellationToken;
 use crate::content::{ConfigNames, SplitNames};
 use crate::context::Services;
 use crate::job::ok_content;
+
+/// Pause before the first look at what could not be recorded, and the longest one while that keeps failing.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why a dataset could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -62,30 +67,37 @@ impl Refresher {
     /// Brings every dataset of the Hub up to date, then follows its changes until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let mut events = self.services.files.hub().subscribe();
-        self.all().await;
+        let mut behind = !self.all().await;
+        let mut pause = FIRST_PAUSE;
         loop {
-            let event = tokio::select! {
-                event = events.recv() => event,
+            tokio::select! {
+                event = events.recv() => match event {
+                    Ok(event) => behind |= !self.follow(event).await,
+                    // Events were lost, so anything may have changed.
+                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => behind |= !self.all().await,
+                    Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+                },
+                // The store or the Hub was away, and nobody will tell again what was not recorded then.
+                () = tokio::time::sleep(pause), if behind => {
+                    behind = !self.all().await;
+                    pause = if behind { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
+                }
                 () = stop.cancelled() => return,
-            };
-            match event {
-                Ok(event) => self.follow(event).await,
-                // Events were lost, so anything may have changed.
-                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => self.all().await,
-                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
             }
         }
     }
 
-    /// Brings every dataset of the Hub up to date, and forgets those that are gone.
-    pub async fn all(&self) {
+    /// Brings every dataset of the Hub up to date, and forgets those that are gone. `false`: not all of it worked, and
+    /// it should be done again.
+    pub async fn all(&self) -> bool {
         let datasets = match self.services.files.hub().datasets().await {
             Ok(datasets) => datasets,
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the Hub cannot list its datasets");
-                return;
+                return false;
             }
         };
+        let mut done = true;
         for dataset in &datasets {
             if let Err(error) = self.ensure(dataset).await {
                 if error.is_busy() {
@@ -94,29 +106,36 @@ impl Refresher {
                     continue;
                 }
                 tracing::error!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "no plan could be made");
+                done = false;
             }
         }
         match self.services.store.datasets.list().await {
             Ok(known) => {
                 for row in known.iter().filter(|row| !datasets.contains(&row.name)) {
-                    self.remove(&row.name).await;
+                    done &= self.remove(&row.name).await;
                 }
             }
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the datasets cannot be listed"),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the datasets cannot be listed");
+                done = false;
+            }
         }
+        done
     }
 
-    /// Reacts to one event of the Hub.
-    pub async fn follow(&self, event: HubEvent) {
+    /// Reacts to one event of the Hub. `false`: it could not be recorded; [`all`](Self::all) makes up for it later.
+    pub async fn follow(&self, event: HubEvent) -> bool {
         match event {
             HubEvent::Updated { dataset, revision, .. } => {
                 tracing::info!(dataset.name = %dataset, %revision, "a new revision appeared");
-                if let Err(error) = self.ensure(&dataset).await {
-                    tracing::error!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "no plan could be made");
+                let planned = self.ensure(&dataset).await;
+                if let Err(error) = &planned {
+                    tracing::error!(dataset.name = %dataset, error = error as &dyn std::error::Error, "no plan could be made");
                 }
+                planned.is_ok()
             }
             HubEvent::Removed { dataset } => self.remove(&dataset).await,
-            HubEvent::Scanning { .. } | HubEvent::Hashing { .. } => {}
+            HubEvent::Scanning { .. } | HubEvent::Hashing { .. } => true,
         }
     }
 
@@ -196,12 +215,16 @@ impl Refresher {
         Ok(())
     }
 
-    async fn remove(&self, dataset: &DatasetName) {
+    async fn remove(&self, dataset: &DatasetName) -> bool {
         tracing::info!(dataset.name = %dataset, "the dataset is not there any more, or not to be shown");
         match self.services.store.datasets.delete(dataset).await {
-            Ok(digests) => self.drop_blobs(&digests).await,
+            Ok(digests) => {
+                self.drop_blobs(&digests).await;
+                true
+            }
             Err(error) => {
                 tracing::error!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "it could not be deleted");
+                false
             }
         }
     }

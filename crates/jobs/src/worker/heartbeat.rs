@@ -71,9 +71,10 @@ impl Worker {
         every(self.settings().kill_long_job_interval_seconds, &stop, look).await;
     }
 
-    /// Collects the jobs of workers that vanished, at once and then again and again.
+    /// Collects the jobs of workers that vanished, and what they left on the disk: at once and then again and again.
     pub(super) async fn collect_zombies(self, stop: CancellationToken) {
         let look = || async {
+            self.sweep_scratch().await;
             match self.collect().await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "took jobs over from workers that vanished"),
@@ -89,6 +90,18 @@ impl Worker {
         // At least as often as leases run out: a job should not wait for its rescue much longer than its lease.
         let seconds = self.settings().kill_zombies_interval_seconds.min(self.settings().lease_seconds());
         every(seconds, &stop, look).await;
+    }
+}
+
+impl Worker {
+    async fn sweep_scratch(&self) {
+        let base = self.settings().scratch.clone();
+        match tokio::task::spawn_blocking(move || crate::scratch::sweep(&base)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(count)) => tracing::info!(count, "removed scratch directories of workers that vanished"),
+            Ok(Err(error)) => tracing::warn!(%error, "scratch directories of vanished workers may be left over"),
+            Err(panic) => tracing::error!(%panic, "the look for left scratch directories panicked"),
+        }
     }
 }
 

@@ -14,6 +14,11 @@ use super::Worker;
 use crate::content::{ConfigNames, PreviousJob, SplitNames};
 use crate::job::{Job, JobContext, JobError, Ready};
 
+/// Said when a job turns out to be somebody else's; operators look for these words.
+const STALE: &str = "stale lease: another worker has the job, what was computed here is dropped";
+/// How long a job that was told to stop waits for a database that is away.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Runs a job and stores what it gives.
 pub(super) async fn run(worker: &Worker, job: ClaimedJob, stop: CancellationToken) {
     let record = &job.record;
@@ -29,10 +34,7 @@ pub(super) async fn run(worker: &Worker, job: ClaimedJob, stop: CancellationToke
         let started = std::time::Instant::now();
         let graph = Arc::clone(&worker.services.graph);
         let Some(step) = graph.step(&record.key.step) else {
-            // Queued by another version. Its job is dropped; nothing else depends on it here.
-            tracing::warn!("this program does not know the step; the job is dropped");
-            finish(worker, &job, Completion::default(), &stop).await;
-            return;
+            return drop_unknown(worker, &job, &stop).await;
         };
         let outcome = attempt(worker, step, &job, &stop).await;
         let outcome = match outcome {
@@ -40,7 +42,7 @@ pub(super) async fn run(worker: &Worker, job: ClaimedJob, stop: CancellationToke
             None if worker.lock().get(&record.id).is_some_and(|running| running.too_long) => {
                 Attempt::Views(vec![too_long(worker, step, &job)])
             }
-            None => return abandon(worker, &job).await,
+            None => return abandon(worker, &job, &stop).await,
         };
         end(worker, step, &job, outcome, &stop).await;
         tracing::debug!(duration_ms = started.elapsed().as_millis() as u64, "job ended");
@@ -51,11 +53,20 @@ pub(super) async fn run(worker: &Worker, job: ClaimedJob, stop: CancellationToke
 
 /// Gives a job up whose workers kept vanishing.
 pub(super) async fn bury(worker: &Worker, job: ClaimedJob) {
-    let Some(step) = worker.services.graph.step(&job.record.key.step).cloned() else { return };
+    let stop = CancellationToken::new();
+    let Some(step) = worker.services.graph.step(&job.record.key.step).cloned() else {
+        return drop_unknown(worker, &job, &stop).await;
+    };
     let message = format!("the worker died {} times while computing this; it is given up", job.record.crashes);
     tracing::error!(job.id = job.record.id.0, step = step.name, dataset.name = %job.record.key.dataset, "{message}");
     let view = failed(&step, &job, ErrorCode::JobManagerCrashedError, &message);
-    end(worker, &step, &job, Attempt::Views(vec![view]), &CancellationToken::new()).await;
+    end(worker, &step, &job, Attempt::Views(vec![view]), &stop).await;
+}
+
+/// Ends a job that another version queued; nothing depends on it here.
+async fn drop_unknown(worker: &Worker, job: &ClaimedJob, stop: &CancellationToken) {
+    tracing::warn!(job.id = job.record.id.0, step = %job.record.key.step, "this program does not know the step; the job is dropped");
+    finish(worker, job, Completion::default(), stop).await;
 }
 
 /// What an attempt came to.
@@ -75,19 +86,19 @@ async fn attempt(worker: &Worker, step: &Step, job: &ClaimedJob, stop: &Cancella
     let mut ctx = JobContext::new(Arc::clone(&worker.services), step, job);
     let registry = Arc::clone(&worker.registry);
     let (name, level) = (step.step_name(), step.level);
-    let work = tokio::spawn(
+    let mut work = tokio::spawn(
         async move {
             let result = compute(registry.job(&name), level, &mut ctx).await;
             (ctx, result)
         }
         .in_current_span(),
     );
-    let handle = work.abort_handle();
     let joined = tokio::select! {
-        joined = work => joined,
+        joined = &mut work => joined,
         () = stop.cancelled() => {
-            // Dropping the computation kills its child.
-            handle.abort();
+            // Dropping the computation kills its child and removes what it wrote, which comes before handing it back.
+            work.abort();
+            let _ = tokio::time::timeout(LAST_PATIENCE, work).await;
             return None;
         }
     };
@@ -156,12 +167,12 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
         Attempt::Views(views) => views,
         Attempt::Nothing => Vec::new(),
         Attempt::Retry { delay_seconds, count_attempt } => {
-            release(worker, job, delay_seconds, count_attempt).await;
+            release(worker, job, delay_seconds, count_attempt, stop).await;
             return;
         }
         Attempt::RevisionGone => {
             worker.services.files.changed(&job.record.key.dataset).await;
-            release(worker, job, worker.settings().retry_seconds, true).await;
+            release(worker, job, worker.settings().retry_seconds, true, stop).await;
             return;
         }
     };
@@ -197,8 +208,10 @@ async fn finish(worker: &Worker, job: &ClaimedJob, completion: Completion, stop:
                 tracing::info!(dataset.name = %job.record.key.dataset, %revision, "a new revision is served");
             }
             Ok(Finished::Saved { served: None }) => {}
-            Ok(Finished::LeaseLost) => tracing::warn!("stale lease: another worker has the job, the result is dropped"),
+            Ok(Finished::LeaseLost) => tracing::warn!("{STALE}"),
             Ok(Finished::Superseded) => tracing::debug!("the dataset moved on, the result is dropped"),
+            // What was to be pointed at again was dropped meanwhile: the job has to compute it after all.
+            Err(StoreError::ViewGone(_)) => release(worker, job, 0.0, true, stop).await,
             Err(error) if error.is_passing() && !stop.is_cancelled() => {
                 pause_for(&error).await;
                 continue;
@@ -215,16 +228,29 @@ async fn pause_for(error: &StoreError) {
 }
 
 /// Stopped half-way: hand the lease back, unless it is somebody else's already.
-async fn abandon(worker: &Worker, job: &ClaimedJob) {
-    release(worker, job, 0.0, false).await;
+async fn abandon(worker: &Worker, job: &ClaimedJob, stop: &CancellationToken) {
+    release(worker, job, 0.0, false, stop).await;
 }
 
-async fn release(worker: &Worker, job: &ClaimedJob, delay_seconds: f64, count_attempt: bool) {
-    if let Err(error) = worker.services.store.queue.release(&job.lease, delay_seconds, count_attempt).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the job could not be handed back; its lease will run out"
-        );
+/// Puts the job back, again and again while the database is away: a lease that runs out instead looks like a crash.
+async fn release(worker: &Worker, job: &ClaimedJob, delay_seconds: f64, count_attempt: bool, stop: &CancellationToken) {
+    let started = std::time::Instant::now();
+    loop {
+        match worker.services.store.queue.release(&job.lease, delay_seconds, count_attempt).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("{STALE}"),
+            Err(error) if error.is_passing() && (!stop.is_cancelled() || started.elapsed() < LAST_PATIENCE) => {
+                pause_for(&error).await;
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the job could not be handed back; its lease will run out"
+                );
+            }
+        }
+        return;
     }
 }
 
