@@ -243,6 +243,7 @@ fn worker_settings(config: &Config, graph: &Graph) -> Result<WorkerSettings, Adv
         child_memory_bytes: Some(worker.child_memory_bytes),
         scratch: config.paths().scratch,
         max_crashes: worker.max_crashes,
+        grace_seconds: worker.grace_seconds.as_secs_f64(),
         max_jobs_per_dataset: config.queue.max_jobs_per_dataset.get(),
         rate_limit: config.queue.rate_limit.then(RateLimit::default),
         ..WorkerSettings::default()

@@ -49,10 +49,13 @@ pub async fn run(_args: ApiArgs, config: Config, console: Console) -> anyhow::Re
     let listener = super::listen::bind(&config).await?;
     let runtime = Arc::new(Runtime::build(&config, |_| {}).await?);
     let stop = signals::stop(console.clone())?;
-    runtime.first_look().await?;
+    tokio::select! {
+        looked = runtime.first_look() => looked?,
+        () = stop.cancelled() => return Ok(Exit::Done),
+    }
     progress::announce(&config, listener.local_addr()?, &runtime, &console).await;
     let watch = tokio::spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
-    let served = belvedere_api::serve(listener, runtime.router(&config), stop.clone()).await;
+    let served = super::listen::answer(listener, runtime.router(&config), &config, &stop).await;
     stop.cancel();
     watch.await.context("the watch of the folders panicked")?;
     served.context("the socket failed")?;

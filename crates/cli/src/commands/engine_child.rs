@@ -18,6 +18,9 @@ pub struct EngineChildArgs {
     /// Size of written files in bytes, or `none`.
     #[arg(long, value_name = "BYTES", value_parser = limit, default_value = "none")]
     pub file_bytes: Bound,
+    /// The process to serve, and to die with.
+    #[arg(long, value_name = "PID")]
+    pub parent: Option<u32>,
 }
 
 /// A limit, or none.
@@ -36,6 +39,6 @@ fn limit(text: &str) -> Result<Bound, std::num::ParseIntError> {
 pub fn run(args: &EngineChildArgs) -> anyhow::Result<Exit> {
     let limits =
         Limits { memory_bytes: args.memory_bytes.0, cpu_seconds: args.cpu_seconds.0, file_bytes: args.file_bytes.0 };
-    serve(limits).context("the parent process cannot be talked to")?;
+    serve(limits, args.parent).context("the parent process cannot be talked to")?;
     Ok(Exit::Done)
 }

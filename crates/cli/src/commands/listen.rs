@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use belvedere_api::Router;
 use clap::Args;
 use tokio::net::{TcpListener, lookup_host};
+use tokio_util::sync::CancellationToken;
 
 use super::flag;
 use crate::config::{Config, Flag};
@@ -82,4 +84,29 @@ async fn listen(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
         }
     }
     Err(last)
+}
+
+/// Answers requests until `stop`, then finishes those in work, for as long as running jobs may take, too: a client that
+/// does not read its answer keeps no server from stopping.
+///
+/// # Errors
+///
+/// When the socket fails.
+pub async fn answer(
+    listener: TcpListener,
+    router: Router,
+    config: &Config,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
+    let grace_is_over = async {
+        stop.cancelled().await;
+        tokio::time::sleep(config.worker.grace_seconds).await;
+    };
+    tokio::select! {
+        served = belvedere_api::serve(listener, router, stop.clone()) => served,
+        () = grace_is_over => {
+            tracing::info!("cutting off the answers that were not read in time");
+            Ok(())
+        }
+    }
 }

@@ -14,9 +14,6 @@ use crate::exit::Exit;
 use crate::runtime::Runtime;
 use crate::{progress, signals};
 
-/// Time for running jobs to end after the first signal, in seconds.
-const GRACE_SECONDS: f64 = 1.0;
-
 const EXAMPLES: &str = "\
 Examples:
   belvedere serve data
@@ -60,10 +57,12 @@ pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::
     folders::require(&config, "serve")?;
     let listener = super::listen::bind(&config).await?;
     let address = listener.local_addr()?;
-    // Whoever presses Ctrl-C does not want to wait; what is not done by then is done at the next start.
-    let runtime = Arc::new(Runtime::build(&config, |settings| settings.worker.grace_seconds = GRACE_SECONDS).await?);
+    let runtime = Arc::new(Runtime::build(&config, |_| {}).await?);
     let stop = signals::stop(console.clone())?;
-    runtime.first_look().await?;
+    tokio::select! {
+        looked = runtime.first_look() => looked?,
+        () = stop.cancelled() => return Ok(Exit::Done),
+    }
     progress::announce(&config, address, &runtime, &console).await;
 
     let router = runtime.router(&config);
@@ -78,7 +77,7 @@ pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::
         let (router, base_url, stop) = (router.clone(), progress::base_url(&config, address), stop.clone());
         async move { progress::follow(&teller, router, base_url, console, stop).await }
     });
-    let served = belvedere_api::serve(listener, router, stop.clone()).await;
+    let served = super::listen::answer(listener, router, &config, &stop).await;
     stop.cancel();
     while let Some(part) = parts.join_next().await {
         part.context("a part of the server panicked")?;

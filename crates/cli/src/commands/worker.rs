@@ -63,7 +63,7 @@ pub async fn run(_args: WorkerArgs, config: Config, console: Console) -> anyhow:
         let stop = stop.clone();
         async move { worker.run(stop).await }
     });
-    let served = belvedere_api::serve(listener, runtime.worker_router(&config), stop.clone()).await;
+    let served = super::listen::answer(listener, runtime.worker_router(&config), &config, &stop).await;
     stop.cancel();
     jobs.await.context("the worker panicked")?;
     served.context("the socket failed")?;

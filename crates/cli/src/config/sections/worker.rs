@@ -43,6 +43,12 @@ section! {
         kill_long_job_interval_seconds: Duration = "60" { min: Some(0.1), described: &[Worker2023] },
         /// Longest duration of a job; a longer one is killed and ends with an error that says so.
         max_job_duration_seconds: Duration = "1200" { min: Some(1.0), described: &[Worker2023] },
+        /// How long running jobs, and answers in transmission, may take to end when the process is asked to stop. Then
+        /// jobs go back to the queue, and another worker begins them anew.
+        grace_seconds: Duration = "20" {
+            serve: Some("1"),
+            why: "whoever presses Ctrl-C does not want to wait; what is not done by then is done at the next start",
+        },
         /// Load of the machine (the larger of the 1 and 5 minute loads, per core) from which no job is started.
         /// 0 disables the test.
         max_load_pct: Limit = "70" {
