@@ -1,7 +1,6 @@
 //! The router on a socket, and the router asked directly.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -12,24 +11,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// How long answers in work may take after the stop: a client that reads slowly must not keep a process alive.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// Serves until `stop`. Answers in work are finished first, if that does not take longer than two seconds.
+/// Serves until `stop`; answers in work are finished first, however long their readers take.
 ///
 /// # Errors
 /// When the socket fails.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
-    let told = stop.clone();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move { told.cancelled().await });
-    let too_long = async {
-        stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        served = serving.into_future() => served,
-        () = too_long => Ok(()),
-    }
+    axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await
 }
 
 /// An answer, read to its end.
