@@ -15,9 +15,8 @@ FORMATS=('api-*' 'csv-*' 'tsv-*' 'json-*' 'jsonl-*' 'text-*' 'arrow-*' 'parquet-
 # Endpoints that are answered today.
 ENDPOINTS=(splits first-rows rows parquet info size)
 
-# The rules and limits of the reference, but without its habits of a busy cluster: no waiting between looks at the queue,
-# and no rest when the machine has work, since the work is ours.
-export COMPAT=reference WORKER_WAKE_ON_ENQUEUE=true WORKER_MAX_LOAD_PCT=0 WORKER_MAX_MEMORY_PCT=0 WORKER_MAX_SYSTEM_MEMORY_PCT=0
+# The rules and limits of the reference.
+export COMPAT=reference
 
 runner=$(program belvedere-conformance)
 compare() { "$runner" run --base "$BASE" --require "${REQUIRE:-0.95}" "$@"; }

@@ -152,10 +152,6 @@ fn a_preset_is_shown_as_the_origin_of_what_it_changes() {
     compat                                       reference  environment COMPAT
     worker.difficulty_min_inclusive              false      COMPAT=reference
     worker.max_load_pct                          7          environment WORKER_MAX_LOAD_PCT
-    worker.max_memory_pct                        80         COMPAT=reference
-    worker.max_system_memory_pct                 80         COMPAT=reference
-    worker.wake_on_enqueue                       false      COMPAT=reference
-    queue.rate_limit                             true       COMPAT=reference
     parquet_and_info.max_dataset_size_bytes      100000000  COMPAT=reference
     descriptive_statistics.max_split_size_bytes  100000000  COMPAT=reference
     duckdb_index.max_dataset_size_bytes          100000000  COMPAT=reference
@@ -168,7 +164,6 @@ fn a_preset_is_shown_as_the_origin_of_what_it_changes() {
     compat                                       reference  environment COMPAT
     worker.difficulty_min_inclusive              false      COMPAT=reference
     worker.max_load_pct                          7          environment WORKER_MAX_LOAD_PCT
-    worker.wake_on_enqueue                       false      COMPAT=reference
     parquet_and_info.max_dataset_size_bytes      100000000  COMPAT=reference
     descriptive_statistics.max_split_size_bytes  100000000  COMPAT=reference
     duckdb_index.max_dataset_size_bytes          100000000  COMPAT=reference
@@ -200,7 +195,7 @@ fn a_setting_is_explained_by_any_of_its_names() {
     worker.max_load_pct  WORKER_MAX_LOAD_PCT
         Load of the machine (the larger of the 1 and 5 minute loads, per core) from which no job is
         started. 0 disables the test.
-        (integer, in percent; default `70`; in `serve` and `check` `0`; with `COMPAT=reference` `70`)
+        (integer, in percent; default `70`; in `serve` and `check` `0`)
     --- stderr
     ");
     insta::assert_snapshot!(alone(&[], &["config", "reference", "numba_cache"]), @r"

@@ -114,8 +114,9 @@ fn or_null(text: &str) -> Option<&str> {
 fn differences(page: &mut String) {
     page.push_str(
         "\n## Where our defaults differ\n\n\
-         The defaults suit one machine. `COMPAT=reference` puts those of the reference back, whatever the command, and with\n\
-         them its rules. A setting with a value of its own keeps it.\n\n\
+         The defaults suit one machine. `COMPAT=reference` puts the limits and rules of the reference back as far as they\n\
+         show in answers, whatever the command; when jobs are started is left to the machine at hand. A setting with a\n\
+         value of its own keeps it.\n\n\
          | setting | in `serve` and `check` | in `api` and `worker` | `COMPAT=reference` | why |\n\
          | --- | --- | --- | --- | --- |\n",
     );

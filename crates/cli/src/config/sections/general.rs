@@ -12,7 +12,8 @@ section! {
     /// Settings outside of any table.
     General = "" {
         /// `reference` puts back the limits and rules of today's dataset viewer of the Hugging Face Hub wherever
-        /// ours differ (see "Where our defaults differ"). A setting with a value of its own keeps that value.
+        /// ours differ (see "Where our defaults differ"), as far as they show in answers. When jobs are started is
+        /// left to the machine at hand. A setting with a value of its own keeps that value.
         compat: Compat = "belvedere" { fate: Read("every part") },
     }
 }

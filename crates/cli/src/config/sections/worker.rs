@@ -54,7 +54,6 @@ section! {
         max_load_pct: Limit = "70" {
             unit: "percent",
             serve: Some("0"),
-            reference: Some("70"),
             why: "the jobs of the machine itself would close the gate",
             aliases: &["MAX_LOAD_PCT", "QUEUE_MAX_LOAD_PCT"],
             described: &[Worker2022, Worker2023],
@@ -64,7 +63,6 @@ section! {
         max_memory_pct: Limit = "80" {
             unit: "percent",
             serve: Some("95"),
-            reference: Some("80"),
             why: "a desktop often uses more than 80 percent with nothing wrong, and every job has a memory limit",
             aliases: &["MAX_MEMORY_PCT", "QUEUE_MAX_MEMORY_PCT"],
             described: &[Worker2022, Worker2023],
@@ -73,7 +71,6 @@ section! {
         max_system_memory_pct: Limit = "80" {
             unit: "percent",
             serve: Some("95"),
-            reference: Some("80"),
             why: "as for `worker.max_memory_pct`",
         },
         /// Use of a disk named by `worker.storage_paths` from which no job is started. 0 disables the test.
@@ -87,11 +84,9 @@ section! {
             aliases: &["QUEUE_SLEEP_SECONDS"],
             described: &[Worker2022, Worker2023],
         },
-        /// A new job wakes a waiting worker at once. The wait of `worker.sleep_seconds` remains as a fallback.
-        wake_on_enqueue: bool = "true" {
-            reference: Some("false"),
-            why: "a user who saves a file waits for the result; the reference finds new jobs by looking again",
-        },
+        /// A new job wakes a waiting worker at once, since a user who saves a file waits for the result. The wait of
+        /// `worker.sleep_seconds`, by which the reference finds its jobs, remains as a fallback.
+        wake_on_enqueue: bool = "true",
         /// Parent of the directories for temporary files of jobs. Unset: `tmp` in the state directory.
         temporary_directory: Option<PathBuf> = "" { named: Some("TMPDIR"), described: &[Worker2023] },
         /// The address where `belvedere worker` answers `/healthcheck` and `/metrics`. `serve` answers them on the
@@ -111,7 +106,6 @@ section! {
         /// A dataset whose jobs took more than two hours of machine time within an hour rests for six hours.
         rate_limit: bool = "true" {
             serve: Some("false"),
-            reference: Some("true"),
             why: "on a machine of one's own nobody else waits",
         },
     }
