@@ -3,7 +3,7 @@
 //! The only crate that knows axum. Handlers answer from views or from pages of rows; they never compute what a job
 //! should, and never talk to anything but the store and the engine.
 //!
-//! To add an endpoint over a view: one row in [`public::views`]. Any other endpoint: a file under `public/` and one
+//! To add an endpoint over a view: one row in `public/views.rs`. Any other endpoint: a file under `public/` and one
 //! line in [`router`].
 
 mod error;

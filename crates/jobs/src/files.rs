@@ -66,7 +66,8 @@ impl Files {
 
     /// True if the Hub has the dataset.
     pub async fn exists(&self, dataset: &DatasetName) -> bool {
-        matches!(self.hub.head(dataset).await, Ok(Some(_)))
+        // Files that are still being written are a dataset already, only not one that can be read yet.
+        matches!(self.hub.head(dataset).await, Ok(Some(_)) | Err(HubError::Busy(_)))
     }
 
     /// The files of a revision.

@@ -85,6 +85,7 @@ pub(crate) async fn decide(
         Ok(Ensured::Queued) => Ok(not_ready()),
         Ok(Ensured::Unknown) => Ok(not_found()),
         Ok(Ensured::Unsupported(code)) => Ok(ApiError::new(code, code.meaning())),
+        Err(error) if error.is_busy() => Ok(not_ready()),
         Err(error) => Err(ApiError::internal(&error)),
     }
 }
