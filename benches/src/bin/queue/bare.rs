@@ -31,11 +31,11 @@ async fn postgres(url: &str, jobs: usize, clients: usize) -> anyhow::Result<Roun
             "DROP TABLE IF EXISTS bare;
              CREATE TABLE bare (id BIGINT PRIMARY KEY, started BOOLEAN NOT NULL DEFAULT FALSE);
              CREATE INDEX bare_waiting ON bare (id) WHERE NOT started;
-             INSERT INTO bare (id) SELECT generate_series(1, {});
-             VACUUM ANALYZE bare;",
+             INSERT INTO bare (id) SELECT generate_series(1, {});",
             jobs + clients
         ))
         .await?;
+    admin.batch_execute("VACUUM ANALYZE bare").await?;
     let mut connections = Vec::new();
     for _ in 0..clients {
         connections.push(connect().await?);

@@ -30,6 +30,8 @@ async fn execute_postgres(url: &str, sql: &str) -> anyhow::Result<()> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     let running = tokio::spawn(connection);
     client.batch_execute(sql).await?;
+    // What autovacuum would have done by the time that so much is there.
+    client.batch_execute("VACUUM ANALYZE").await?;
     drop(client);
     running.await??;
     Ok(())
@@ -112,6 +114,7 @@ fn postgres_jobs(jobs: u32, namespaces: u32) -> String {
                 'n' || (d % {namespaces}) || '/d' || d, 'n' || (d % {namespaces}), 'r1', 'default', 's' || i,
                 (i % 10 = 0)::int, (i % 4 + 1) * 20, FALSE, FALSE, now_us()
          FROM (SELECT i, i / 50 % {DATASETS} AS d FROM generate_series(0, {jobs} - 1) AS n (i)) AS spread
-         ORDER BY i;"
+         ORDER BY i;
+         INSERT INTO job_classes SELECT DISTINCT priority, difficulty, step FROM jobs ON CONFLICT DO NOTHING;"
     )
 }

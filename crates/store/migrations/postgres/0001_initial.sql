@@ -82,10 +82,19 @@ CREATE TABLE jobs (
 -- At most one waiting and one started job for the same work.
 CREATE UNIQUE INDEX jobs_waiting ON jobs (dataset, revision, step, config, split) WHERE status = 0;
 CREATE UNIQUE INDEX jobs_started ON jobs (dataset, revision, step, config, split) WHERE status = 1;
+-- What may be claimed, by age: all, within each class, within each lane (a class of one namespace).
 CREATE INDEX jobs_order ON jobs (priority, id) WHERE status = 0 AND not_before IS NULL;
-CREATE INDEX jobs_lanes ON jobs (priority, namespace, difficulty, id) WHERE status = 0 AND not_before IS NULL;
+CREATE INDEX jobs_classes ON jobs (priority, difficulty, step, id) WHERE status = 0 AND not_before IS NULL;
+CREATE INDEX jobs_lanes ON jobs (priority, namespace, difficulty, step, id) WHERE status = 0 AND not_before IS NULL;
 CREATE INDEX jobs_resting ON jobs (not_before) WHERE status = 0 AND not_before IS NOT NULL;
-CREATE INDEX jobs_expiry ON jobs (expires_at) WHERE status = 1;
+
+-- Every combination that jobs ever had: a few hundred rows at most, so that a claim knows where to look.
+CREATE TABLE job_classes (
+    priority   BIGINT NOT NULL,
+    difficulty BIGINT NOT NULL,
+    step       TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (priority, difficulty, step)
+);
 
 -- The last run of each coalesced artifact: its next one keeps a distance.
 CREATE TABLE job_runs (

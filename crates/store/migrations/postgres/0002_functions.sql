@@ -56,35 +56,50 @@ BEGIN
         ON CONFLICT (dataset, revision, step, config, split) WHERE status = 0 DO UPDATE
         SET priority = greatest(jobs.priority, excluded.priority), forced = jobs.forced OR excluded.forced
         WHERE jobs.priority < excluded.priority OR (excluded.forced AND NOT jobs.forced)
-        RETURNING (xmax = 0) AS new
+        RETURNING (xmax = 0) AS new, priority, difficulty, step
+    ), classes AS (
+        INSERT INTO job_classes (priority, difficulty, step)
+        SELECT DISTINCT priority, difficulty, step FROM placed
+        ORDER BY priority, difficulty, step
+        ON CONFLICT DO NOTHING
     )
     SELECT count(*) FILTER (WHERE new) INTO v_new FROM placed;
     RETURN v_new;
 END
 $$;
 
--- Claims the next job: by priority, then of the namespace with fewest started jobs, then the oldest. Usually it is
--- near the head of the queue, so a short walk comes first. When a few namespaces fill the head, the lanes are compared,
--- one look per namespace and difficulty. With very many lanes a longer walk is tried before. Rows that others are
--- just claiming are passed over.
+-- Claims the next job: by priority, then of the namespace with fewest started jobs, then the oldest.
+--
+-- Usually the oldest job of a namespace without started jobs is near the head of the queue, so a walk along it comes
+-- first, unless others' work may fill the head. Then the first rows of each class (difficulty and step) are looked at.
+-- When busy namespaces fill these, each lane (a class of one namespace) is looked at, however many jobs wait in it; with many
+-- namespaces, more rows of each class before. Last come the lanes of the busy namespaces. Claims that happen at the same moment do not see each other: the order among
+-- them is not defined, but none gets the job of another.
 CREATE FUNCTION claim_job(
     p_owner TEXT, p_low BIGINT, p_high BIGINT, p_only TEXT[], p_blocked TEXT[], p_lease BIGINT, p_cap BIGINT
 ) RETURNS SETOF jobs LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
+    c_head CONSTANT BIGINT := 512;
     c_near CONSTANT BIGINT := 64;
-    c_few CONSTANT BIGINT := 64;
-    c_far CONSTANT BIGINT := 4096;
+    c_far CONSTANT BIGINT := 1024;
+    c_few CONSTANT BIGINT := 32;
+    c_never CONSTANT BIGINT := 9223372036854775807;
     v_now BIGINT := now_us();
-    v_namespaces TEXT[];
+    v_busy TEXT[];
     v_running BIGINT[];
     v_full TEXT[] := '{}';
-    v_priority BIGINT;
-    v_window BIGINT;
-    v_candidates BIGINT[];
-    v_lanes TEXT[];
+    v_priority BIGINT := 2;
     v_difficulties BIGINT[];
-    v_seen BIGINT;
+    v_steps TEXT[];
+    v_takes_all BOOLEAN;
+    v_unseen_difficulties BIGINT[];
+    v_unseen_steps TEXT[];
+    v_free TEXT[];
+    v_window BIGINT;
+    v_load BIGINT;
+    v_candidates BIGINT[];
+    v_candidate BIGINT;
     v_id BIGINT;
     v_dataset TEXT;
 BEGIN
@@ -97,7 +112,7 @@ BEGIN
     END IF;
 
     SELECT coalesce(array_agg(namespace), '{}'), coalesce(array_agg(running), '{}')
-    INTO v_namespaces, v_running
+    INTO v_busy, v_running
     FROM (
         SELECT namespace, count(*) AS running
         FROM jobs j
@@ -111,111 +126,206 @@ BEGIN
         FROM (SELECT dataset FROM jobs WHERE status = 1 GROUP BY dataset HAVING count(*) >= p_cap) AS capped;
     END IF;
 
-    v_priority := 2;
     WHILE v_priority >= 0 LOOP
         v_id := NULL;
-        v_window := c_near;
-        LOOP
-            -- The oldest eligible jobs of free namespaces near the head, one of each namespace before the second ones.
-            SELECT array_agg(id ORDER BY place, id) FILTER (WHERE eligible), max(seen)
-            INTO v_candidates, v_seen
+        IF NOT EXISTS (SELECT 1 FROM jobs WHERE status = 0 AND not_before IS NULL AND priority = v_priority) THEN
+            v_priority := v_priority - 1;
+            CONTINUE;
+        END IF;
+
+        SELECT coalesce(array_agg(difficulty) FILTER (WHERE taken), '{}'),
+               coalesce(array_agg(step) FILTER (WHERE taken), '{}'),
+               bool_and(taken)
+        INTO v_difficulties, v_steps, v_takes_all
+        FROM (
+            SELECT difficulty, step,
+                   difficulty BETWEEN p_low AND p_high AND (p_only = '{}' OR step = ANY (p_only))
+                   AND step <> ALL (p_blocked) AS taken
+            FROM job_classes
+            WHERE priority = v_priority
+        ) AS classes;
+
+        IF v_takes_all THEN
+            SELECT array_agg(id) INTO v_candidates
             FROM (
-                SELECT id, eligible, seen,
-                       row_number() OVER (PARTITION BY eligible, namespace ORDER BY id) AS place
+                SELECT head.id
                 FROM (
-                    SELECT head.id, head.namespace, row_number() OVER () AS seen,
-                           head.namespace <> ALL (v_namespaces)
-                           AND head.difficulty BETWEEN p_low AND p_high
-                           AND (p_only = '{}' OR head.step = ANY (p_only)) AND head.step <> ALL (p_blocked)
-                           AND head.dataset <> ALL (v_full)
-                           AND NOT EXISTS (
-                               SELECT 1 FROM blockages b WHERE b.dataset = head.dataset AND b.blocked_until > v_now)
-                           AND NOT EXISTS (
-                               SELECT 1 FROM jobs twin
-                               WHERE twin.status = 1 AND twin.dataset = head.dataset AND twin.revision = head.revision
-                                 AND twin.step = head.step AND twin.config = head.config AND twin.split = head.split)
-                           AS eligible
+                    SELECT priority, id, namespace, dataset, revision, step, config, split
+                    FROM jobs
+                    -- Not an equality, so that only the index of this order can serve.
+                    WHERE status = 0 AND not_before IS NULL AND priority BETWEEN v_priority AND v_priority
+                    ORDER BY priority, id
+                    LIMIT c_head
+                ) AS head
+                WHERE head.namespace <> ALL (v_busy)
+                  AND head.dataset <> ALL (v_full)
+                  AND NOT EXISTS (SELECT 1 FROM blockages b WHERE b.dataset = head.dataset AND b.blocked_until > v_now)
+                  AND NOT EXISTS (
+                      SELECT 1 FROM jobs twin
+                      WHERE twin.status = 1 AND twin.dataset = head.dataset AND twin.revision = head.revision
+                        AND twin.step = head.step AND twin.config = head.config AND twin.split = head.split)
+                ORDER BY head.priority, head.id
+                LIMIT 16
+            ) AS oldest;
+            FOREACH v_candidate IN ARRAY coalesce(v_candidates, '{}') LOOP
+                SELECT id, dataset INTO v_id, v_dataset
+                FROM jobs
+                WHERE id = v_candidate AND status = 0 AND not_before IS NULL
+                FOR UPDATE SKIP LOCKED;
+                EXIT WHEN v_id IS NOT NULL;
+            END LOOP;
+        END IF;
+
+        v_window := c_near;
+        WHILE v_id IS NULL LOOP
+            SELECT array_agg(id ORDER BY id) FILTER (WHERE id IS NOT NULL),
+                   array_agg(difficulty) FILTER (WHERE id IS NULL),
+                   array_agg(step) FILTER (WHERE id IS NULL)
+            INTO v_candidates, v_unseen_difficulties, v_unseen_steps
+            FROM (
+                SELECT oldest.id, class.difficulty, class.step
+                FROM unnest(v_difficulties, v_steps) AS class (difficulty, step)
+                LEFT JOIN LATERAL (
+                    SELECT head.id
                     FROM (
-                        SELECT id, namespace, difficulty, step, dataset, revision, config, split
+                        SELECT id, namespace, dataset, revision, step, config, split
                         FROM jobs
                         WHERE status = 0 AND not_before IS NULL AND priority = v_priority
+                          AND difficulty = class.difficulty AND step = class.step
                         ORDER BY id
                         LIMIT v_window
                     ) AS head
-                ) AS judged
-            ) AS placed;
-            EXIT WHEN v_seen IS NULL;
-            IF v_candidates IS NOT NULL THEN
-                SELECT id, dataset INTO v_id, v_dataset
-                FROM jobs
-                WHERE id = ANY (v_candidates[1:32]) AND status = 0 AND not_before IS NULL
-                ORDER BY array_position(v_candidates, id)
-                LIMIT 1
-                FOR UPDATE SKIP LOCKED;
-                EXIT WHEN v_id IS NOT NULL;
-            END IF;
-
-            WITH RECURSIVE lanes (namespace, difficulty, place) AS (
-                (
-                    SELECT namespace, difficulty, 1::bigint
+                    WHERE head.namespace <> ALL (v_busy)
+                      AND head.dataset <> ALL (v_full)
+                      AND NOT EXISTS (SELECT 1 FROM blockages b WHERE b.dataset = head.dataset AND b.blocked_until > v_now)
+                      AND NOT EXISTS (
+                          SELECT 1 FROM jobs twin
+                          WHERE twin.status = 1 AND twin.dataset = head.dataset AND twin.revision = head.revision
+                            AND twin.step = head.step AND twin.config = head.config AND twin.split = head.split)
+                    ORDER BY head.id
+                    LIMIT 2
+                ) AS oldest ON TRUE
+            ) AS best;
+            -- An older one may hide only in a class without any, behind a window that ends before the best.
+            IF NOT EXISTS (
+                SELECT 1
+                FROM unnest(v_unseen_difficulties, v_unseen_steps) AS class (difficulty, step)
+                CROSS JOIN LATERAL (
+                    SELECT id
                     FROM jobs
                     WHERE status = 0 AND not_before IS NULL AND priority = v_priority
-                    ORDER BY namespace, difficulty
+                      AND difficulty = class.difficulty AND step = class.step
+                      AND id < coalesce(v_candidates[1], c_never)
+                    ORDER BY id
+                    OFFSET v_window
+                    LIMIT 1
+                ) AS further)
+            THEN
+                FOREACH v_candidate IN ARRAY coalesce(v_candidates, '{}') LOOP
+                    SELECT id, dataset INTO v_id, v_dataset
+                    FROM jobs
+                    WHERE id = v_candidate AND status = 0 AND not_before IS NULL
+                    FOR UPDATE SKIP LOCKED;
+                    EXIT WHEN v_id IS NOT NULL;
+                END LOOP;
+                EXIT;
+            END IF;
+
+            WITH RECURSIVE known (namespace, place) AS (
+                (
+                    SELECT namespace, 1::bigint
+                    FROM jobs
+                    WHERE status = 0 AND not_before IS NULL AND priority = v_priority
+                    ORDER BY namespace
                     LIMIT 1
                 )
                 UNION ALL
-                SELECT following.namespace, following.difficulty, lanes.place + 1
-                FROM lanes
+                SELECT following.namespace, known.place + 1
+                FROM known
                 CROSS JOIN LATERAL (
-                    SELECT j.namespace, j.difficulty
+                    SELECT j.namespace
                     FROM jobs j
                     WHERE j.status = 0 AND j.not_before IS NULL AND j.priority = v_priority
-                      AND (j.namespace, j.difficulty) > (lanes.namespace, lanes.difficulty)
-                    ORDER BY j.namespace, j.difficulty
+                      AND j.namespace > known.namespace
+                    ORDER BY j.namespace
                     LIMIT 1
                 ) AS following
-                WHERE v_window = c_far OR lanes.place <= c_few
+                WHERE v_window = c_far OR known.place <= c_few
             )
-            SELECT array_agg(namespace), array_agg(difficulty) INTO v_lanes, v_difficulties FROM lanes;
-            IF v_window = c_near AND cardinality(v_lanes) > c_few AND v_seen = c_near THEN
+            SELECT array_agg(namespace) INTO v_free FROM known;
+            IF v_window = c_near AND cardinality(v_free) > c_few THEN
                 v_window := c_far;
                 CONTINUE;
             END IF;
-
             SELECT array_agg(id) INTO v_candidates
             FROM (
                 SELECT oldest.id
-                FROM unnest(v_lanes, v_difficulties) AS lane (namespace, difficulty)
-                LEFT JOIN unnest(v_namespaces, v_running) AS started (namespace, running)
-                    ON started.namespace = lane.namespace
+                FROM unnest(v_free) AS free (namespace)
+                CROSS JOIN unnest(v_difficulties, v_steps) AS class (difficulty, step)
                 CROSS JOIN LATERAL (
                     SELECT j.id
                     FROM jobs j
                     WHERE j.status = 0 AND j.not_before IS NULL AND j.priority = v_priority
-                      AND j.namespace = lane.namespace AND j.difficulty = lane.difficulty
-                      AND (p_only = '{}' OR j.step = ANY (p_only)) AND j.step <> ALL (p_blocked)
+                      AND j.namespace = free.namespace AND j.difficulty = class.difficulty AND j.step = class.step
                       AND j.dataset <> ALL (v_full)
-                      AND NOT EXISTS (
-                          SELECT 1 FROM blockages b WHERE b.dataset = j.dataset AND b.blocked_until > v_now)
+                      AND NOT EXISTS (SELECT 1 FROM blockages b WHERE b.dataset = j.dataset AND b.blocked_until > v_now)
                       AND NOT EXISTS (
                           SELECT 1 FROM jobs twin
                           WHERE twin.status = 1 AND twin.dataset = j.dataset AND twin.revision = j.revision
                             AND twin.step = j.step AND twin.config = j.config AND twin.split = j.split)
                     ORDER BY j.id
-                    LIMIT 16
+                    LIMIT 4
                 ) AS oldest
-                WHERE lane.difficulty BETWEEN p_low AND p_high
-                ORDER BY coalesce(started.running, 0), oldest.id
-                LIMIT 32
+                WHERE free.namespace <> ALL (v_busy)
+                ORDER BY oldest.id
+                LIMIT 16
             ) AS best;
-            SELECT id, dataset INTO v_id, v_dataset
-            FROM jobs
-            WHERE id = ANY (v_candidates) AND status = 0 AND not_before IS NULL
-            ORDER BY array_position(v_candidates, id)
-            LIMIT 1
-            FOR UPDATE SKIP LOCKED;
+            FOREACH v_candidate IN ARRAY coalesce(v_candidates, '{}') LOOP
+                SELECT id, dataset INTO v_id, v_dataset
+                FROM jobs
+                WHERE id = v_candidate AND status = 0 AND not_before IS NULL
+                FOR UPDATE SKIP LOCKED;
+                EXIT WHEN v_id IS NOT NULL;
+            END LOOP;
             EXIT;
         END LOOP;
+
+        IF v_id IS NULL THEN
+            FOR v_load IN SELECT DISTINCT load FROM unnest(v_running) AS load ORDER BY load LOOP
+                SELECT array_agg(id) INTO v_candidates
+                FROM (
+                    SELECT oldest.id
+                    FROM unnest(v_busy, v_running) AS started (namespace, running)
+                    CROSS JOIN unnest(v_difficulties, v_steps) AS class (difficulty, step)
+                    CROSS JOIN LATERAL (
+                        SELECT j.id
+                        FROM jobs j
+                        WHERE j.status = 0 AND j.not_before IS NULL AND j.priority = v_priority
+                          AND j.namespace = started.namespace AND j.difficulty = class.difficulty
+                          AND j.step = class.step
+                          AND j.dataset <> ALL (v_full)
+                          AND NOT EXISTS (SELECT 1 FROM blockages b WHERE b.dataset = j.dataset AND b.blocked_until > v_now)
+                          AND NOT EXISTS (
+                              SELECT 1 FROM jobs twin
+                              WHERE twin.status = 1 AND twin.dataset = j.dataset AND twin.revision = j.revision
+                                AND twin.step = j.step AND twin.config = j.config AND twin.split = j.split)
+                        ORDER BY j.id
+                        LIMIT 8
+                    ) AS oldest
+                    WHERE started.running = v_load
+                    ORDER BY oldest.id
+                    LIMIT 32
+                ) AS best;
+                FOREACH v_candidate IN ARRAY coalesce(v_candidates, '{}') LOOP
+                    SELECT id, dataset INTO v_id, v_dataset
+                    FROM jobs
+                    WHERE id = v_candidate AND status = 0 AND not_before IS NULL
+                    FOR UPDATE SKIP LOCKED;
+                    EXIT WHEN v_id IS NOT NULL;
+                END LOOP;
+                EXIT WHEN v_id IS NOT NULL;
+            END LOOP;
+        END IF;
 
         IF v_id IS NULL THEN
             v_priority := v_priority - 1;
@@ -436,6 +546,9 @@ BEGIN
         attempt = p_job.attempt,
         crashes = p_job.crashes
     WHERE id = p_job.id;
+    IF v_twin.priority > p_job.priority THEN
+        INSERT INTO job_classes VALUES (v_twin.priority, p_job.difficulty, p_job.step) ON CONFLICT DO NOTHING;
+    END IF;
     RETURN TRUE;
 END
 $$;

@@ -85,7 +85,6 @@ CREATE UNIQUE INDEX jobs_started ON jobs (dataset, revision, step, config, split
 -- What may be claimed, in the order of age within each lane.
 CREATE INDEX jobs_lanes ON jobs (priority, namespace, difficulty, step, id) WHERE status = 0 AND not_before IS NULL;
 CREATE INDEX jobs_resting ON jobs (not_before) WHERE status = 0 AND not_before IS NOT NULL;
-CREATE INDEX jobs_expiry ON jobs (expires_at) WHERE status = 1;
 
 -- The last run of each coalesced artifact: its next one keeps a distance.
 CREATE TABLE job_runs (

@@ -28,9 +28,8 @@ const CONNECTIONS: usize = 16;
 /// How long a call waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Limits of every session: no statement, lock or forgotten transaction may hold others up for ever.
-/// Compiling statements (`jit`) takes longer than any of ours runs.
-const SESSION: &str =
-    "-c jit=off -c statement_timeout=120s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s";
+/// Compiling statements (`jit`), or planning them anew for each set of values, takes longer than any of ours runs.
+const SESSION: &str = "-c jit=off -c plan_cache_mode=force_generic_plan -c statement_timeout=120s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s";
 /// How often a write is repeated when the server had to choose between it and another one.
 const ATTEMPTS: u32 = 5;
 /// Raised by our functions when a view to be reused is gone.

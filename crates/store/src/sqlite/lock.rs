@@ -13,7 +13,7 @@ pub(super) struct FileLock {
 
 /// Locks `<path>.lock` and writes our process id into it.
 pub(super) fn acquire(path: &Path) -> Result<FileLock, StoreError> {
-    let lock_path = lock_path(path);
+    let lock_path = beside(path, ".lock");
     let failed = |error: std::io::Error| StoreError::database("lock the file", error);
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock_path).map_err(failed)?;
@@ -35,8 +35,9 @@ pub(super) fn acquire(path: &Path) -> Result<FileLock, StoreError> {
     Ok(FileLock { _file: file })
 }
 
-fn lock_path(path: &Path) -> PathBuf {
+/// The file's path with something behind its name.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
+    name.push(suffix);
     PathBuf::from(name)
 }

@@ -75,6 +75,8 @@ pub(crate) struct Sqlite {
     writer: Writer,
     readers: Readers,
     wakeups: watch::Sender<u64>,
+    /// Last, so that the next owner finds the file closed.
+    _lock: lock::FileLock,
 }
 
 impl Sqlite {
@@ -89,7 +91,8 @@ impl Sqlite {
         schema::migrate(&mut connection)?;
         end_all_leases(&connection)?;
         let readers = Readers::start(path, READERS)?;
-        Ok(Self { writer: Writer::start(connection, lock), readers, wakeups: watch::Sender::new(0) })
+        let writer = Writer::start(connection, path)?;
+        Ok(Self { writer, readers, wakeups: watch::Sender::new(0), _lock: lock })
     }
 
     /// Runs a write; it is durable when this returns. `what` completes "the database refused".

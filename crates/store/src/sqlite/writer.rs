@@ -1,6 +1,11 @@
-//! The one thread that writes, and its group commit.
+//! The one thread that writes, and the one that flushes: group commit.
+//!
+//! Everything queued shares one transaction. SQLite itself does not flush at a commit (`synchronous = NORMAL`); a second
+//! thread flushes the log once for all commits made meanwhile and only then are their callers answered. So an answered
+//! write survives the loss of power, as with `FULL`, but the next transaction runs while the disk works.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
@@ -12,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::Failure;
 use super::lanes::Lanes;
-use super::lock::FileLock;
+use super::lock::beside;
 use crate::StoreError;
 
 /// Requests of one transaction; more would only make the first ones wait.
@@ -50,7 +55,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
         connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.execute_batch(
             "PRAGMA journal_mode = WAL;
-             PRAGMA wal_autocheckpoint = 4000;
+             PRAGMA synchronous = NORMAL;
+             PRAGMA wal_autocheckpoint = 16000;
              PRAGMA journal_size_limit = 67108864;
              PRAGMA cache_size = -65536;
              PRAGMA temp_store = MEMORY;",
@@ -65,7 +71,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
 pub(super) enum Durability {
     /// It survives the loss of power.
     Flushed,
-    /// It survives the end of the process; the loss of power may undo it.
+    /// The loss of power may undo it, and a failure may leave it half done.
     Relaxed,
 }
 
@@ -80,22 +86,22 @@ type Delivery = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 pub(super) struct Writer {
     requests: Option<mpsc::Sender<Request>>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, lock: FileLock) -> Self {
+    /// Starts both threads. The log must exist: something was read or written in WAL mode.
+    pub(super) fn start(connection: Connection, path: &Path) -> Result<Self, StoreError> {
+        let log = File::open(beside(path, "-wal")).map_err(|error| StoreError::database("open its log", error))?;
         let (requests, inbox) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || {
-                write_until_closed(&connection, &inbox);
-                // The file first, then the lock, so that the next owner finds it closed.
-                drop(connection);
-                drop(lock);
-            })
-            .expect("a thread can be started while the program starts");
-        Self { requests: Some(requests), thread: Some(thread) }
+        let (commits, committed) = mpsc::channel();
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+            thread.expect("a thread can be started while the program starts")
+        };
+        let writer = spawn("store-writer", Box::new(move || write_until_closed(&connection, &inbox, &commits)));
+        let flusher = spawn("store-flusher", Box::new(move || flush_until_closed(&log, &committed)));
+        Ok(Self { requests: Some(requests), threads: vec![writer, flusher] })
     }
 
     /// Queues a request and waits until it is durable, or failed.
@@ -128,42 +134,51 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.requests = None;
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-fn write_until_closed(connection: &Connection, inbox: &mpsc::Receiver<Request>) {
+/// The answers to requests of one commit that wait for the disk.
+type Commit = Vec<Delivery>;
+
+fn write_until_closed(connection: &Connection, inbox: &mpsc::Receiver<Request>, commits: &mpsc::Sender<Commit>) {
     let mut clock = Clock::default();
     let lanes = RefCell::new(Lanes::default());
     while let Ok(first) = inbox.recv() {
-        // Those that need no flush do not wait for one. They may overtake others: whoever cares about the order of
-        // two requests waits for the first to be answered.
-        let queued = std::iter::once(first).chain(inbox.try_iter().take(MAX_BATCH - 1));
-        let (relaxed, flushed): (Vec<_>, Vec<_>) =
-            queued.partition(|request| request.durability == Durability::Relaxed);
-        for (batch, synchronous) in [(relaxed, "NORMAL"), (flushed, "FULL")] {
-            if !batch.is_empty() {
-                write_batch(connection, &mut clock, &lanes, batch, synchronous);
-            }
+        let batch = std::iter::once(first).chain(inbox.try_iter().take(MAX_BATCH - 1));
+        write_batch(connection, &mut clock, &lanes, batch, commits);
+    }
+}
+
+/// Flushes the log, once for all commits made meanwhile, and answers their callers.
+fn flush_until_closed(log: &File, commits: &mpsc::Receiver<Commit>) {
+    while let Ok(first) = commits.recv() {
+        let deliveries: Vec<Delivery> = std::iter::once(first).chain(commits.try_iter()).flatten().collect();
+        let flushed = log.sync_data();
+        if let Err(error) = &flushed {
+            tracing::error!(error = %error, "the store could not flush its log");
+        }
+        for delivery in deliveries {
+            delivery(match &flushed {
+                Ok(()) => Ok(()),
+                Err(error) => Err(StoreError::database("flush", error.to_string())),
+            });
         }
     }
 }
 
-/// Runs one transaction with a batch of requests, commits it and delivers the results.
+/// Runs one transaction with a batch of requests and commits it.
 fn write_batch(
     connection: &Connection,
     clock: &mut Clock,
     lanes: &RefCell<Lanes>,
-    batch: Vec<Request>,
-    synchronous: &str,
+    batch: impl Iterator<Item = Request>,
+    commits: &mpsc::Sender<Commit>,
 ) {
-    let mut deliveries: Vec<Delivery> = Vec::with_capacity(batch.len());
-    let begin = || {
-        connection.execute_batch(&format!("PRAGMA synchronous = {synchronous}"))?;
-        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])
-    };
+    let (mut relaxed, mut flushed): (Vec<Delivery>, Commit) = (Vec::new(), Vec::new());
+    let begin = || connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
     let mut outcome = begin().map(drop);
     for request in batch {
         if outcome.is_err() {
@@ -171,8 +186,12 @@ fn write_batch(
             continue;
         }
         let session = Session { connection, now: clock.tick(), lanes };
-        let (delivery, closed) = run_guarded(&session, request.work);
-        deliveries.push(delivery);
+        let durability = request.durability;
+        let (delivery, closed) = run_guarded(&session, request);
+        match durability {
+            Durability::Relaxed => relaxed.push(delivery),
+            Durability::Flushed => flushed.push(delivery),
+        }
         outcome = closed;
     }
     let outcome = outcome.and_then(|()| connection.prepare_cached("COMMIT")?.execute([]).map(drop));
@@ -185,27 +204,42 @@ fn write_batch(
         tracing::error!(error = %error, "the store could not commit");
         error.to_string()
     });
-    for delivery in deliveries {
-        delivery(match &failure {
-            None => Ok(()),
-            Some(error) => Err(StoreError::database("commit", error.clone())),
-        });
+    let Some(error) = failure else {
+        relaxed.into_iter().for_each(|delivery| delivery(Ok(())));
+        if !flushed.is_empty() {
+            // The flusher outlives the writer.
+            let _ = commits.send(flushed);
+        }
+        return;
+    };
+    for delivery in relaxed.into_iter().chain(flushed) {
+        delivery(Err(StoreError::database("commit", error.clone())));
     }
 }
 
-/// Runs a request in a savepoint. An error means that the whole transaction is gone (a full disk does that).
-fn run_guarded(session: &Session<'_>, work: Work) -> (Delivery, rusqlite::Result<()>) {
+/// Runs a request, so that its failure undoes it alone. An error means that the whole transaction is gone (a full disk
+/// does that).
+fn run_guarded(session: &Session<'_>, request: Request) -> (Delivery, rusqlite::Result<()>) {
     let statement = |sql: &str| session.execute(sql, []).map(drop);
-    let opened = statement("SAVEPOINT request");
-    let (succeeded, delivery) = work(session);
-    let closed = opened.and_then(|()| {
-        if !succeeded {
-            session.lanes.borrow_mut().forget();
-            statement("ROLLBACK TO request")?;
-        }
-        statement("RELEASE request")
-    });
-    (delivery, closed)
+    // What may be forgotten may also stay half done; a savepoint costs a copy of every page that the request changes.
+    let guarded = request.durability == Durability::Flushed;
+    let opened = if guarded { statement("SAVEPOINT request") } else { Ok(()) };
+    let (succeeded, delivery) = (request.work)(session);
+    if !succeeded {
+        session.lanes.borrow_mut().forget();
+    }
+    let closed = match (guarded, succeeded) {
+        (true, true) => statement("RELEASE request"),
+        (true, false) => statement("ROLLBACK TO request").and_then(|()| statement("RELEASE request")),
+        (false, false) if session.connection.is_autocommit() => Err(transaction_lost()),
+        (false, _) => Ok(()),
+    };
+    (delivery, opened.and(closed))
+}
+
+/// SQLite undid the whole transaction by itself.
+fn transaction_lost() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK), None)
 }
 
 /// The database clock: the system's, but strictly increasing, so that "later" is never in doubt.
