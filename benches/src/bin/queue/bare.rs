@@ -75,10 +75,13 @@ enum Request {
     Delete(i64, oneshot::Sender<()>),
 }
 
-async fn sqlite(path: &str, jobs: usize, clients: usize) -> anyhow::Result<Round> {
+const CLAIM: &str = "UPDATE bare SET started = 1 WHERE id = (
+                         SELECT id FROM bare WHERE started = 0 ORDER BY id LIMIT 1) RETURNING id";
+
+fn fill_sqlite(path: &str, jobs: usize) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000;
+        "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 16000;
          DROP TABLE IF EXISTS bare;
          CREATE TABLE bare (id INTEGER PRIMARY KEY, started INTEGER NOT NULL DEFAULT 0);
          CREATE INDEX bare_waiting ON bare (id) WHERE started = 0;
@@ -86,6 +89,12 @@ async fn sqlite(path: &str, jobs: usize, clients: usize) -> anyhow::Result<Round
          INSERT INTO bare (id) SELECT i FROM n;
          PRAGMA wal_checkpoint(TRUNCATE);"
     ))?;
+    Ok(connection)
+}
+
+/// The strongest bare loop we know: one writer with group commit, as the store has it.
+async fn sqlite(path: &str, jobs: usize, clients: usize) -> anyhow::Result<Round> {
+    let connection = fill_sqlite(path, jobs)?;
     let (requests, inbox) = std::sync::mpsc::channel();
     let writer = std::thread::spawn(move || write(&connection, &inbox));
     let round = measure(jobs, clients, |tickets: Arc<AtomicUsize>| {
@@ -114,6 +123,32 @@ async fn sqlite(path: &str, jobs: usize, clients: usize) -> anyhow::Result<Round
     Ok(round)
 }
 
+/// The loop as most programs would have it: a connection per client, every commit flushed on its own.
+pub(crate) async fn run_sqlite_connections(path: &str, jobs: usize, clients: usize) -> anyhow::Result<Round> {
+    fill_sqlite(path, jobs)?;
+    let path = path.to_owned();
+    measure(jobs, clients, |tickets: Arc<AtomicUsize>| {
+        let path = path.clone();
+        async move { tokio::task::spawn_blocking(move || drain(&path, &tickets)).await? }
+    })
+    .await
+}
+
+fn drain(path: &str, tickets: &AtomicUsize) -> anyhow::Result<Vec<u64>> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(std::time::Duration::from_secs(60))?;
+    connection.execute_batch("PRAGMA synchronous = FULL")?;
+    let mut claims = Vec::new();
+    while take(tickets) {
+        let asked = Instant::now();
+        let id: Option<i64> = connection.prepare_cached(CLAIM)?.query_row([], |row| row.get(0)).optional()?;
+        let Some(id) = id else { bail!("the table ran dry") };
+        claims.push(micros(asked.elapsed()));
+        connection.prepare_cached("DELETE FROM bare WHERE id = ?1")?.execute([id])?;
+    }
+    Ok(claims)
+}
+
 /// Group commit: one transaction, one flush, for everything queued.
 fn write(connection: &Connection, inbox: &std::sync::mpsc::Receiver<Request>) -> rusqlite::Result<()> {
     while let Ok(first) = inbox.recv() {
@@ -131,9 +166,7 @@ fn write(connection: &Connection, inbox: &std::sync::mpsc::Receiver<Request>) ->
             for request in batch {
                 match request {
                     Request::Claim(reply) => {
-                        let sql = "UPDATE bare SET started = 1 WHERE id = (
-                                       SELECT id FROM bare WHERE started = 0 ORDER BY id LIMIT 1) RETURNING id";
-                        let id = connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+                        let id = connection.prepare_cached(CLAIM)?.query_row([], |row| row.get(0)).optional()?;
                         replies.push(Box::new(move || _ = reply.send(id)));
                     }
                     Request::Delete(id, reply) => {

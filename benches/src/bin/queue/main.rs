@@ -75,6 +75,9 @@ async fn main() -> anyhow::Result<()> {
         fill::views(&args.url, args.views, args.namespaces).await?;
         println!("{} views stored in {:.0} s", args.views, started.elapsed().as_secs_f64());
     }
+    if let Some(path) = args.url.strip_prefix("sqlite:") {
+        bare::run_sqlite_connections(path, args.jobs / 10, args.clients).await?.print("plain");
+    }
     let mut ratios = Vec::new();
     let mut speeds = Vec::new();
     for round in 1..=args.rounds {

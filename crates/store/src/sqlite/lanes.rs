@@ -2,7 +2,7 @@
 //!
 //! A lane is all that waits with one priority, namespace, difficulty and step. Its head is a lower bound of the ids of
 //! its jobs: too low costs one look, too high would lose a job. So heads rise only after a look or a claim, a job that
-//! returns lowers the head of its lane, and after a failed commit everything is forgotten and read again.
+//! returns lowers the head of its lane, and after a failure everything is forgotten and read again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
@@ -10,35 +10,25 @@ use std::rc::Rc;
 
 use rusqlite::{Connection, Row, params};
 
+use super::Failure;
 use super::claim::Choice;
-use super::{Failure, Session};
 
 /// Heads of all lanes.
 #[derive(Default)]
 pub(crate) struct Lanes {
     known: bool,
     /// By priority rank.
-    queues: [Queue; 3],
+    queues: [Vec<Class>; 3],
 }
 
-/// The lanes of one priority.
-#[derive(Default)]
-struct Queue {
-    namespaces: HashMap<Rc<str>, Namespace>,
-    /// Namespaces by the least head of their lanes.
-    order: BTreeSet<(i64, Rc<str>)>,
-}
-
-struct Namespace {
-    /// The least head, as it stands in the order.
-    head: i64,
-    lanes: Vec<Lane>,
-}
-
-struct Lane {
+/// The lanes of one difficulty and step.
+struct Class {
     difficulty: i64,
-    step: Rc<str>,
-    head: i64,
+    step: Box<str>,
+    /// The head of each namespace.
+    heads: HashMap<Rc<str>, i64>,
+    /// The same by age.
+    order: BTreeSet<(i64, Rc<str>)>,
 }
 
 impl Lanes {
@@ -70,38 +60,46 @@ impl Lanes {
 
     /// Notes a job that waits.
     pub(super) fn note(&mut self, priority: i64, namespace: &str, difficulty: i64, step: &str, id: i64) {
-        let queue = self.queue(priority);
-        let (name, mut known) = match queue.namespaces.remove_entry(namespace) {
-            Some(entry) => entry,
-            None => (Rc::from(namespace), Namespace { head: id, lanes: Vec::new() }),
-        };
-        match known.lanes.iter_mut().find(|lane| lane.difficulty == difficulty && &*lane.step == step) {
-            Some(lane) => lane.head = lane.head.min(id),
-            None => known.lanes.push(Lane { difficulty, step: Rc::from(step), head: id }),
+        let classes = self.classes(priority);
+        let place = classes.iter().position(|class| class.difficulty == difficulty && &*class.step == step);
+        let place = place.unwrap_or_else(|| {
+            classes.push(Class { difficulty, step: step.into(), heads: HashMap::new(), order: BTreeSet::new() });
+            classes.len() - 1
+        });
+        let class = &mut classes[place];
+        match class.heads.get_key_value(namespace) {
+            Some((_, head)) if *head <= id => {}
+            Some((name, _)) => class.move_head(&name.clone(), Some(id)),
+            None => class.move_head(&Rc::from(namespace), Some(id)),
         }
-        queue.put(name, known);
     }
 
-    fn queue(&mut self, priority: i64) -> &mut Queue {
+    fn classes(&mut self, priority: i64) -> &mut Vec<Class> {
         &mut self.queues[usize::try_from(priority).unwrap_or(0).min(2)]
     }
 
     /// The next job of a priority: the oldest of the namespaces without started jobs, else of those with fewest.
     pub(super) fn next(&mut self, choice: &Choice<'_>, priority: i64) -> Result<Option<i64>, Failure> {
-        let queue = self.queue(priority);
-        if let Some(id) = queue.oldest_of_free(choice, priority)? {
-            return Ok(Some(id));
+        let classes = self.classes(priority);
+        let mut taken: Vec<&mut Class> =
+            classes.iter_mut().filter(|class| choice.takes(class.difficulty, &class.step)).collect();
+        // By age, so that the first look usually finds the oldest and ends the search.
+        taken.sort_by_cached_key(|class| class.order.first().map_or(i64::MAX, |(head, _)| *head));
+        let mut best = None;
+        for class in &mut taken {
+            best = class.oldest_of_free(choice, priority, best)?;
         }
-        let mut busy: Vec<(u32, Rc<str>)> = choice
-            .running
-            .iter()
-            .filter_map(|(name, count)| Some((*count, queue.namespaces.get_key_value(name.as_str())?.0.clone())))
-            .collect();
+        if best.is_some() {
+            return Ok(best);
+        }
+        let mut busy: Vec<(u32, Rc<str>)> =
+            choice.running.iter().map(|(name, count)| (*count, Rc::from(name.as_str()))).collect();
         busy.sort();
         for group in busy.chunk_by(|one, other| one.0 == other.0) {
-            let mut best = None;
             for (_, namespace) in group {
-                best = queue.oldest_of(choice, priority, namespace, best)?;
+                for class in &mut taken {
+                    best = class.oldest_of(choice, priority, namespace, best)?;
+                }
             }
             if best.is_some() {
                 return Ok(best);
@@ -111,33 +109,36 @@ impl Lanes {
     }
 }
 
-impl Queue {
-    /// Puts a namespace back after its lanes changed.
-    fn put(&mut self, name: Rc<str>, mut namespace: Namespace) {
-        let head = namespace.lanes.iter().map(|lane| lane.head).min();
-        if head != Some(namespace.head) || !self.order.contains(&(namespace.head, name.clone())) {
-            self.order.remove(&(namespace.head, name.clone()));
-            if let Some(head) = head {
-                self.order.insert((head, name.clone()));
-            }
+impl Class {
+    fn move_head(&mut self, namespace: &Rc<str>, head: Option<i64>) {
+        let before = match head {
+            Some(head) => self.heads.insert(namespace.clone(), head),
+            None => self.heads.remove(namespace),
+        };
+        if let Some(before) = before {
+            self.order.remove(&(before, namespace.clone()));
         }
         if let Some(head) = head {
-            namespace.head = head;
-            self.namespaces.insert(name, namespace);
+            self.order.insert((head, namespace.clone()));
         }
     }
 
-    fn oldest_of_free(&mut self, choice: &Choice<'_>, priority: i64) -> Result<Option<i64>, Failure> {
-        let mut best: Option<i64> = None;
+    /// The oldest eligible job of the namespaces without started jobs, or `best` if that is older.
+    fn oldest_of_free(
+        &mut self,
+        choice: &Choice<'_>,
+        priority: i64,
+        mut best: Option<i64>,
+    ) -> Result<Option<i64>, Failure> {
         let mut seen = Bound::Unbounded;
-        while let Some((head, name)) = self.order.range((seen, Bound::Unbounded)).next().cloned() {
+        while let Some((head, namespace)) = self.order.range((seen, Bound::Unbounded)).next().cloned() {
             if best.is_some_and(|best| best <= head) {
                 break;
             }
-            if !choice.running.contains_key(&*name) {
-                best = self.oldest_of(choice, priority, &name, best)?;
+            if !choice.running.contains_key(&*namespace) {
+                best = self.oldest_of(choice, priority, &namespace, best)?;
             }
-            seen = Bound::Excluded((head, name));
+            seen = Bound::Excluded((head, namespace));
         }
         Ok(best)
     }
@@ -147,56 +148,31 @@ impl Queue {
         &mut self,
         choice: &Choice<'_>,
         priority: i64,
-        name: &Rc<str>,
-        mut best: Option<i64>,
+        namespace: &Rc<str>,
+        best: Option<i64>,
     ) -> Result<Option<i64>, Failure> {
-        let Some(mut namespace) = self.namespaces.remove(name) else { return Ok(best) };
-        namespace.lanes.sort_by_key(|lane| lane.head);
-        let mut failure = None;
-        namespace.lanes.retain_mut(|lane| {
-            let hopeless = failure.is_some() || best.is_some_and(|best| best <= lane.head);
-            if hopeless || !choice.takes(lane.difficulty, &lane.step) {
-                return true;
-            }
-            match lane.look(choice, priority, name) {
-                Ok(Look::Nothing) => return false,
-                Ok(Look::NoneEligible) => {}
-                Ok(Look::Found(id)) => best = Some(best.map_or(id, |best| best.min(id))),
-                Err(error) => failure = Some(error),
-            }
-            true
-        });
-        self.put(name.clone(), namespace);
-        match failure {
-            Some(failure) => Err(failure),
-            None => Ok(best),
+        let Some(head) = self.heads.get(namespace).copied() else { return Ok(best) };
+        if best.is_some_and(|best| best <= head) {
+            return Ok(best);
         }
-    }
-}
-
-enum Look {
-    /// The lane is empty.
-    Nothing,
-    NoneEligible,
-    Found(i64),
-}
-
-impl Lane {
-    fn look(&mut self, choice: &Choice<'_>, priority: i64, namespace: &str) -> Result<Look, Failure> {
-        let session: &Session<'_> = choice.session;
-        let mut statement = session.prepare(include_str!("sql/lane.sql"))?;
-        let mut rows = statement.query(params![priority, namespace, self.difficulty, &*self.step, self.head])?;
-        let mut empty = true;
+        let mut statement = choice.session.prepare(include_str!("sql/lane.sql"))?;
+        let mut rows = statement.query(params![priority, &**namespace, self.difficulty, &*self.step, head])?;
+        let mut first = None;
+        let mut found = None;
         while let Some(row) = rows.next()? {
-            let id = row.get(0)?;
-            if empty {
-                self.head = id;
-                empty = false;
+            let id: i64 = row.get(0)?;
+            first = first.or(Some(id));
+            if best.is_some_and(|best| best <= id) {
+                break;
             }
             if choice.eligible(id, row.get_ref(1)?.as_str()?)? {
-                return Ok(Look::Found(id));
+                found = Some(id);
+                break;
             }
         }
-        Ok(if empty { Look::Nothing } else { Look::NoneEligible })
+        if first != Some(head) {
+            self.move_head(namespace, first);
+        }
+        Ok(found.or(best))
     }
 }

@@ -135,3 +135,6 @@ fn end_all_leases(connection: &rusqlite::Connection) -> Result<(), StoreError> {
     let ended = connection.execute("UPDATE jobs SET expires_at = 0 WHERE status = 1", []);
     ended.map(drop).map_err(|error| StoreError::database("end the leases of the process before", error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,10 @@ impl Bed {
     pub(crate) async fn close(self) {
         if let Backend::Postgres { server, database } = self.backend {
             drop(self.store);
-            server.batch_execute(&format!("DROP DATABASE {database} WITH (FORCE)")).await.unwrap();
+            // Not WITH (FORCE), which fails beside autovacuum; without it the server ends autovacuum by itself.
+            let ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user";
+            server.batch_execute(&format!("{ours} AND datname = '{database}'")).await.unwrap();
+            server.batch_execute(&format!("DROP DATABASE {database}")).await.unwrap();
         }
     }
 

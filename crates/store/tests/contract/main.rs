@@ -9,6 +9,7 @@ mod crowds;
 mod ending;
 mod leases;
 mod model;
+mod opening;
 mod queueing;
 mod remembering;
 mod targets;
@@ -40,6 +41,9 @@ macro_rules! suite {
 }
 
 suite! {
+    opening:
+        other_urls_are_refused
+        broken_connections_are_replaced;
     claiming:
         an_empty_queue_gives_nothing
         the_oldest_job_goes_first
