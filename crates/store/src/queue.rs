@@ -90,7 +90,8 @@ pub struct Completion {
     pub views: Vec<NewView>,
     /// Jobs that its end triggers.
     pub children: Vec<NewJob>,
-    /// Steps of the answer set: when none of them is pending any more for the target revision, it is served.
+    /// Steps of the answer set and those that lead to them: when none of them is pending any more for the target revision,
+    /// it is served.
     pub answer_set: Vec<StepName>,
     /// Record the time used against this budget.
     pub rate_limit: Option<RateLimit>,
@@ -145,14 +146,16 @@ pub struct DeadJob {
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Sets the target revision of a dataset (inserting the dataset if new) and applies the plan, in one transaction.
-    /// Setting the same target again keeps `target_since`. Returns the number of jobs queued and dropped.
+    /// Setting the same target again keeps `target_since`; a target that has views and nothing pending is served at once.
+    /// Returns the number of jobs queued and dropped.
     async fn set_target(&self, change: TargetChange) -> Result<(usize, usize), StoreError>;
 
     /// Queues jobs. A job whose unicity id already waits raises that one's priority instead; one whose unicity id is
     /// started waits behind it. Returns how many were new.
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<usize, StoreError>;
 
-    /// Claims the next job for this asker.
+    /// Claims the next job for this asker. The claim itself may be forgotten when the database's machine loses power: the
+    /// job then waits again, and the lost lease is refused like any stale one.
     async fn claim(&self, request: &ClaimRequest) -> Result<Option<ClaimedJob>, StoreError>;
 
     /// Extends leases by `lease_seconds` from now.
@@ -167,6 +170,7 @@ pub trait Queue: Send + Sync {
     async fn save(&self, lease: &Lease, view: NewView) -> Result<bool, StoreError>;
 
     /// Puts a job back to wait, due after `delay_seconds`. `count_attempt` is false when the worker merely stops.
+    /// Joins the job that waits for the same work, if there is one; a job of a superseded revision is dropped instead.
     /// `false`: lease lost.
     async fn release(&self, lease: &Lease, delay_seconds: f64, count_attempt: bool) -> Result<bool, StoreError>;
 
@@ -186,7 +190,9 @@ pub trait Queue: Send + Sync {
     /// Datasets at rest because of their rate limit.
     async fn blocked_datasets(&self) -> Result<Vec<DatasetName>, StoreError>;
 
-    /// Seconds until the earliest waiting job becomes due: 0 when one is due now, `None` when none waits.
+    /// Seconds until the earliest waiting job becomes due: 0 when one is due now, `None` when none waits. A due job may
+    /// still be held back by bounds, caps or a run of the same work, so 0 after a claim that found nothing is no reason to
+    /// claim again at once.
     async fn next_due_seconds(&self) -> Result<Option<f64>, StoreError>;
 
     /// Changes whenever a job may have become claimable: register before claiming, wait on it when nothing was there.

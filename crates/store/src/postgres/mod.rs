@@ -78,7 +78,13 @@ impl Postgres {
             let statement = client.prepare_cached(sql).await?;
             client.query(&statement, params).await
         };
-        Ok(rows.await)
+        let rows = rows.await;
+        if rows.as_ref().is_err_and(is_broken) {
+            // What ended this connection (a restart, a lost network) has most likely ended the idle ones too.
+            drop(Object::take(client));
+            self.pool.retain(|_, _| false);
+        }
+        Ok(rows)
     }
 
     /// Runs a statement that only reads; once more if the connection broke.
@@ -122,11 +128,15 @@ fn is_conflict(code: &SqlState) -> bool {
     [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION].contains(code)
 }
 
+/// Whether the connection is of no use any more.
+fn is_broken(error: &tokio_postgres::Error) -> bool {
+    let of_network = std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+    error.is_closed() || of_network || error.code().is_some_and(|code| code.code().starts_with("57P"))
+}
+
 fn failure(what: &'static str, error: tokio_postgres::Error) -> StoreError {
     let Some(refusal) = error.as_db_error() else {
-        let of_network = std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-        let broken = error.is_closed() || of_network;
-        return if broken { StoreError::unavailable(error) } else { StoreError::database(what, error) };
+        return if is_broken(&error) { StoreError::unavailable(error) } else { StoreError::database(what, error) };
     };
     let code = refusal.code().code();
     if code == VIEW_GONE {

@@ -24,7 +24,11 @@ pub(crate) async fn broken_connections_are_replaced(bed: &Bed) {
         .await;
         assert_eq!(bed.pending().await.len(), round + 1, "a read tries again by itself");
         let new = job("a/one", &format!("again{round}"));
-        assert_eq!(bed.enqueue([new]).await, 1);
+        // A write may have been done when its connection broke, so whether to repeat it is the caller's to say.
+        if let Err(error) = bed.store.queue.enqueue(vec![new.clone()]).await {
+            assert!(error.is_passing(), "{error:?}");
+            bed.enqueue([new]).await;
+        }
     }
     // The listening connection comes back too: what another process queues wakes us.
     let other = Store::connect(&bed.url).await.unwrap();
