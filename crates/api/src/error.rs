@@ -30,7 +30,7 @@ impl ApiError {
             cause: None,
             revision: None,
             max_age: 0,
-            retry_after_seconds: (code == ErrorCode::ResponseNotReady).then_some(1),
+            retry_after_seconds: matches!(code, ErrorCode::ResponseNotReady | ErrorCode::ServiceUnavailable).then_some(1),
         }
     }
 
@@ -64,6 +64,10 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        if error.is_passing() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a request found the database away");
+            return Self::new(ErrorCode::ServiceUnavailable, "The database is away. Please retry later.");
+        }
         Self::internal(&error)
     }
 }
