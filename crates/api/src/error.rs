@@ -30,7 +30,8 @@ impl ApiError {
             cause: None,
             revision: None,
             max_age: 0,
-            retry_after_seconds: matches!(code, ErrorCode::ResponseNotReady | ErrorCode::ServiceUnavailable).then_some(1),
+            retry_after_seconds: matches!(code, ErrorCode::ResponseNotReady | ErrorCode::ServiceUnavailable)
+                .then_some(1),
         }
     }
 

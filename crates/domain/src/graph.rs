@@ -218,9 +218,14 @@ impl Graph {
             .any(|parent| parent.level > step.level)
     }
 
-    /// The steps whose views must be there before a revision is served.
+    /// The steps whose jobs must have ended before a revision is served: the answers and all that leads to them.
     pub fn answer_set(&self) -> Vec<StepName> {
-        self.steps.iter().filter(|step| step.answers).map(Step::step_name).collect()
+        let mut set: Vec<StepName> = Vec::new();
+        for answer in self.steps.iter().filter(|step| step.answers) {
+            let leading = self.self_and_ancestors(&answer.step_name());
+            set.extend(leading.into_iter().filter(|step| !set.contains(step)).collect::<Vec<_>>());
+        }
+        set
     }
 }
 
