@@ -160,6 +160,8 @@ pub enum GraphError {
 pub struct Graph {
     steps: Vec<Step>,
     children: HashMap<&'static str, Vec<usize>>,
+    /// Asked for at the end of every job, so it is found once.
+    answer_set: Vec<StepName>,
 }
 
 impl Graph {
@@ -176,7 +178,9 @@ impl Graph {
                 children.entry(parent).or_default().push(index);
             }
         }
-        Ok(Self { steps, children })
+        let mut graph = Self { steps, children, answer_set: Vec::new() };
+        graph.answer_set = graph.find_answer_set();
+        Ok(graph)
     }
 
     /// All steps, parents before children; steps of equal depth in the order declared.
@@ -219,7 +223,11 @@ impl Graph {
     }
 
     /// The steps whose jobs must have ended before a revision is served: the answers and all that leads to them.
-    pub fn answer_set(&self) -> Vec<StepName> {
+    pub fn answer_set(&self) -> &[StepName] {
+        &self.answer_set
+    }
+
+    fn find_answer_set(&self) -> Vec<StepName> {
         let mut set: Vec<StepName> = Vec::new();
         for answer in self.steps.iter().filter(|step| step.answers) {
             let leading = self.self_and_ancestors(&answer.step_name());

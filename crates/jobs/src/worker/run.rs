@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use belvedere_domain::job::ClaimedJob;
 use belvedere_domain::plan::{KnownConfig, children};
-use belvedere_domain::{ArtifactKey, Digest, ErrorCode, Graph, Json, Level, NewJob, Outcome, Step, StepName, View};
+use belvedere_domain::{ArtifactKey, Digest, ErrorCode, Graph, Json, Level, NewJob, Step, StepName, View};
 use belvedere_store::{Completion, Finished, Found, NewView, StoreError, ViewContent};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -192,7 +192,7 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
         let completion = Completion {
             views,
             children,
-            answer_set: worker.services.graph.answer_set(),
+            answer_set: worker.services.graph.answer_set().to_vec(),
             rate_limit: settings.rate_limit,
             coalesce_seconds: settings.coalesce_seconds,
         };
@@ -366,7 +366,7 @@ fn failed(step: &Step, job: &ClaimedJob, code: ErrorCode, message: &str) -> NewV
         .part("revision", job.record.revision.as_str())
         .part("key", job.record.key.unicity_id(&job.record.revision))
         .finish();
-    let view = View { outcome: Outcome::error(code), ..View::error(code, message, None) };
+    let view = View::error(code, message, None);
     NewView { key: job.record.key.clone(), digest, runner_version: step.version, content: ViewContent::Computed(view) }
 }
 
