@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use belvedere_domain::data_files::{Reader, ResolvedConfig};
+use belvedere_domain::data_files::ResolvedConfig;
 use belvedere_domain::{Features, SplitName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -139,7 +139,7 @@ pub struct Estimate {
 /// See [`Call::Inspect`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Inspect {
-    /// The config, whose reader is [`Reader::Parquet`].
+    /// The config, whose reader is [`Reader::Parquet`](belvedere_domain::data_files::Reader::Parquet).
     pub config: ResolvedConfig,
     /// The files behind `config.splits`, by path.
     pub files: Vec<SourceFile>,
@@ -259,11 +259,4 @@ pub struct Footers {
 pub struct FooterList {
     /// Rows per file, in order.
     pub num_rows: Vec<u64>,
-}
-
-impl Head {
-    /// The reader of the config.
-    pub fn reader(&self) -> Reader {
-        self.config.reader
-    }
 }
