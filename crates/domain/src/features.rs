@@ -111,6 +111,15 @@ impl Feature {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Features(Vec<(String, Feature)>);
 
+impl std::ops::Index<usize> for Features {
+    type Output = (String, Feature);
+
+    /// The column at a position, from 0. Panics beyond the last one.
+    fn index(&self, position: usize) -> &Self::Output {
+        &self.0[position]
+    }
+}
+
 impl Features {
     /// Features from pairs; a repeated name keeps its first place and takes the last type.
     pub fn new(columns: impl IntoIterator<Item = (String, Feature)>) -> Self {

@@ -33,6 +33,10 @@ pub enum ErrorKind {
     Io,
     /// A parameter of the reader is unknown or has a bad value.
     Parameter,
+    /// Nobody waits for the answer any more.
+    Cancelled,
+    /// The work would take longer than allowed.
+    TimedOut,
     /// A bug on our side.
     Internal,
 }

@@ -9,6 +9,7 @@ use crate::footers::{self, FooterCache};
 use crate::head::head;
 use crate::inspect::inspect;
 use crate::rows::rows;
+use crate::task::Task;
 use crate::write::WriteOptions;
 
 /// Footers of the files that this process has read, for all calls.
@@ -19,15 +20,16 @@ static FOOTERS: LazyLock<FooterCache> = LazyLock::new(FooterCache::default);
 /// # Errors
 /// [`EngineError`] of the kinds that the module of the call documents. Panics are the caller's business: run calls on
 /// foreign files in a child.
-pub fn execute(call: Call) -> Result<Reply, EngineError> {
-    execute_with(&call, &FOOTERS)
+pub fn execute(call: Call, task: &Task) -> Result<Reply, EngineError> {
+    execute_with(&call, &FOOTERS, task)
 }
 
 /// As [`execute`], with a cache of the caller's.
 ///
 /// # Errors
 /// As [`execute`].
-pub fn execute_with(call: &Call, footers: &FooterCache) -> Result<Reply, EngineError> {
+pub fn execute_with(call: &Call, footers: &FooterCache, task: &Task) -> Result<Reply, EngineError> {
+    task.check()?;
     match call {
         Call::Convert(call) => convert(call, WriteOptions::default(), footers).map(Reply::Convert),
         Call::Inspect(call) => inspect(call, footers).map(Reply::Inspect),
@@ -96,7 +98,7 @@ mod tests {
             },
         });
         let sent: Call = serde_json::from_str(&serde_json::to_string(&call).unwrap()).unwrap();
-        let reply = serde_json::to_string(&execute(sent).unwrap()).unwrap();
+        let reply = serde_json::to_string(&execute(sent, &Task::default()).unwrap()).unwrap();
         assert_eq!(
             reply,
             r#"{"rows":{"features":{"n":{"dtype":"int64","_type":"Value"}},"rows":[{"n":1}],"num_rows_total":3,"more":true,"assets":[]}}"#
@@ -111,19 +113,23 @@ mod tests {
         let files =
             vec![parquet(folder.path(), "a", 3), parquet(folder.path(), "b", 2), parquet(folder.path(), "c", 1)];
         let call = Inspect { config: config(&[("train", &["b", "a"]), ("test", &["c"])]), files: files.clone() };
-        let Reply::Inspect(found) = execute(Call::Inspect(call)).unwrap() else { panic!("a description") };
+        let Reply::Inspect(found) = execute(Call::Inspect(call), &Task::default()).unwrap() else {
+            panic!("a description")
+        };
         let rows: Vec<_> = found.splits.iter().map(|split| (split.num_examples, split.num_rows.clone())).collect();
         assert_eq!(rows, [(5, vec![2, 3]), (1, vec![1])]);
         assert_eq!(found.features.len(), 1);
-        let Reply::Footers(footers) = execute(Call::Footers(Footers { files })).unwrap() else { panic!("footers") };
+        let Reply::Footers(footers) = execute(Call::Footers(Footers { files }), &Task::default()).unwrap() else {
+            panic!("footers")
+        };
         assert_eq!(footers.num_rows, [3, 2, 1]);
     }
 
     #[test]
     fn a_split_without_files_is_empty_and_an_unlisted_file_is_a_bug() {
         let call = |splits: &[(&str, &[&str])]| Call::Inspect(Inspect { config: config(splits), files: Vec::new() });
-        assert_eq!(execute(call(&[("train", &[])])).unwrap_err().kind, ErrorKind::Empty);
-        assert_eq!(execute(call(&[])).unwrap_err().kind, ErrorKind::Empty);
-        assert_eq!(execute(call(&[("train", &["a"])])).unwrap_err().kind, ErrorKind::Internal);
+        assert_eq!(execute(call(&[("train", &[])]), &Task::default()).unwrap_err().kind, ErrorKind::Empty);
+        assert_eq!(execute(call(&[]), &Task::default()).unwrap_err().kind, ErrorKind::Empty);
+        assert_eq!(execute(call(&[("train", &["a"])]), &Task::default()).unwrap_err().kind, ErrorKind::Internal);
     }
 }

@@ -24,10 +24,13 @@ pub mod nbytes;
 mod ranges;
 pub mod read;
 mod rows;
+mod scan;
 pub mod source;
+pub mod task;
 mod write;
 
 pub use call::{Call, Reply};
 pub use error::{EngineError, ErrorKind};
 pub use execute::{execute, execute_with};
 pub use footers::FooterCache;
+pub use task::Task;

@@ -18,7 +18,7 @@ use crate::footers::{self, Footer, FooterCache};
 use crate::ranges::{Ranges, unreadable};
 use crate::source::ReadRanges;
 
-pub(crate) use page::{Page, check_columns};
+pub(crate) use page::{Page, check_columns, stored_as};
 
 /// Answers [`Call::Rows`](crate::Call::Rows). An offset beyond the end is a page without rows.
 ///

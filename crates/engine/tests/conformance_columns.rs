@@ -12,7 +12,7 @@ use belvedere_domain::features::Dtype;
 use belvedere_domain::{ConfigName, Feature, Features, SplitName};
 use belvedere_engine::call::{Convert, Footers, Head, Inspect, MediaTarget, ParquetFile, Rows};
 use belvedere_engine::source::{FileIdentity, SourceFile};
-use belvedere_engine::{Call, EngineError, FooterCache, Reply, first_rows};
+use belvedere_engine::{Call, EngineError, FooterCache, Reply, Task, first_rows};
 use indexmap::IndexMap;
 use serde_json::{Value as JsonValue, json};
 
@@ -115,7 +115,7 @@ impl Set {
             max_columns: None,
             media,
         };
-        match belvedere_engine::execute_with(&Call::Rows(call), &self.cache)? {
+        match belvedere_engine::execute_with(&Call::Rows(call), &self.cache, &Task::default())? {
             Reply::Rows(page) => Ok(page),
             other => panic!("unexpected reply {other:?}"),
         }
@@ -249,8 +249,11 @@ fn parquet_sets_are_described_and_paged_as_recorded() {
         };
         let config = set.config(Reader::Parquet, &[]);
         let files = set.files();
-        let inspected =
-            belvedere_engine::execute_with(&Call::Inspect(Inspect { config, files: files.clone() }), &set.cache);
+        let inspected = belvedere_engine::execute_with(
+            &Call::Inspect(Inspect { config, files: files.clone() }),
+            &set.cache,
+            &Task::default(),
+        );
         let Some(info) = set.recorded_info() else {
             assert!(inspected.is_err(), "{name}: the reference fails");
             continue;
@@ -264,7 +267,8 @@ fn parquet_sets_are_described_and_paged_as_recorded() {
             (recorded["num_bytes"].clone(), recorded["num_examples"].clone()),
             "{name}"
         );
-        let Ok(Reply::Footers(footers)) = belvedere_engine::execute(Call::Footers(Footers { files: files.clone() }))
+        let Ok(Reply::Footers(footers)) =
+            belvedere_engine::execute(Call::Footers(Footers { files: files.clone() }), &Task::default())
         else {
             panic!("{name}: footers")
         };
@@ -289,7 +293,7 @@ fn check_conversion(name: &str, reader: Reader, parameters: &[(&str, JsonValue)]
         content_ids: Default::default(),
         segments: Vec::new(),
     };
-    let converted = belvedere_engine::execute_with(&Call::Convert(call), &set.cache);
+    let converted = belvedere_engine::execute_with(&Call::Convert(call), &set.cache, &Task::default());
     let Some(info) = set.recorded_info() else {
         assert!(converted.is_err(), "{name}: the reference fails");
         return;
@@ -314,15 +318,18 @@ fn check_conversion(name: &str, reader: Reader, parameters: &[(&str, JsonValue)]
         };
         let files: Vec<_> = split.files.iter().map(file).collect();
         // What the files themselves tell is what the conversion tells.
-        let Ok(Reply::Rows(page)) = belvedere_engine::execute(Call::Rows(Rows {
-            files: files.clone(),
-            features: None,
-            offset: 0,
-            length: 0,
-            max_read_bytes: PAGE_LIMIT,
-            max_columns: None,
-            media: set.media("assets", split.split.as_str()),
-        })) else {
+        let Ok(Reply::Rows(page)) = belvedere_engine::execute(
+            Call::Rows(Rows {
+                files: files.clone(),
+                features: None,
+                offset: 0,
+                length: 0,
+                max_read_bytes: PAGE_LIMIT,
+                max_columns: None,
+                media: set.media("assets", split.split.as_str()),
+            }),
+            &Task::default(),
+        ) else {
             panic!("{place}: no features")
         };
         // Parquet stores seconds as milliseconds.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_engine::{Call, EngineError, Reply};
+use belvedere_engine::{Call, EngineError, Reply, Task};
 
 /// Why a call gave no reply.
 #[derive(Debug, thiserror::Error)]
@@ -34,18 +34,29 @@ pub trait Caller: Send + Sync {
 
 /// Calls in this process: for files that we wrote, and for tests that have no binary to start.
 ///
-/// The work cannot be stopped half-way: after the limit its result is dropped.
+/// Work that nobody waits for any more stops at its next look at the task.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InProcess;
 
 #[async_trait]
 impl Caller for InProcess {
     async fn call(&self, call: Call, limit: Duration) -> Result<Reply, CallError> {
-        let work = tokio::task::spawn_blocking(move || belvedere_engine::execute(call));
+        let task = Task::default();
+        let _stop = StopOnDrop(task.clone());
+        let work = tokio::task::spawn_blocking(move || belvedere_engine::execute(call, &task));
         match tokio::time::timeout(limit, work).await {
             Err(_) => Err(CallError::TooLong(limit)),
             Ok(Err(panic)) => Err(CallError::Died(format!("panicked: {panic}"))),
             Ok(Ok(result)) => Ok(result?),
         }
+    }
+}
+
+/// Ends the work when the future that waits for it is dropped.
+struct StopOnDrop(Task);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_engine::{Call, EngineError, ErrorKind, Reply};
+use belvedere_engine::{Call, EngineError, ErrorKind, Reply, Task};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex, Semaphore};
@@ -235,10 +235,12 @@ fn answer(request: &[u8]) -> Result<Reply, EngineError> {
     let internal = |message: String| EngineError::new(ErrorKind::Internal, message);
     let call: Call = serde_json::from_slice(request).map_err(|error| internal(format!("unknown call: {error}")))?;
     // A decoder that panics on a damaged file is a bug, but one that must not cost the process.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| belvedere_engine::execute(call))).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(internal(format!("the reader panicked: {}", text.unwrap_or("no message"))))
-    })
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| belvedere_engine::execute(call, &Task::default())))
+        .unwrap_or_else(|panic| {
+            let text =
+                panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(internal(format!("the reader panicked: {}", text.unwrap_or("no message"))))
+        })
 }
 
 fn restrict(limits: Limits) -> std::io::Result<()> {

@@ -8,7 +8,7 @@ use belvedere_domain::data_files::{Reader, ResolvedConfig};
 use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, Level, SplitName};
 use belvedere_engine::call::Inspect;
 use belvedere_engine::source::SourceFile;
-use belvedere_engine::{Call, Reply};
+use belvedere_engine::{Call, Reply, Task};
 use belvedere_jobs::Registry;
 use belvedere_store::Store;
 use indexmap::IndexMap;
@@ -113,7 +113,7 @@ fn rows_of(files: Vec<SourceFile>, paths: Vec<String>) -> u64 {
         declared_texts: IndexMap::new(),
         splits: IndexMap::from([(SplitName::new("train").unwrap(), paths)]),
     };
-    match belvedere_engine::execute(Call::Inspect(Inspect { config, files })).unwrap() {
+    match belvedere_engine::execute(Call::Inspect(Inspect { config, files }), &Task::default()).unwrap() {
         Reply::Inspect(inspected) => inspected.splits.iter().map(|split| split.num_examples).sum(),
         _ => panic!("the engine answered another question"),
     }

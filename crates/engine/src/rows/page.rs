@@ -42,6 +42,13 @@ impl<'a> Page<'a> {
     /// [`SchemaMismatch`](ErrorKind::SchemaMismatch) when the table has columns that the features lack,
     /// [`Incompatible`](ErrorKind::Incompatible) when values cannot be cast; those of cells.
     pub(crate) fn push(&mut self, table: &RecordBatch) -> Result<(), EngineError> {
+        let rows = self.next_row..self.next_row + table.num_rows() as u64;
+        self.next_row = rows.end;
+        self.push_rows(table, &rows.collect::<Vec<_>>())
+    }
+
+    /// As [`push`](Self::push), of rows whose numbers in the split are given.
+    pub(crate) fn push_rows(&mut self, table: &RecordBatch, numbers: &[u64]) -> Result<(), EngineError> {
         let columns = conform(table, self.features)?;
         let columns = self
             .features
@@ -50,7 +57,7 @@ impl<'a> Page<'a> {
             .map(|((name, feature), array)| Cells::of(feature, array).map_err(|error| error.in_column(name)))
             .collect::<Result<Vec<_>, _>>()?;
         let mut text = String::new();
-        for row in 0..table.num_rows() {
+        for (row, &number) in numbers.iter().enumerate() {
             text.clear();
             text.push('{');
             for (index, ((cells, key), (name, _))) in columns.iter().zip(&self.keys).zip(self.features).enumerate() {
@@ -58,13 +65,12 @@ impl<'a> Page<'a> {
                     text.push(',');
                 }
                 text.push_str(key);
-                let mut place = Place { row: self.next_row, column: name, path: Vec::new() };
+                let mut place = Place { row: number, column: name, path: Vec::new() };
                 cells.write(&mut text, row, &mut place, &mut self.media).map_err(|error| error.in_column(name))?;
             }
             text.push('}');
             let json = RawValue::from_string(text.as_str().to_owned());
             self.rows.push(json.map_err(|error| EngineError::new(ErrorKind::Internal, error))?);
-            self.next_row += 1;
         }
         Ok(())
     }
@@ -103,7 +109,11 @@ fn conform(table: &RecordBatch, features: &Features) -> Result<Vec<ArrayRef>, En
     features.iter().map(column).collect()
 }
 
-fn stored_as<'a>(array: &'a ArrayRef, feature: &Feature) -> Result<Cow<'a, ArrayRef>, EngineError> {
+/// An array in the storage of a feature.
+///
+/// # Errors
+/// [`Incompatible`](ErrorKind::Incompatible) when values cannot be cast.
+pub(crate) fn stored_as<'a>(array: &'a ArrayRef, feature: &Feature) -> Result<Cow<'a, ArrayRef>, EngineError> {
     let wanted = data_type(feature);
     if same_storage(&wanted, array.data_type()) && !has_dictionary(array.data_type()) {
         return Ok(Cow::Borrowed(array));

@@ -1,0 +1,149 @@
+//! The Parquet files of a split as one sequence of row groups: read by columns, in parallel, or gathered row by row.
+
+mod batches;
+mod gather;
+mod parallel;
+
+use parquet::arrow::arrow_reader::RowSelection;
+use parquet::file::metadata::RowGroupMetaData;
+
+use std::sync::Arc;
+
+use belvedere_domain::Features;
+
+use crate::call::ParquetFile;
+use crate::error::{EngineError, ErrorKind};
+use crate::footers::{self, Footer, FooterCache};
+use crate::ranges::Ranges;
+
+pub(crate) use batches::Batches;
+pub(crate) use parallel::{for_each, for_each_group};
+
+/// The files of a split, opened.
+pub(crate) struct SplitTable {
+    files: Vec<OpenFile>,
+    features: Features,
+    groups: Vec<Group>,
+    num_rows: u64,
+}
+
+struct OpenFile {
+    path: String,
+    ranges: Ranges,
+    footer: Arc<Footer>,
+    /// For each feature the top-level column of the file, if it has it.
+    columns: Vec<Option<usize>>,
+}
+
+/// A row group of a split.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Group {
+    /// Position of its file in the split.
+    pub(crate) file: usize,
+    /// Position in the file.
+    pub(crate) row_group: usize,
+    /// Its first row, counted from 0 in the split.
+    pub(crate) first_row: u64,
+    /// Number of its rows.
+    pub(crate) num_rows: usize,
+}
+
+impl SplitTable {
+    /// Opens all files and reads their footers, those not at hand.
+    ///
+    /// # Errors
+    /// [`Empty`](ErrorKind::Empty) without files, [`SchemaMismatch`](ErrorKind::SchemaMismatch) when a file has columns
+    /// that the features lack, [`Changed`](ErrorKind::Changed) when a file is not the one that was listed; those of
+    /// opening and reading.
+    pub(crate) fn open(
+        files: &[ParquetFile],
+        features: Option<&Features>,
+        cache: &FooterCache,
+    ) -> Result<Self, EngineError> {
+        let features = match (features, files.first()) {
+            (Some(features), _) => features.clone(),
+            (None, Some(first)) => cache.open(&first.file)?.1.features()?.clone(),
+            (None, None) => return Err(EngineError::new(ErrorKind::Empty, "the split has no files")),
+        };
+        let mut table = Self { files: Vec::with_capacity(files.len()), features, groups: Vec::new(), num_rows: 0 };
+        for file in files {
+            let (ranges, footer) = cache.open(&file.file)?;
+            footers::check_num_rows(&footer, file.num_rows, &file.file.path)?;
+            table.push(file.file.path.clone(), ranges, footer)?;
+        }
+        Ok(table)
+    }
+
+    fn push(&mut self, path: String, ranges: Ranges, footer: Arc<Footer>) -> Result<(), EngineError> {
+        let fields = footer.arrow.schema().fields();
+        if let Some(extra) = fields.iter().find(|field| self.features.get(field.name()).is_none()) {
+            let message = "the file has a column that the features of the split do not tell";
+            let error = EngineError::new(ErrorKind::SchemaMismatch, message);
+            return Err(error.in_column(extra.name()).in_file(&path));
+        }
+        let position = |name: &str| fields.iter().position(|field| field.name() == name);
+        let columns = self.features.iter().map(|(name, _)| position(name)).collect();
+        for (row_group, metadata) in footer.metadata().row_groups().iter().enumerate() {
+            let num_rows = metadata.num_rows().unsigned_abs();
+            let count = usize::try_from(num_rows).unwrap_or(usize::MAX);
+            self.groups.push(Group { file: self.files.len(), row_group, first_row: self.num_rows, num_rows: count });
+            self.num_rows += num_rows;
+        }
+        self.files.push(OpenFile { path, ranges, footer, columns });
+        Ok(())
+    }
+
+    /// What the rows are shown as.
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// Rows of all files.
+    pub(crate) fn num_rows(&self) -> u64 {
+        self.num_rows
+    }
+
+    /// The row groups of all files in order. Some may be empty.
+    pub(crate) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The footer of the file that holds a group.
+    pub(crate) fn footer(&self, group: &Group) -> &Footer {
+        &self.files[group.file].footer
+    }
+
+    /// The footer of a group.
+    pub(crate) fn metadata(&self, group: &Group) -> &RowGroupMetaData {
+        self.footer(group).metadata().row_group(group.row_group)
+    }
+
+    /// The path of the file that holds a group, for messages.
+    pub(crate) fn path(&self, group: &Group) -> &str {
+        &self.files[group.file].path
+    }
+
+    /// The top-level column of the file of a group that holds a feature; `None` if the file lacks it.
+    pub(crate) fn column_in_file(&self, group: &Group, feature: usize) -> Option<usize> {
+        self.files[group.file].columns[feature]
+    }
+
+    /// Tables of at most `batch_rows` rows with some columns of a group: `columns` are positions in the features,
+    /// ascending. They come in the storage of their features; columns that the file lacks are null. With a selection,
+    /// which counts from the first row of the group, only the pages that hold the rows are read.
+    ///
+    /// # Errors
+    /// [`Unreadable`](ErrorKind::Unreadable) naming the file.
+    pub(crate) fn read(
+        &self,
+        group: &Group,
+        columns: &[usize],
+        rows: Option<RowSelection>,
+        batch_rows: usize,
+    ) -> Result<Batches<'_>, EngineError> {
+        Batches::open(self, group, columns, rows, batch_rows)
+    }
+}
+
+#[cfg(test)]
+mod tests;
