@@ -56,6 +56,12 @@ impl ApiError {
         self
     }
 
+    /// A bug on our side, for the log.
+    pub(crate) fn unexpected(what: &str) -> Self {
+        tracing::error!("a request failed: {what}");
+        Self::new(ErrorCode::UnexpectedApiError, "Unexpected error.")
+    }
+
     /// Logs what must not be told to clients.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request failed");

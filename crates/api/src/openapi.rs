@@ -6,9 +6,9 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value as JsonValue, json};
 use std::sync::Arc;
 
-use crate::params::MAX_LENGTH;
+use crate::params::DEFAULT_LENGTH;
 use crate::public::views::ENDPOINTS;
-use crate::state::ApiState;
+use crate::state::{ApiSettings, ApiState};
 
 /// The document.
 pub(crate) async fn get() -> Response {
@@ -53,7 +53,11 @@ fn entries() -> Vec<Entry> {
             ("config", true, CONFIG),
             ("split", true, SPLIT),
             ("offset", false, "First row, from 0."),
-            ("length", false, "Number of rows, 0 to 100; 100 when absent."),
+            (
+                "length",
+                false,
+                "Number of rows, 0 to 10,000 (a setting); 100 when absent. `limit` is another name for it.",
+            ),
             ("revision", false, REVISION),
         ],
         json: true,
@@ -93,7 +97,9 @@ fn operation(entry: &Entry) -> JsonValue {
     let parameter = |(name, required, description): &(&str, bool, &str)| {
         let schema = match *name {
             "offset" => json!({"type": "integer", "minimum": 0, "default": 0}),
-            "length" => json!({"type": "integer", "minimum": 0, "maximum": MAX_LENGTH, "default": MAX_LENGTH}),
+            "length" => {
+                json!({"type": "integer", "minimum": 0, "maximum": ApiSettings::default().max_page_rows, "default": DEFAULT_LENGTH})
+            }
             _ => json!({"type": "string"}),
         };
         json!({"name": name, "in": "query", "required": required, "description": description, "schema": schema})

@@ -1,16 +1,15 @@
 //! Query parameters. A blank value counts as absent, a repeated one takes its last value, unknown ones are ignored.
 
-use std::collections::HashMap;
-
 use belvedere_domain::{ErrorCode, Revision};
 
 use crate::error::ApiError;
+use crate::state::ApiSettings;
 
-/// Largest page of rows.
-pub(crate) const MAX_LENGTH: u64 = 100;
+/// Rows of a page when nothing is said, and the largest page of the reference.
+pub(crate) const DEFAULT_LENGTH: u64 = 100;
 
-/// The parameters of a request.
-pub(crate) struct Params(HashMap<String, String>);
+/// The parameters of a request, in the order given.
+pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
     /// Reads a query string.
@@ -20,7 +19,22 @@ impl Params {
 
     /// A parameter that is there and not blank.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
+        self.last(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// Every value of a parameter that may be repeated; blank ones are left out.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let values = self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str());
+        values.filter(|value| !value.trim().is_empty())
+    }
+
+    fn last(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Fails for the first of some parameters that is absent or blank.
+    pub(crate) fn require(&self, names: &[&str]) -> Result<(), ApiError> {
+        names.iter().try_for_each(|name| self.required(name).map(drop))
     }
 
     /// A parameter that must be there.
@@ -42,16 +56,25 @@ impl Params {
         self.number("offset", 0)
     }
 
-    /// Number of rows, 0 to 100.
-    pub(crate) fn length(&self) -> Result<u64, ApiError> {
-        match self.number("length", MAX_LENGTH)? {
-            length if length <= MAX_LENGTH => Ok(length),
-            _ => Err(invalid(format!("Parameter 'length' must not be greater than {MAX_LENGTH}"))),
+    /// Number of rows of a page: `length`, or `limit`, which many clients write instead (the reference ignores that).
+    /// From 0 to what the settings allow.
+    pub(crate) fn length(&self, settings: &ApiSettings) -> Result<u64, ApiError> {
+        let (name, max) = (self.length_name(settings), settings.max_length());
+        match self.number(name, DEFAULT_LENGTH.min(max))? {
+            length if length <= max => Ok(length),
+            _ => Err(invalid(format!("Parameter '{name}' must not be greater than {max}"))),
+        }
+    }
+
+    fn length_name(&self, settings: &ApiSettings) -> &'static str {
+        match self.last("length").is_none() && !settings.compat && self.last("limit").is_some() {
+            true => "limit",
+            false => "length",
         }
     }
 
     fn number(&self, name: &str, default: u64) -> Result<u64, ApiError> {
-        let Some(text) = self.0.get(name) else { return Ok(default) };
+        let Some(text) = self.last(name) else { return Ok(default) };
         let text = text.trim();
         let (negative, digits) = match text.strip_prefix('-') {
             Some(digits) => (true, digits),

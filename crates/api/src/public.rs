@@ -5,6 +5,7 @@ pub(crate) mod health;
 pub(crate) mod index;
 pub(crate) mod resolve;
 pub(crate) mod rows;
+pub(crate) mod split;
 pub(crate) mod views;
 
 mod miss;

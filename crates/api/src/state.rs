@@ -7,7 +7,8 @@ use belvedere_domain::Timestamp;
 use belvedere_jobs::{Refresher, Services};
 
 use crate::metrics::Metrics;
-use crate::public::rows::RowsIndexCache;
+use crate::params::DEFAULT_LENGTH;
+use crate::public::split::RowsIndexCache;
 
 /// Settings of the HTTP API.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct ApiSettings {
     pub base_url: Option<String>,
     /// Seconds that readers stay on the served revision while its successor is computed.
     pub patience_seconds: f64,
+    /// Largest number of rows of one page, at least 1.
+    pub max_page_rows: u64,
     /// Answer some failures as today's reference implementation does.
     pub compat: bool,
     /// What time it is: only for how long readers have been waiting.
@@ -35,10 +38,18 @@ impl Default for ApiSettings {
             max_age_short: 10,
             base_url: None,
             patience_seconds: 60.0,
+            max_page_rows: 10_000,
             compat: false,
             clock: || Timestamp(chrono::Utc::now().timestamp_micros()),
             cached_assets: std::env::temp_dir().join("belvedere-cached-assets"),
         }
+    }
+}
+
+impl ApiSettings {
+    /// Largest page of rows.
+    pub(crate) fn max_length(&self) -> u64 {
+        if self.compat { DEFAULT_LENGTH } else { self.max_page_rows.max(1) }
     }
 }
 

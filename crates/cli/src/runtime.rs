@@ -117,6 +117,7 @@ impl Runtime {
             max_age_short: config.api.max_age_short,
             base_url: config.serve.public_url.clone(),
             patience_seconds: config.views.patience_seconds.as_secs_f64(),
+            max_page_rows: u64::from(config.api.max_page_rows),
             compat: config.general.compat == Compat::Reference,
             cached_assets: config.paths().cached_assets,
             ..ApiSettings::default()

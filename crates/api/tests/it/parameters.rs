@@ -64,7 +64,9 @@ async fn numbers_and_revisions_have_bounds() {
         "offset=99999999999999999999999999999999999999999999",
         "length=a",
         "length=-1",
-        "length=101",
+        "length=10001",
+        "limit=10001",
+        "limit=b&length=a",
         "length=1e2",
         "offset=x&length=y",
         "revision=..",
@@ -83,7 +85,9 @@ async fn numbers_and_revisions_have_bounds() {
     offset=99999999999999999999999999999999999999999999 → 422 InvalidParameter: Parameter 'offset' must not be greater than 9223372036854775807
     length=a → 422 InvalidParameter: Parameter 'length' must be integer
     length=-1 → 422 InvalidParameter: Parameter 'length' must be positive
-    length=101 → 422 InvalidParameter: Parameter 'length' must not be greater than 100
+    length=10001 → 422 InvalidParameter: Parameter 'length' must not be greater than 10000
+    limit=10001 → 422 InvalidParameter: Parameter 'limit' must not be greater than 10000
+    limit=b&length=a → 422 InvalidParameter: Parameter 'length' must be integer
     length=1e2 → 422 InvalidParameter: Parameter 'length' must be integer
     offset=x&length=y → 422 InvalidParameter: Parameter 'offset' must be integer
     revision=.. → 422 InvalidParameter: Parameter 'revision': `..` is not a revision
@@ -146,4 +150,27 @@ async fn integers_may_carry_a_sign_and_blanks() {
     let body = app.get("/rows?dataset=local/data&config=default&split=train&offset=%2B1&length=%201%20").await.json();
     assert_eq!(body["rows"][0]["row_idx"], 1);
     assert_eq!(body["rows"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn limit_is_another_name_for_length() {
+    let app = birds().await;
+    let page = "/rows?dataset=local/data&config=default&split=train";
+    for (query, rows) in [("limit=2", 2), ("limit=2&length=1", 1), ("colour=red", 3)] {
+        let answer = app.get(&format!("{page}&{query}")).await;
+        assert_eq!(answer.json()["rows"].as_array().map(Vec::len), Some(rows), "{query}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn the_largest_page_is_a_setting_and_that_of_the_reference_is_fixed() {
+    let page = "/rows?dataset=local/none&config=default&split=train";
+    let app = TestApp::with(|options| options.api.max_page_rows = 5).await;
+    assert_snapshot!(outcomes(&app, &[&format!("{page}&length=6")]).await.replace(page, ""), @"&length=6 → 422 InvalidParameter: Parameter 'length' must not be greater than 5");
+    let app = TestApp::with(|options| options.api.compat = true).await;
+    let paths = [format!("{page}&length=101"), format!("{page}&limit=101")];
+    assert_snapshot!(outcomes(&app, &[&paths[0], &paths[1]]).await.replace(page, ""), @r"
+    &length=101 → 422 InvalidParameter: Parameter 'length' must not be greater than 100
+    &limit=101 → 401 ExternalUnauthenticatedError: The dataset does not exist, or is not accessible without authentication (private or gated).
+    ");
 }

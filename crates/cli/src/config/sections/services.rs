@@ -43,6 +43,8 @@ section! {
         max_age_long: u32 = "120" { fate: Read("serve and api"), unit: "seconds" },
         /// `max-age` of the `Cache-Control` header of errors and technical answers.
         max_age_short: u32 = "10" { fate: Read("serve and api"), unit: "seconds" },
+        /// Largest number of rows of one page, in JSON. Always 100 with `COMPAT=reference`.
+        max_page_rows: u32 = "10000" { fate: Read("serve and api"), min: Some(1.0) },
         /// Path on the Hub that tells whether a user may read a dataset; `%s` stands for its name.
         hf_auth_path: String = "/api/datasets/%s/auth-check" { fate: Later("access control by a remote Hub") },
         /// URL of a JSON list of the public keys (JWK) that tokens may be signed with.
