@@ -356,7 +356,7 @@ fn check_head(set: &Set, config: &ResolvedConfig, split: &str) {
         media: set.media("assets", split.as_str()),
         split: split.clone(),
     };
-    let reply = belvedere_engine::execute(Call::Head(call));
+    let reply = belvedere_engine::execute(Call::Head(call), &Task::default());
     let Ok(Reply::Head(page)) = reply else { panic!("{}: {reply:?}", set.name) };
     set.check_first_rows(split.as_str(), &page, &recorded);
 }

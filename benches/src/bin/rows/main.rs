@@ -15,7 +15,7 @@ use belvedere_domain::data_files::{Reader, ResolvedConfig};
 use belvedere_domain::{ConfigName, SplitName};
 use belvedere_engine::call::{Convert, Footers, MediaTarget, ParquetFile, Rows};
 use belvedere_engine::source::SourceFile;
-use belvedere_engine::{Call, FooterCache, Reply, execute_with};
+use belvedere_engine::{Call, FooterCache, Reply, Task, execute_with};
 use clap::Parser;
 
 const PAGE: usize = 100;
@@ -127,7 +127,7 @@ fn convert(csv: &Path, output: &Path) -> anyhow::Result<PathBuf> {
         content_ids: Default::default(),
         segments: Vec::new(),
     };
-    match belvedere_engine::execute(Call::Convert(call))? {
+    match belvedere_engine::execute(Call::Convert(call), &Task::default())? {
         Reply::Convert(converted) if converted.splits[0].files.len() == 1 => {
             Ok(output.join(&converted.splits[0].files[0].path))
         }
@@ -145,7 +145,9 @@ fn listed(path: &Path) -> anyhow::Result<SourceFile> {
 fn read(path: &Path, offsets: &[u64]) -> anyhow::Result<Times> {
     let cache = FooterCache::default();
     let file = listed(path)?;
-    let Reply::Footers(footers) = execute_with(&Call::Footers(Footers { files: vec![file.clone()] }), &cache)? else {
+    let Reply::Footers(footers) =
+        execute_with(&Call::Footers(Footers { files: vec![file.clone()] }), &cache, &Task::default())?
+    else {
         bail!("footers were asked for");
     };
     let files = vec![ParquetFile { file, num_rows: footers.num_rows[0] }];
@@ -170,7 +172,7 @@ fn read(path: &Path, offsets: &[u64]) -> anyhow::Result<Times> {
             media,
         });
         let started = Instant::now();
-        let Reply::Rows(page) = execute_with(&call, &cache)? else { bail!("rows were asked for") };
+        let Reply::Rows(page) = execute_with(&call, &cache, &Task::default())? else { bail!("rows were asked for") };
         sorted.push(started.elapsed().as_secs_f64() * 1e3);
         ensure!(page.rows.len() == PAGE, "a page has {} rows", page.rows.len());
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use belvedere_domain::Feature;
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
@@ -91,7 +91,14 @@ impl<'t> Batches<'t> {
                 None => Ok(new_null_array(&features_arrow::data_type(feature), table.num_rows())),
             }
         };
+        // The names and marks of nested fields may differ from file to file.
+        let exactly = |(array, field): (ArrayRef, &FieldRef)| match array.data_type() == field.data_type() {
+            true => Ok(array),
+            false => arrow::compute::cast(&array, field.data_type())
+                .map_err(|error| EngineError::new(crate::ErrorKind::Internal, error).in_column(field.name())),
+        };
         let columns = self.columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+        let columns = columns.into_iter().zip(self.schema.fields()).map(exactly).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(table.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
             .map_err(|error| EngineError::new(crate::ErrorKind::Internal, error))
