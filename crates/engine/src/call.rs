@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use belvedere_domain::data_files::ResolvedConfig;
 use belvedere_domain::{Features, SplitName};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -22,6 +23,8 @@ pub enum Call {
     Head(Head),
     /// A page of rows of Parquet files.
     Rows(Rows),
+    /// A piece of many rows in some format.
+    Export(Export),
     /// Number of rows of each Parquet file, from their footers.
     Footers(Footers),
 }
@@ -35,6 +38,7 @@ pub enum Reply {
     Inspect(Inspected),
     Head(PageOfRows),
     Rows(PageOfRows),
+    Export(Exported),
     Footers(FooterList),
 }
 
@@ -247,6 +251,85 @@ pub struct PageOfRows {
     pub assets: Vec<PathBuf>,
 }
 
+/// See [`Call::Export`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Export {
+    /// The Parquet files of a split in order, with their numbers of rows.
+    pub files: Vec<ParquetFile>,
+    /// The features of the split; `None`: those of the first file.
+    pub features: Option<Features>,
+    /// Columns to give, in order: names, or names with commas between them. Empty: all.
+    pub columns: Vec<String>,
+    /// The rows that are still to be given.
+    pub rows: WantedRows,
+    /// The format.
+    pub format: Format,
+    /// This is the first piece: with the header, the schema.
+    pub begins: bool,
+    /// The piece ends with the table that reaches so many bytes.
+    pub max_bytes: usize,
+    /// The piece has at most so many rows.
+    pub max_rows: usize,
+    /// Where media cells go, in formats of text.
+    pub media: MediaTarget,
+}
+
+/// Rows of a split.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WantedRows {
+    /// Rows that follow each other; those beyond the end do not count.
+    Range {
+        /// The first, from 0.
+        offset: u64,
+        /// Their number.
+        length: u64,
+    },
+    /// Rows by number, in this order.
+    Listed(Vec<u64>),
+}
+
+/// How rows are given.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Each row as a JSON object.
+    Json,
+    /// One JSON object per line.
+    Ndjson,
+    /// RFC 4180, with a header.
+    Csv,
+    /// Messages of an Arrow IPC stream. The reader needs an end mark after the last piece.
+    Arrow,
+    /// A Parquet file for each piece, to be joined.
+    Parquet,
+}
+
+/// See [`Call::Export`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Exported {
+    /// The features of the columns given.
+    pub features: Features,
+    /// The bytes.
+    pub piece: Piece,
+    /// Number of rows in the piece; 0 when there are no more.
+    pub num_rows: u64,
+    /// Rows of the whole split.
+    pub num_rows_total: u64,
+}
+
+/// A part of an answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Piece {
+    /// [`Format::Json`].
+    Rows(Vec<Box<RawValue>>),
+    /// [`Format::Ndjson`] and [`Format::Csv`].
+    Text(String),
+    /// [`Format::Arrow`] and [`Format::Parquet`].
+    Bytes(#[serde(with = "base64_bytes")] Bytes),
+}
+
 /// See [`Call::Footers`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Footers {
@@ -259,4 +342,21 @@ pub struct Footers {
 pub struct FooterList {
     /// Rows per file, in order.
     pub num_rows: Vec<u64>,
+}
+
+/// Bytes as text, since calls cross the pipe as JSON.
+mod base64_bytes {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use bytes::Bytes;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        STANDARD.decode(text.as_bytes()).map(Bytes::from).map_err(serde::de::Error::custom)
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use crate::call::{Call, Reply};
 use crate::convert::convert;
 use crate::error::EngineError;
+use crate::export::export;
 use crate::footers::{self, FooterCache};
 use crate::head::head;
 use crate::inspect::inspect;
@@ -35,6 +36,7 @@ pub fn execute_with(call: &Call, footers: &FooterCache, task: &Task) -> Result<R
         Call::Inspect(call) => inspect(call, footers).map(Reply::Inspect),
         Call::Head(call) => head(call).map(Reply::Head),
         Call::Rows(call) => rows(call, footers).map(Reply::Rows),
+        Call::Export(call) => export(call, footers, task).map(Reply::Export),
         Call::Footers(call) => footers::list(call, footers).map(Reply::Footers),
     }
 }

@@ -12,6 +12,7 @@ mod convert;
 pub mod decompress;
 pub mod error;
 mod execute;
+pub mod export;
 pub mod features_arrow;
 pub mod first_rows;
 pub mod fit;

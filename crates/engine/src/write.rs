@@ -5,6 +5,7 @@
 //! into the next conversion ([`SplitWriter::copy`]). A file gets its name only when it is complete.
 
 mod layout;
+mod piece;
 
 use std::fs::Permissions;
 use std::io::BufWriter;
@@ -28,6 +29,7 @@ use crate::features_arrow;
 use crate::ranges::Ranges;
 
 pub(crate) use layout::WriteOptions;
+pub(crate) use piece::ParquetPiece;
 
 /// Parquet counts the row groups of a file in 16 bits with sign.
 const MAX_ROW_GROUPS_PER_FILE: usize = 32_000;

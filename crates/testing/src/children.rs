@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use belvedere_engine::call::WantedRows;
 use belvedere_engine::{Call, EngineError, ErrorKind, Reply};
 use belvedere_jobs::call::{CallError, Caller, InProcess};
 
@@ -84,6 +85,15 @@ fn note(call: &Call) -> String {
         Call::Inspect(inspect) => format!("inspect {}", inspect.config.name),
         Call::Head(head) => format!("head {}/{}", head.config.name, head.split),
         Call::Rows(rows) => format!("rows {}+{}", rows.offset, rows.length),
+        Call::Export(export) => format!("export {:?} {}", export.format, wanted(&export.rows)),
         Call::Footers(footers) => format!("footers of {} files", footers.files.len()),
+    }
+}
+
+fn wanted(rows: &WantedRows) -> String {
+    match rows {
+        WantedRows::Range { offset, length: u64::MAX } => format!("{offset}+"),
+        WantedRows::Range { offset, length } => format!("{offset}+{length}"),
+        WantedRows::Listed(rows) => format!("{} rows", rows.len()),
     }
 }

@@ -36,6 +36,11 @@ impl<'a> Page<'a> {
         self.rows.len()
     }
 
+    /// The rows so far, each as a JSON object.
+    pub(crate) fn rows(&self) -> &[Box<RawValue>] {
+        &self.rows
+    }
+
     /// Adds all rows of a table.
     ///
     /// # Errors
