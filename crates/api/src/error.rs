@@ -69,6 +69,17 @@ impl ApiError {
     }
 }
 
+impl std::fmt::Display for ApiError {
+    /// For the log: code, message, and the cause even where clients are not told.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.message)?;
+        match &self.cause {
+            Some(cause) if !self.message.contains(&cause.message) => write!(f, " ({})", cause.message),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         if error.is_passing() {

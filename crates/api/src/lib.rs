@@ -58,7 +58,7 @@ pub fn router(state: ApiState) -> Router {
         .and(NotForContentType::SSE)
         .and(NotForContentType::const_new("audio/"))
         .and(NotForContentType::const_new("video/"))
-        .and(NotForContentType::const_new("application/vnd.apache.parquet"));
+        .and(NotForContentType::const_new("application/vnd.apache."));
     router
         .fallback(headers::not_found)
         .method_not_allowed_fallback(headers::wrong_method)

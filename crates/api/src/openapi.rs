@@ -7,8 +7,9 @@ use serde_json::{Value as JsonValue, json};
 use std::sync::Arc;
 
 use crate::params::DEFAULT_LENGTH;
+use crate::public::format;
 use crate::public::views::ENDPOINTS;
-use crate::state::{ApiSettings, ApiState};
+use crate::state::ApiState;
 
 /// The document.
 pub(crate) async fn get() -> Response {
@@ -27,6 +28,11 @@ struct Entry {
 const DATASET: &str = "The dataset: namespace/name.";
 const CONFIG: &str = "The config (subset).";
 const SPLIT: &str = "The split.";
+const LENGTH: &str = "Number of rows; 100 when absent, at most 10,000 (a setting). In other formats than JSON any number \
+                      or <code>all</code>, which is also what comes when it is absent. <code>limit</code> is another name.";
+const COLUMNS: &str = "Columns to give, in this order, with commas between them; may be repeated.";
+const FORMAT: &str = "<code>json</code>, <code>ndjson</code>, <code>csv</code>, <code>arrow</code> (an IPC stream) or \
+                      <code>parquet</code>; goes before what the header <code>Accept</code> asks for.";
 const REVISION: &str = "A kept revision to read instead of the served one.";
 
 fn entries() -> Vec<Entry> {
@@ -47,17 +53,15 @@ fn entries() -> Vec<Entry> {
         .collect();
     entries.push(Entry {
         path: "/rows",
-        summary: "A page of rows of a split.",
+        summary: "Rows of a split: a page, or as many as you like in other formats than JSON.",
         parameters: vec![
             ("dataset", true, DATASET),
             ("config", true, CONFIG),
             ("split", true, SPLIT),
             ("offset", false, "First row, from 0."),
-            (
-                "length",
-                false,
-                "Number of rows, 0 to 10,000 (a setting); 100 when absent. `limit` is another name for it.",
-            ),
+            ("length", false, LENGTH),
+            ("columns", false, COLUMNS),
+            ("format", false, FORMAT),
             ("revision", false, REVISION),
         ],
         json: true,
@@ -97,11 +101,15 @@ fn operation(entry: &Entry) -> JsonValue {
     let parameter = |(name, required, description): &(&str, bool, &str)| {
         let schema = match *name {
             "offset" => json!({"type": "integer", "minimum": 0, "default": 0}),
-            "length" => {
-                json!({"type": "integer", "minimum": 0, "maximum": ApiSettings::default().max_page_rows, "default": DEFAULT_LENGTH})
-            }
+            "length" => json!({
+                "anyOf": [{"type": "integer", "minimum": 0}, {"const": "all"}],
+                "default": DEFAULT_LENGTH,
+            }),
+            "format" => json!({"type": "string", "enum": format::names(), "default": "json"}),
             _ => json!({"type": "string"}),
         };
+        // The texts are made for the page for people.
+        let description = description.replace("<code>", "`").replace("</code>", "`");
         json!({"name": name, "in": "query", "required": required, "description": description, "schema": schema})
     };
     if !entry.json {
@@ -114,6 +122,11 @@ fn operation(entry: &Entry) -> JsonValue {
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
         })
     };
+    let content: serde_json::Map<String, JsonValue> = match entry.parameters.iter().any(|(name, ..)| *name == "format")
+    {
+        true => format::media_types().map(|name| (name.to_owned(), media_schema(name))).collect(),
+        false => [("application/json".to_owned(), media_schema("application/json"))].into_iter().collect(),
+    };
     json!({
         "summary": entry.summary,
         "parameters": entry.parameters.iter().map(parameter).collect::<Vec<_>>(),
@@ -124,7 +137,7 @@ fn operation(entry: &Entry) -> JsonValue {
                     "X-Revision": {"description": "Revision of the dataset that the answer describes.", "schema": {"type": "string"}},
                     "ETag": {"schema": {"type": "string"}},
                 },
-                "content": {"application/json": {"schema": {"type": "object"}}},
+                "content": content,
             },
             "304": {"description": "The client holds this answer already."},
             "401": error("The dataset does not exist, or needs credentials."),
@@ -134,6 +147,13 @@ fn operation(entry: &Entry) -> JsonValue {
             "501": error("The dataset cannot be served as it is."),
         },
     })
+}
+
+fn media_schema(media_type: &str) -> JsonValue {
+    match media_type {
+        "application/json" => json!({"schema": {"type": "object"}}),
+        _ => json!({}),
+    }
 }
 
 /// The same for people, with links that work on the datasets at hand.
@@ -173,7 +193,7 @@ dd { margin: 0 0 .3rem 1.5rem; } .muted { color: var(--muted); } a { color: var(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>Belvedere: endpoints</title>\
          <style>{style}</style></head><body><p><a href=\"/\">Datasets</a></p><h1>Endpoints</h1>\
-         <p>Every answer is JSON. Errors carry their code in <code>X-Error-Code</code>; \
+         <p>Answers are JSON unless another format of rows is asked for. Errors carry their code in <code>X-Error-Code</code>; \
          <code>ResponseNotReady</code> means: ask again in a moment. <code>X-Revision</code> names the revision that an \
          answer describes. The same in machine-readable form: <a href=\"/openapi.json\">openapi.json</a>.</p>\
          {sections}</body></html>"

@@ -66,6 +66,16 @@ impl Params {
         }
     }
 
+    /// As [`length`](Self::length) without a bound; `None` for `all` and when nothing is said.
+    pub(crate) fn length_or_all(&self, settings: &ApiSettings) -> Result<Option<u64>, ApiError> {
+        let name = self.length_name(settings);
+        match self.last(name).map(str::trim) {
+            None => Ok(None),
+            Some(text) if text.eq_ignore_ascii_case("all") => Ok(None),
+            Some(_) => self.number(name, DEFAULT_LENGTH).map(Some),
+        }
+    }
+
     fn length_name(&self, settings: &ApiSettings) -> &'static str {
         match self.last("length").is_none() && !settings.compat && self.last("limit").is_some() {
             true => "limit",

@@ -1,6 +1,8 @@
 //! The endpoints that everybody may read.
 
 pub(crate) mod assets;
+pub(crate) mod export;
+pub(crate) mod format;
 pub(crate) mod health;
 pub(crate) mod index;
 pub(crate) mod resolve;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ pub struct Answer {
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: Bytes,
+    /// The body came to its end; otherwise the connection would have been broken off here.
+    pub is_whole: bool,
 }
 
 impl Answer {
@@ -67,6 +69,12 @@ pub async fn ask(router: &Router, method: &str, path: &str, headers: &[(&str, &s
             .and_modify(|known| *known = format!("{known}, {value}"))
             .or_insert(value);
     }
-    let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    Answer { status, headers, body }
+    let (mut rest, mut body, mut is_whole) = (response.into_body(), BytesMut::new(), true);
+    while let Some(frame) = rest.frame().await {
+        match frame {
+            Ok(frame) => body.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..])),
+            Err(_) => is_whole = false,
+        }
+    }
+    Answer { status, headers, body: body.freeze(), is_whole }
 }

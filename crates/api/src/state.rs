@@ -21,8 +21,12 @@ pub struct ApiSettings {
     pub base_url: Option<String>,
     /// Seconds that readers stay on the served revision while its successor is computed.
     pub patience_seconds: f64,
-    /// Largest number of rows of one page, at least 1.
+    /// Largest number of rows of one page of JSON, at least 1.
     pub max_page_rows: u64,
+    /// Largest number of rows of one answer in another format; `None`: no limit.
+    pub max_export_rows: Option<u64>,
+    /// Bytes of such an answer that are made at a time, about; eight times as many of Parquet.
+    pub piece_bytes: usize,
     /// Answer some failures as today's reference implementation does.
     pub compat: bool,
     /// What time it is: only for how long readers have been waiting.
@@ -39,6 +43,8 @@ impl Default for ApiSettings {
             base_url: None,
             patience_seconds: 60.0,
             max_page_rows: 10_000,
+            max_export_rows: None,
+            piece_bytes: 4 << 20,
             compat: false,
             clock: || Timestamp(chrono::Utc::now().timestamp_micros()),
             cached_assets: std::env::temp_dir().join("belvedere-cached-assets"),

@@ -118,6 +118,7 @@ impl Runtime {
             base_url: config.serve.public_url.clone(),
             patience_seconds: config.views.patience_seconds.as_secs_f64(),
             max_page_rows: u64::from(config.api.max_page_rows),
+            max_export_rows: config.api.max_export_rows.get().map(u64::from),
             compat: config.general.compat == Compat::Reference,
             cached_assets: config.paths().cached_assets,
             ..ApiSettings::default()

@@ -274,6 +274,11 @@ impl TestApp {
         ask(&self.router, "GET", path, &[HOST]).await
     }
 
+    /// The API itself, for answers that are read bit by bit.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
     /// Asks the API with a method and headers.
     pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let headers: Vec<_> = std::iter::once(HOST).chain(headers.iter().copied()).collect();

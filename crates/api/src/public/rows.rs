@@ -8,11 +8,13 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use belvedere_domain::Revision;
-use belvedere_engine::call::{PageOfRows, Rows};
+use belvedere_engine::call::{PageOfRows, Rows, WantedRows};
 use belvedere_engine::{Call, Reply};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::export::{self, Export};
+use super::format::Shape;
 use super::serve;
 use super::split::{self, Opened, RowsIndex, Split};
 use crate::error::ApiError;
@@ -49,17 +51,39 @@ pub(crate) async fn get(
     answer(&state, &Params::parse(query.as_deref()), &headers).await.map_err(|error| error.keep(short))
 }
 
-async fn answer(state: &ApiState, params: &Params, headers: &HeaderMap) -> Result<Response, ApiError> {
+async fn answer(state: &Arc<ApiState>, params: &Params, headers: &HeaderMap) -> Result<Response, ApiError> {
     params.require(&["dataset", "config", "split"])?;
-    let (offset, length) = (params.offset()?, params.length(&state.settings)?);
+    let shape = Shape::of(params, headers, &state.settings)?;
+    let (offset, length) = (params.offset()?, shape.length(params, &state.settings)?);
     let split = match split::open(state, params, headers).await? {
         Opened::Split(split) => split,
         Opened::Stored(response) => return Ok(response),
     };
+    match length {
+        Some(length) if shape.is_plain() && length <= DEFAULT_LENGTH => {
+            whole(state, &split, offset, length, headers).await
+        }
+        _ => {
+            let tag = format!("{offset}-{}", length.map_or_else(|| "all".to_owned(), |length| length.to_string()));
+            let rows = WantedRows::Range { offset, length: length.unwrap_or(u64::MAX) };
+            let export = Export { split, shape, rows, num_rows_total: None, extras: Vec::new(), tag };
+            export::respond(state, export, headers).await
+        }
+    }
+}
+
+/// A page of the usual size, made at once.
+async fn whole(
+    state: &ApiState,
+    split: &Split,
+    offset: u64,
+    length: u64,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
     let etag = split.etag(&format!("{offset}-{length}"));
     // A page never changes: what the client holds of it is good without reading a file.
     if !is_known(headers, &etag) {
-        let (index, page) = page(state, &split, offset, length).await?;
+        let (index, page) = page(state, split, offset, length).await?;
         let body = body(&page, offset, index.files.partial);
         let urls = &state.services.settings.urls;
         let body = serve::with_urls(&body, urls, &serve::base_url(state, headers), split.revision());
@@ -107,6 +131,9 @@ fn respond(state: &ApiState, revision: &Revision, etag: &str, body: Body) -> Res
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, max_age(state.settings.max_age_long));
+    if !state.settings.compat {
+        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    }
     for (name, value) in [("x-revision", revision.as_str()), ("etag", etag)] {
         // Split names may hold letters that a header cannot; such a page goes without a tag.
         if let Ok(value) = HeaderValue::from_str(value) {

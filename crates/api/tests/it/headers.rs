@@ -22,6 +22,7 @@ async fn a_success_names_its_revision_and_may_be_kept_for_two_minutes() {
     cache-control: max-age=120
     content-type: application/json
     etag: W/"…"
+    vary: Accept
     x-revision: 2f8601eb1d1a3dbe504d9613772c2164bf19f26c
     "#);
 }

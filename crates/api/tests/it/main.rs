@@ -7,6 +7,7 @@ mod assets;
 mod documents;
 mod errors;
 mod files;
+mod formats;
 mod headers;
 mod index;
 mod misses;

@@ -186,7 +186,9 @@ impl<'c> Source<'c> {
         // Values that repeat are small in the file and not in memory: one byte for each is the least to reckon with.
         let row_bytes = (bytes / (group.num_rows as u64).max(1)).max(columns.len() as u64).max(1);
         let indexed = footer.metadata().offset_index().is_some_and(|index| index.get(group.row_group).is_some());
-        Size { stored_bytes, table_rows: (TABLE_BYTES / row_bytes).clamp(1, MAX_TABLE_ROWS), indexed }
+        // No table is much larger than the piece that it is for.
+        let table_bytes = TABLE_BYTES.min(self.call.max_bytes as u64);
+        Size { stored_bytes, table_rows: (table_bytes / row_bytes).clamp(1, MAX_TABLE_ROWS), indexed }
     }
 }
 

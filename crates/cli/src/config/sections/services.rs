@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::Described::{Admin2022, Admin2024};
 use crate::config::Fate::{Later, Read};
 use crate::config::table::section;
-use crate::config::types::{Count, Secret};
+use crate::config::types::{Count, Limit, Secret};
 
 section! {
     /// One process that does everything, for one machine.
@@ -45,6 +45,8 @@ section! {
         max_age_short: u32 = "10" { fate: Read("serve and api"), unit: "seconds" },
         /// Largest number of rows of one page, in JSON. Always 100 with `COMPAT=reference`.
         max_page_rows: u32 = "10000" { fate: Read("serve and api"), min: Some(1.0) },
+        /// Largest number of rows of one answer as JSON Lines, CSV, Arrow or Parquet; 0 for no limit.
+        max_export_rows: Limit = "0" { fate: Read("serve and api"), unit: "rows" },
         /// Path on the Hub that tells whether a user may read a dataset; `%s` stands for its name.
         hf_auth_path: String = "/api/datasets/%s/auth-check" { fate: Later("access control by a remote Hub") },
         /// URL of a JSON list of the public keys (JWK) that tokens may be signed with.
