@@ -9,6 +9,7 @@ pub mod console;
 pub mod exit;
 pub mod help;
 pub mod open;
+pub mod optional;
 pub mod output;
 pub mod problems;
 pub mod progress;

@@ -11,7 +11,7 @@ use belvedere_jobs::call::{Caller, InProcess};
 use belvedere_jobs::child::{ChildCommand, ChildPool};
 use belvedere_jobs::files::Files;
 use belvedere_jobs::memory::StoreMemory;
-use belvedere_jobs::settings::{FirstRows, Names, Parquet, Urls, WorkerSettings};
+use belvedere_jobs::settings::{DuckdbIndex, FirstRows, Names, Parquet, Urls, WorkerSettings};
 use belvedere_jobs::{Refresher, Registry, Services, Settings, Worker};
 use belvedere_store::{Blobs, RateLimit};
 use tokio_util::sync::CancellationToken;
@@ -39,7 +39,8 @@ impl Runtime {
     /// # Errors
     /// With a hint, when a folder, the state directory, the store or a setting cannot be used.
     pub async fn build(config: &Config, adjust: impl FnOnce(&mut Settings)) -> anyhow::Result<Self> {
-        let registry = Arc::new(Registry::new().context("the steps of this build do not form a graph")?);
+        let registry =
+            Arc::new(Registry::with(crate::optional::STEPS).context("the steps of this build do not form a graph")?);
         let mut settings = settings(config, &registry.graph())?;
         adjust(&mut settings);
         let state = state_directory(config)?;
@@ -198,6 +199,15 @@ fn settings(config: &Config, graph: &Graph) -> Result<Settings, Advice> {
             target_revision: config.parquet_and_info.target_revision.clone(),
             url_template: config.parquet_and_info.url_template.clone(),
             max_read_bytes: config.rows_index.max_arrow_data_in_memory,
+        },
+        duckdb_index: DuckdbIndex {
+            scratch: config.duckdb_index.cache_directory.clone(),
+            extensions: config.duckdb_index.extensions_directory.clone(),
+            max_bytes: config.duckdb_index.max_dataset_size_bytes.for_local_files(),
+            // The other half is for the images and footers that the engine looks at, and for what DuckDB does not count.
+            memory_bytes: config.worker.child_memory_bytes / 2,
+            target_revision: config.duckdb_index.target_revision.clone(),
+            url_template: config.duckdb_index.url_template.clone(),
         },
         urls: urls(config),
         worker: worker_settings(config, graph)?,

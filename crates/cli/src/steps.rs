@@ -1,6 +1,7 @@
 //! Names of steps in settings: checked against the registry, so that a slip does not silently mean nothing.
 
 use belvedere_domain::{Graph, StepName};
+use belvedere_jobs::registry::Optional;
 
 use crate::config::suggest::nearest;
 use crate::exit::Advice;
@@ -17,7 +18,6 @@ const NOT_YET: &[&str] = &[
     "dataset-opt-in-out-urls-count",
     "dataset-presidio-entities-count",
     "split-descriptive-statistics",
-    "split-duckdb-index",
     "split-image-url-columns",
     "split-opt-in-out-urls-count",
     "split-opt-in-out-urls-scan",
@@ -31,7 +31,11 @@ const NOT_YET: &[&str] = &[
 pub fn named(setting: &str, names: &[String], graph: &Graph) -> Result<Vec<StepName>, Advice> {
     let known: Vec<&str> = graph.steps().iter().map(|step| step.name).collect();
     for name in names {
-        if NOT_YET.contains(&name.as_str()) && !known.contains(&name.as_str()) {
+        let optional = Optional::of(name).filter(|_| !known.contains(&name.as_str()));
+        if let Some(optional) = optional {
+            let feature = optional.feature();
+            tracing::warn!("`{setting}` names the step `{name}`, for which the program must be built with `{feature}`");
+        } else if NOT_YET.contains(&name.as_str()) && !known.contains(&name.as_str()) {
             tracing::warn!("`{setting}` names the step `{name}`, which is not part of this version");
         } else if !known.contains(&name.as_str()) {
             let hint = match nearest(name, known.iter().copied()) {
@@ -51,7 +55,7 @@ mod tests {
     use super::*;
 
     fn hint(name: &str) -> Option<String> {
-        let graph = Registry::new().expect("a graph").graph();
+        let graph = Registry::with(crate::optional::STEPS).expect("a graph").graph();
         named("worker.job_types_only", &[name.to_owned()], &graph).err().map(|advice| advice.hint)
     }
 

@@ -1,5 +1,7 @@
 //! The calls: what can be asked of files, as plain data that crosses a process boundary as JSON.
 
+mod duckdb_index;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::source::SourceFile;
+
+pub use duckdb_index::{DuckdbIndex, DuckdbIndexed};
 
 /// One piece of work on files.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +31,8 @@ pub enum Call {
     Export(Export),
     /// Number of rows of each Parquet file, from their footers.
     Footers(Footers),
+    /// A DuckDB file of a split. Only in programs that come with DuckDB.
+    DuckdbIndex(DuckdbIndex),
 }
 
 /// The answer to the call of the same name.
@@ -40,6 +46,7 @@ pub enum Reply {
     Rows(PageOfRows),
     Export(Exported),
     Footers(FooterList),
+    DuckdbIndex(DuckdbIndexed),
 }
 
 /// See [`Call::Convert`].

@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Cancelled,
     /// The work would take longer than allowed.
     TimedOut,
+    /// Work for an optional part that this program was built without.
+    NotBuilt,
     /// A bug on our side.
     Internal,
 }

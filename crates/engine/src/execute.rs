@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use crate::call::{Call, Reply};
 use crate::convert::convert;
-use crate::error::EngineError;
+use crate::error::{EngineError, ErrorKind};
 use crate::export::export;
 use crate::footers::{self, FooterCache};
 use crate::head::head;
@@ -38,7 +38,14 @@ pub fn execute_with(call: &Call, footers: &FooterCache, task: &Task) -> Result<R
         Call::Rows(call) => rows(call, footers).map(Reply::Rows),
         Call::Export(call) => export(call, footers, task).map(Reply::Export),
         Call::Footers(call) => footers::list(call, footers).map(Reply::Footers),
+        Call::DuckdbIndex(_) => Err(not_built("duckdb")),
     }
+}
+
+/// The program that carries out calls takes these itself, if it can.
+fn not_built(feature: &str) -> EngineError {
+    let message = format!("this program was built without the cargo feature `{feature}`");
+    EngineError::new(ErrorKind::NotBuilt, message)
 }
 
 #[cfg(test)]
@@ -52,7 +59,6 @@ mod tests {
 
     use super::*;
     use crate::call::{Footers, Inspect, MediaTarget, ParquetFile, Rows};
-    use crate::error::ErrorKind;
     use crate::features_arrow::to_schema;
     use crate::source::SourceFile;
     use crate::write::SplitWriter;

@@ -18,6 +18,7 @@ pub mod first_rows;
 pub mod fit;
 pub mod footers;
 mod head;
+pub mod index_source;
 mod inspect;
 mod json_text;
 mod media;

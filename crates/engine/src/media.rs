@@ -112,6 +112,20 @@ impl<'a> MediaStore<'a> {
         .map_err(located)
     }
 
+    /// Width and height of an image in pixels as shown, from its header; `None` when there is none or it cannot be
+    /// understood.
+    pub(crate) fn image_size(&self, cell: &MediaCell<'_>) -> Option<(u32, u32)> {
+        let size = match (cell.bytes, cell.path) {
+            (Some(bytes), _) => image::size_of(bytes).ok()?,
+            (None, Some(path)) if path.contains("://") => match self.link(path).ok()? {
+                Content::Linked { path, .. } => image::size_of_file(self.linked(path).ok()?).ok()?,
+                Content::Embedded(_) => return None,
+            },
+            (None, _) => return None,
+        };
+        Some((size.width, size.height))
+    }
+
     fn image(
         &mut self,
         out: &mut String,

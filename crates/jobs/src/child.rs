@@ -199,12 +199,15 @@ pub struct Limits {
     pub file_bytes: Option<u64>,
 }
 
+/// Carries out one call: [`belvedere_engine::execute`], or what takes further calls and leaves the rest to it.
+pub type Execute = fn(Call, &Task) -> Result<Reply, EngineError>;
+
 /// The main loop of a child: serves calls from standard input until it is closed. `parent` is the number of the process
 /// that it serves and with which it dies.
 ///
 /// # Errors
 /// When the pipes break or a message is malformed; the parent is gone then.
-pub fn serve(limits: Limits, parent: Option<u32>) -> std::io::Result<()> {
+pub fn serve(limits: Limits, parent: Option<u32>, execute: Execute) -> std::io::Result<()> {
     restrict(limits)?;
     // A parent that died before we asked to die with it sends no signal any more.
     if parent.is_some_and(|parent| parent != std::os::unix::process::parent_id()) {
@@ -223,7 +226,7 @@ pub fn serve(limits: Limits, parent: Option<u32>) -> std::io::Result<()> {
         }
         let mut request = vec![0; length];
         input.read_exact(&mut request)?;
-        let result = answer(&request);
+        let result = answer(&request, execute);
         let answer = serde_json::to_vec(&result)?;
         output.write_all(&length_of(&answer)?)?;
         output.write_all(&answer)?;
@@ -231,16 +234,14 @@ pub fn serve(limits: Limits, parent: Option<u32>) -> std::io::Result<()> {
     }
 }
 
-fn answer(request: &[u8]) -> Result<Reply, EngineError> {
+fn answer(request: &[u8], execute: Execute) -> Result<Reply, EngineError> {
     let internal = |message: String| EngineError::new(ErrorKind::Internal, message);
     let call: Call = serde_json::from_slice(request).map_err(|error| internal(format!("unknown call: {error}")))?;
     // A decoder that panics on a damaged file is a bug, but one that must not cost the process.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| belvedere_engine::execute(call, &Task::default())))
-        .unwrap_or_else(|panic| {
-            let text =
-                panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(internal(format!("the reader panicked: {}", text.unwrap_or("no message"))))
-        })
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| execute(call, &Task::default()))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(internal(format!("the reader panicked: {}", text.unwrap_or("no message"))))
+    })
 }
 
 fn restrict(limits: Limits) -> std::io::Result<()> {

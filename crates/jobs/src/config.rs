@@ -1,5 +1,6 @@
 //! Config-level steps.
 
+pub(crate) mod duckdb_index_size;
 pub(crate) mod info;
 pub(crate) mod is_valid;
 pub(crate) mod parquet;

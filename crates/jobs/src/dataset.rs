@@ -1,6 +1,7 @@
 //! Dataset-level steps.
 
 pub(crate) mod config_names;
+pub(crate) mod duckdb_index_size;
 pub(crate) mod info;
 pub(crate) mod init;
 pub(crate) mod is_valid;

@@ -239,7 +239,7 @@ fn source(path: &str, located: LocatedFile) -> SourceFile {
     }
 }
 
-fn hub_failure(error: HubError) -> JobError {
+pub(crate) fn hub_failure(error: HubError) -> JobError {
     match error {
         // A dataset that this process does not know may be new; one that is really gone takes its jobs along.
         HubError::DatasetNotFound(_) | HubError::RevisionGone { .. } | HubError::FileNotFound { .. } => {

@@ -9,7 +9,7 @@ use belvedere_domain::{Graph, StepName};
 use crate::job::Job;
 use crate::{config, dataset, split};
 
-/// Every step of this build.
+/// Every step that every program has.
 fn jobs() -> Vec<Box<dyn Job>> {
     vec![
         Box::new(dataset::init::Init),
@@ -31,6 +31,45 @@ fn jobs() -> Vec<Box<dyn Job>> {
     ]
 }
 
+/// A group of steps that only some programs have, since they need a heavy library.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Optional {
+    /// DuckDB files of splits, and their sizes.
+    DuckdbIndex,
+}
+
+impl Optional {
+    /// All groups.
+    pub const ALL: &[Self] = &[Self::DuckdbIndex];
+
+    /// The cargo feature that brings it.
+    pub fn feature(self) -> &'static str {
+        match self {
+            Self::DuckdbIndex => "duckdb",
+        }
+    }
+
+    /// Names of its steps.
+    pub fn steps(self) -> Vec<&'static str> {
+        self.jobs().iter().map(|job| job.step().name).collect()
+    }
+
+    /// The group that a step belongs to; `None` for steps that every program has, or none.
+    pub fn of(step: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|group| group.steps().contains(&step))
+    }
+
+    fn jobs(self) -> Vec<Box<dyn Job>> {
+        match self {
+            Self::DuckdbIndex => vec![
+                Box::new(split::duckdb_index::DuckdbIndexJob),
+                Box::new(config::duckdb_index_size::SizeJob),
+                Box::new(dataset::duckdb_index_size::SizeJob),
+            ],
+        }
+    }
+}
+
 /// The jobs by name, with their graph.
 pub struct Registry {
     jobs: HashMap<StepName, Box<dyn Job>>,
@@ -38,12 +77,21 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// All steps of this build.
+    /// The steps that every program has.
     ///
     /// # Errors
     /// [`GraphError`] when the steps do not form a graph.
     pub fn new() -> Result<Self, GraphError> {
-        let jobs = jobs();
+        Self::with(&[])
+    }
+
+    /// The steps that every program has, and some groups.
+    ///
+    /// # Errors
+    /// [`GraphError`] when the steps do not form a graph.
+    pub fn with(optional: &[Optional]) -> Result<Self, GraphError> {
+        let mut jobs = jobs();
+        jobs.extend(optional.iter().flat_map(|group| group.jobs()));
         let graph = Graph::new(jobs.iter().map(|job| job.step().clone()).collect())?;
         let jobs = jobs.into_iter().map(|job| (job.step().step_name(), job)).collect();
         Ok(Self { jobs, graph: Arc::new(graph) })

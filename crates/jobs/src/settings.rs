@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use belvedere_domain::StepName;
+use belvedere_domain::{DatasetName, StepName};
 use belvedere_store::RateLimit;
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ pub struct Settings {
     pub first_rows: FirstRows,
     /// The conversion to Parquet.
     pub parquet: Parquet,
+    /// The DuckDB files of splits.
+    pub duckdb_index: DuckdbIndex,
     /// The worker.
     pub worker: WorkerSettings,
     /// Where URLs in views point to.
@@ -85,6 +87,36 @@ impl Default for Parquet {
     }
 }
 
+/// The DuckDB files of splits, for programs that come with DuckDB.
+#[derive(Clone, Debug)]
+pub struct DuckdbIndex {
+    /// Parent of the directories that they are written in; `None`: that of all jobs.
+    pub scratch: Option<PathBuf>,
+    /// Directory of the extensions of DuckDB; `None`: no full-text index.
+    pub extensions: Option<PathBuf>,
+    /// Bytes before compression of the Parquet files after which the rest of a split is left out; `None`: no limit.
+    pub max_bytes: Option<u64>,
+    /// Bytes that DuckDB may hold in memory.
+    pub memory_bytes: u64,
+    /// The branch of the files.
+    pub target_revision: String,
+    /// Dataset, encoded revision, path.
+    pub url_template: String,
+}
+
+impl Default for DuckdbIndex {
+    fn default() -> Self {
+        Self {
+            scratch: None,
+            extensions: None,
+            max_bytes: None,
+            memory_bytes: 1 << 30,
+            target_revision: "refs/convert/parquet".into(),
+            url_template: "/datasets/%s/resolve/%s/%s".into(),
+        }
+    }
+}
+
 /// What stands in stored URLs for the address of this server; replaced when a view is served.
 pub const BASE_URL_PLACEHOLDER: &str = "{belvedere_base_url}";
 
@@ -97,6 +129,16 @@ pub struct Urls {
     pub assets: String,
     /// The same for assets made while answering.
     pub cached_assets: String,
+}
+
+impl Urls {
+    /// The URL of a file on a branch: the three `%s` of the template are dataset, encoded revision and path.
+    pub fn of_file(&self, template: &str, dataset: &DatasetName, revision: &str, path: &str) -> String {
+        let revision = revision.replace('%', "%25").replace('/', "%2F");
+        let fill = |url: String, part: &str| url.replacen("%s", part, 1);
+        let url = [dataset.as_str(), &revision, path].into_iter().fold(template.to_owned(), fill);
+        format!("{}{url}", self.hub)
+    }
 }
 
 impl Default for Urls {

@@ -87,6 +87,7 @@ fn note(call: &Call) -> String {
         Call::Rows(rows) => format!("rows {}+{}", rows.offset, rows.length),
         Call::Export(export) => format!("export {:?} {}", export.format, wanted(&export.rows)),
         Call::Footers(footers) => format!("footers of {} files", footers.files.len()),
+        Call::DuckdbIndex(index) => format!("duckdb index of {} files", index.files.len()),
     }
 }
 

@@ -17,7 +17,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("belvedere-hub", &["domain"]),
     ("belvedere-jobs", &["domain", "store", "engine", "hub"]),
     ("belvedere-api", &["domain", "store", "engine", "hub", "jobs"]),
-    ("belvedere", &["domain", "store", "engine", "hub", "jobs", "api"]),
+    // An optional part: one heavy library, and a call of the engine.
+    ("belvedere-duckdb", &["domain", "engine"]),
+    ("belvedere", &["domain", "store", "engine", "hub", "jobs", "api", "duckdb"]),
     ("belvedere-testing", &["domain", "store", "engine", "hub", "jobs", "api"]),
     ("belvedere-benches", &["domain", "store", "engine", "hub", "jobs", "api"]),
     // Asks any server; knows only a URL.
@@ -34,6 +36,7 @@ const LIBRARIES: &[(&[&str], &[&str])] = &[
     (&["axum", "tower-http"], &["belvedere-api"]),
     (&["clap", "anyhow"], &["belvedere", "belvedere-conformance"]),
     (&["ureq"], &["belvedere-conformance"]),
+    (&["duckdb"], &["belvedere-duckdb"]),
 ];
 
 /// Crates that neither wait nor open sockets: no runtime, no futures.
@@ -79,6 +82,19 @@ fn heavy_libraries_stay_in_their_crate() {
             assert!(strange.is_empty(), "{package} must not depend on {strange:?}: only {owners:?} may");
         }
     }
+}
+
+#[test]
+fn a_build_without_features_has_no_query_engine() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--offline", "--edges=normal,build", "--prefix=none", "--format={p}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8_lossy(&tree.stdout).into_owned();
+    let heavy = |line: &&str| ["duckdb ", "libduckdb-sys "].iter().any(|name| line.starts_with(name));
+    assert_eq!(tree.lines().find(heavy), None, "it belongs behind a feature that is off by default");
 }
 
 #[test]

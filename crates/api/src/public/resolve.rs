@@ -1,7 +1,7 @@
 //! `/datasets/<dataset>/resolve/<revision>/<path>`: files as the Hub serves them, with ranges.
 //!
-//! On the conversion branch these are the Parquet files of the served revision, ours or the dataset's own; on any
-//! other revision, the files of the dataset.
+//! On the conversion branch these are the Parquet and DuckDB files of the served revision, ours or the dataset's own; on
+//! any other revision, the files of the dataset.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use belvedere_domain::parquet_path::ParquetPath;
-use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Revision, StepName};
+use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, ErrorCode, Revision, SplitName, StepName};
 use belvedere_jobs::JobError;
 use belvedere_jobs::content::FileBehind;
 use belvedere_jobs::files::ServedFile;
@@ -28,10 +28,13 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>, request: Request) ->
 }
 
 async fn answer(state: &ApiState, mut request: Request) -> Result<Response, ApiError> {
-    let branch = &state.services.settings.parquet.target_revision;
-    let (dataset, revision, path) = parse(request.uri().path(), branch).ok_or_else(miss::not_found)?;
+    let settings = &state.services.settings;
+    let (parquet, duckdb) = (&settings.parquet.target_revision, &settings.duckdb_index.target_revision);
+    let (dataset, revision, path) = parse(request.uri().path(), &[parquet, duckdb]).ok_or_else(miss::not_found)?;
     let dataset = miss::check_access(state, &dataset, request.headers()).await?;
-    let (file, revision) = if revision == *branch {
+    let (file, revision) = if revision == *duckdb && path.ends_with(".duckdb") {
+        index(state, &dataset, &path).await?
+    } else if revision == *parquet {
         converted(state, &dataset, &path).await?
     } else {
         original(state, &dataset, &revision, &path).await?
@@ -92,8 +95,27 @@ fn content_type(path: &str) -> &'static str {
 async fn converted(state: &ApiState, dataset: &DatasetName, path: &str) -> Result<(ServedFile, Revision), ApiError> {
     let place = ParquetPath::parse(path).ok_or_else(miss::not_found)?;
     let key = ArtifactKey::config(StepName::known("config-parquet-and-info"), dataset.clone(), place.config);
-    let found = state.services.store.views.read(&key, None, state.settings.patience_seconds).await?;
-    let Some(found) = found else { return Err(miss::decide(state, &key, None).await?) };
+    made(state, &key, path).await
+}
+
+/// The DuckDB file of a split, at the revision that readers see.
+async fn index(state: &ApiState, dataset: &DatasetName, path: &str) -> Result<(ServedFile, Revision), ApiError> {
+    let mut segments = path.split('/');
+    let (Some(config), Some(directory)) = (segments.next(), segments.next()) else { return Err(miss::not_found()) };
+    let split = directory.strip_prefix("partial-").unwrap_or(directory);
+    let (Ok(config), Ok(split)) = (ConfigName::new(config), SplitName::new(split)) else {
+        return Err(miss::not_found());
+    };
+    let step = StepName::known("split-duckdb-index");
+    let key = ArtifactKey { step, dataset: dataset.clone(), config: Some(config), split: Some(split) };
+    made(state, &key, path).await
+}
+
+/// A file that a view lists, by its path on the branch.
+async fn made(state: &ApiState, key: &ArtifactKey, path: &str) -> Result<(ServedFile, Revision), ApiError> {
+    let dataset = &key.dataset;
+    let found = state.services.store.views.read(key, None, state.settings.patience_seconds).await?;
+    let Some(found) = found else { return Err(miss::decide(state, key, None).await?) };
     let behind: Option<Vec<FileBehind>> = found.stored.view.internal.parse().ok().flatten();
     let behind = behind.unwrap_or_default().into_iter().find(|file| file.path == path).ok_or_else(miss::not_found)?;
     match state.services.files.served(dataset, &found.revision, &behind).await {
@@ -142,12 +164,13 @@ fn gone(error: JobError, revision: &Revision) -> ApiError {
     }
 }
 
-/// Dataset, revision and path of a raw URL path. The branch is accepted with and without its slashes encoded.
-fn parse(path: &str, branch: &str) -> Option<(String, String, String)> {
+/// Dataset, revision and path of a raw URL path. A branch is accepted with and without its slashes encoded.
+fn parse(path: &str, branches: &[&String]) -> Option<(String, String, String)> {
     let decode = |text: &str| percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).ok();
     let (dataset, rest) = path.strip_prefix("/datasets/")?.split_once("/resolve/")?;
-    let (revision, file) = match rest.strip_prefix(branch).and_then(|rest| rest.strip_prefix('/')) {
-        Some(file) => (branch.to_owned(), file),
+    let on = |branch: &String| Some((branch.clone(), rest.strip_prefix(branch.as_str())?.strip_prefix('/')?));
+    let (revision, file) = match branches.iter().find_map(|branch| on(branch)) {
+        Some(found) => found,
         None => {
             let (revision, file) = rest.split_once('/')?;
             (decode(revision)?, file)
@@ -162,14 +185,15 @@ mod tests {
 
     #[test]
     fn the_branch_may_be_encoded_or_not() {
+        let branch = "refs/convert/parquet".to_owned();
         let expected =
             Some(("a/b".to_owned(), "refs/convert/parquet".to_owned(), "default/train/0000.parquet".to_owned()));
         for path in [
             "/datasets/a/b/resolve/refs%2Fconvert%2Fparquet/default/train/0000.parquet",
             "/datasets/a/b/resolve/refs/convert/parquet/default/train/0000.parquet",
         ] {
-            assert_eq!(parse(path, "refs/convert/parquet"), expected);
+            assert_eq!(parse(path, &[&branch]), expected);
         }
-        assert_eq!(parse("/datasets/a/b/tree/main", "refs/convert/parquet"), None);
+        assert_eq!(parse("/datasets/a/b/tree/main", &[&branch]), None);
     }
 }

@@ -63,7 +63,7 @@ pub fn run(args: &AdminArgs, output: Output) -> anyhow::Result<Exit> {
 }
 
 fn graph() -> anyhow::Result<std::sync::Arc<Graph>> {
-    Ok(Registry::new().context("the steps of this build do not form a graph")?.graph())
+    Ok(Registry::with(crate::optional::STEPS).context("the steps of this build do not form a graph")?.graph())
 }
 
 fn as_table(graph: &Graph) -> Table {

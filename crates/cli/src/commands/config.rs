@@ -193,8 +193,13 @@ fn entry(setting: &Setting, color: bool) -> String {
     let name = Style::Bold.paint(&setting.path(), color);
     let variable = Style::Dim.paint(&setting.variable(), color);
     let mut doc = config::reference::paragraph(setting.doc);
-    if let Fate::Later(part) = setting.fate {
-        doc.push_str(&format!(" No effect yet: this version comes without {part}."));
+    match setting.fate {
+        Fate::Read(_) => {}
+        Fate::Built(feature, _) if crate::optional::is_built(feature) => {}
+        Fate::Built(feature, part) => {
+            doc.push_str(&format!(" No effect: {part} needs a program built with the cargo feature `{feature}`."));
+        }
+        Fate::Later(part) => doc.push_str(&format!(" No effect yet: this version comes without {part}.")),
     }
     let unit = if setting.unit.is_empty() { String::new() } else { format!(", in {}", setting.unit) };
     let facts = format!("({}{unit}; default {})", setting.kind, config::reference::defaults(setting));

@@ -39,6 +39,6 @@ fn limit(text: &str) -> Result<Bound, std::num::ParseIntError> {
 pub fn run(args: &EngineChildArgs) -> anyhow::Result<Exit> {
     let limits =
         Limits { memory_bytes: args.memory_bytes.0, cpu_seconds: args.cpu_seconds.0, file_bytes: args.file_bytes.0 };
-    serve(limits, args.parent).context("the parent process cannot be talked to")?;
+    serve(limits, args.parent, crate::optional::execute).context("the parent process cannot be talked to")?;
     Ok(Exit::Done)
 }

@@ -163,11 +163,15 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        if let Fate::Later(part) = setting.fate
-            && !matches!(origin, Origin::Default | Origin::Reference)
-        {
-            let label = origin.label(setting);
-            self.notes.push(format!("{label} has no effect yet: this version comes without {part}"));
+        let without = match setting.fate {
+            Fate::Later(part) => format!("no effect yet: this version comes without {part}"),
+            Fate::Built(feature, part) if !crate::optional::is_built(feature) => {
+                format!("no effect: {part} needs a program built with the cargo feature `{feature}`")
+            }
+            Fate::Read(_) | Fate::Built(..) => return,
+        };
+        if !matches!(origin, Origin::Default | Origin::Reference) {
+            self.notes.push(format!("{} has {without}", origin.label(setting)));
         }
     }
 

@@ -86,6 +86,7 @@ pub fn json() -> Json {
 fn setting_json(setting: &Setting) -> Json {
     let (fate, part) = match setting.fate {
         Fate::Read(part) => ("read", part),
+        Fate::Built(_, part) => ("built", part),
         Fate::Later(part) => ("later", part),
     };
     json!({
@@ -150,6 +151,10 @@ fn write_section(page: &mut String, section: &Section) {
         }
         let _ = match setting.fate {
             Fate::Read(part) => writeln!(page, "- read by: {part}"),
+            Fate::Built(feature, part) => writeln!(
+                page,
+                "- read by: {part}, in programs built with the cargo feature `{feature}`; in others a value is noted in the log"
+            ),
             Fate::Later(part) => {
                 writeln!(page, "- **no effect yet**: this version comes without {part}; a value is noted in the log")
             }

@@ -43,6 +43,7 @@ const ONE_DATABASE: &str = "one database holds both queue and results, and `STOR
 const NO_PYTHON: &str = "it is a cache of Python libraries, and no Python runs here";
 const ONE_SERVER: &str = "one server answers all routes; `API_UVICORN_*` is for all of them";
 const NO_BOT: &str = "this program opens no discussions on the Hub";
+const NO_INDEX_CACHE: &str = "indexes are made by jobs and kept with their views; no request keeps a copy";
 const NO_SWEEP: &str = "every job removes its own scratch directory";
 
 const fn row(variable: &'static str, fate: RetiredFate) -> Retired {
@@ -92,6 +93,8 @@ pub static RETIRED: &[Retired] = &[
     row("DISCUSSIONS_BOT_ASSOCIATED_USER_NAME", NoEffect(NO_BOT)),
     row("DISCUSSIONS_BOT_TOKEN", NoEffect(NO_BOT)),
     row("DISCUSSIONS_PARQUET_REVISION", NoEffect(NO_BOT)),
+    row("DUCKDB_INDEX_CACHE_CLEAN_CACHE_PROBA", NoEffect(NO_INDEX_CACHE)),
+    row("DUCKDB_INDEX_CACHE_EXPIRED_TIME_INTERVAL_SECONDS", NoEffect(NO_INDEX_CACHE)),
     row("DIRECTORY_CLEANING_CACHE_DIRECTORY", NoEffect(NO_SWEEP)),
     row("DIRECTORY_CLEANING_SUBFOLDER_PATTERN", NoEffect(NO_SWEEP)),
     row("DIRECTORY_CLEANING_EXPIRED_TIME_INTERVAL_SECONDS", NoEffect(NO_SWEEP)),

@@ -67,6 +67,9 @@ pub struct Setting {
 pub enum Fate {
     /// Read by the parts named, such as `the worker`.
     Read(&'static str),
+    /// Read by the parts named second, in programs built with the cargo feature named first; in others noted in the log
+    /// when set.
+    Built(&'static str, &'static str),
     /// Checked, and noted in the log when set: the part that would read it is not in this version. Names that part.
     Later(&'static str),
 }

@@ -94,6 +94,14 @@ pub(super) fn size_of_file(file: &SourceFile) -> Result<Size, EngineError> {
     LocalFile::open(file).and_then(size).map_err(|error: EngineError| error.in_file(&file.path))
 }
 
+/// Size of an image, from its header.
+///
+/// # Errors
+/// [`Cell`](ErrorKind::Cell) when it is not an image or too large a one.
+pub(super) fn size_of(bytes: &[u8]) -> Result<Size, EngineError> {
+    header_of(bytes).map(|header| header.size)
+}
+
 fn header_of(bytes: &[u8]) -> Result<Header, EngineError> {
     let reader = reader(bytes)?;
     let format = reader.format().ok_or_else(|| EngineError::new(ErrorKind::Cell, "not an image of a known format"))?;

@@ -18,6 +18,7 @@ use super::segments;
 use crate::call::CallError;
 use crate::content::{DatasetInfo, EstimatedInfo, FileBehind, ParquetAndInfo, ParquetItem, Place, SplitInfo, Written};
 use crate::job::{Job, JobContext, JobError, Ready};
+use crate::settings::Parquet;
 
 const STEP: Step = Step::config("config-parquet-and-info")
     .triggered_by(&["dataset-config-names"])
@@ -261,12 +262,8 @@ fn blob_key(digest: &Digest, place: &ParquetPath) -> String {
 
 fn url_of(ctx: &JobContext, path: &ParquetPath) -> String {
     let settings = &ctx.services.settings;
-    let revision = settings.parquet.target_revision.replace('%', "%25").replace('/', "%2F");
-    let mut url = settings.parquet.url_template.clone();
-    for part in [ctx.key.dataset.as_str(), &revision, &path.path()] {
-        url = url.replacen("%s", part, 1);
-    }
-    format!("{}{url}", settings.urls.hub)
+    let Parquet { url_template, target_revision, .. } = &settings.parquet;
+    settings.urls.of_file(url_template, &ctx.key.dataset, target_revision, &path.path())
 }
 
 /// Which public code a failed call ends in. `unreadable` is the code for content that cannot be read.

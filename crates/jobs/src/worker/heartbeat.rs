@@ -95,12 +95,15 @@ impl Worker {
 
 impl Worker {
     async fn sweep_scratch(&self) {
-        let base = self.settings().scratch.clone();
-        match tokio::task::spawn_blocking(move || crate::scratch::sweep(&base)).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(count)) => tracing::info!(count, "removed scratch directories of workers that vanished"),
-            Ok(Err(error)) => tracing::warn!(%error, "scratch directories of vanished workers may be left over"),
-            Err(panic) => tracing::error!(%panic, "the look for left scratch directories panicked"),
+        let bases = [Some(&self.settings().scratch), self.services.settings.duckdb_index.scratch.as_ref()];
+        for base in bases.into_iter().flatten() {
+            let base = base.clone();
+            match tokio::task::spawn_blocking(move || crate::scratch::sweep(&base)).await {
+                Ok(Ok(0)) => {}
+                Ok(Ok(count)) => tracing::info!(count, "removed scratch directories of workers that vanished"),
+                Ok(Err(error)) => tracing::warn!(%error, "scratch directories of vanished workers may be left over"),
+                Err(panic) => tracing::error!(%panic, "the look for left scratch directories panicked"),
+            }
         }
     }
 }

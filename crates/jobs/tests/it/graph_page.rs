@@ -5,6 +5,7 @@ use std::path::Path;
 
 use belvedere_domain::{Graph, Level, Step};
 use belvedere_jobs::Registry;
+use belvedere_jobs::registry::Optional;
 
 const HEAD: &str = "\
 <!-- Generated from the steps in crates/jobs/src: `UPDATE_DOCS=1 cargo test -p belvedere-jobs`. -->
@@ -50,6 +51,18 @@ fn page(graph: &Graph) -> String {
         }
     }
     page.push_str("```\n\nBoxes are steps of the dataset, rounded ones of a config, round ones of a split.\n");
+    page.push_str("\nSome steps need a program built with a cargo feature; others do not plan them.\n\n");
+    page.push_str("| step | level | version | difficulty | triggered by | feature |\n");
+    page.push_str("| --- | --- | --- | --- | --- | --- |\n");
+    let all = Registry::with(Optional::ALL).unwrap().graph();
+    for step in all.steps().iter().filter(|step| graph.step(&step.step_name()).is_none()) {
+        let Step { name, version, difficulty, .. } = step;
+        let parents: Vec<String> = step.triggered_by.iter().map(|parent| format!("`{parent}`")).collect();
+        let feature = Optional::of(name).unwrap().feature();
+        let (level, parents) = (level(step), parents.join(", "));
+        writeln!(page, "| `{name}` | {level} | {version} | {difficulty} | {parents} | `{feature}` |")
+            .expect("writing to memory succeeds");
+    }
     page
 }
 

@@ -1,10 +1,9 @@
 //! Limits of single steps of the processing graph.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::config::Described::Worker2023;
-use crate::config::Fate::{Later, Read};
+use crate::config::Fate::{Built, Later, Read};
 use crate::config::table::section;
 use crate::config::types::{Secret, SizeLimit};
 
@@ -141,42 +140,49 @@ section! {
 }
 
 section! {
-    /// The DuckDB index of a split.
+    /// The step `split-duckdb-index`: DuckDB files of splits, for those who query them with a DuckDB of their own.
     DuckdbIndex = "duckdb_index" {
-        /// Directory for indexes. Unset: `duckdb-index` in the state directory.
-        cache_directory: Option<PathBuf> = "" { fate: Later("the DuckDB index"), described: &[Worker2023] },
-        /// Chance that a request sweeps old indexes.
-        cache_clean_cache_proba: f64 = "0.05" { fate: Later("the DuckDB index"), min: Some(0.0), max: Some(1.0) },
-        /// An index that nobody read for so long is swept.
-        cache_expired_time_interval_seconds: Duration = "3600" { fate: Later("the DuckDB index") },
-        /// Message of the commit that adds an index to a remote Hub.
-        commit_message: String = "Update duckdb index file" {
-            fate: Later("the DuckDB index"),
+        /// Directory that files are written in before they are kept. Unset: that of all jobs.
+        cache_directory: Option<PathBuf> = "" {
+            fate: Built("duckdb", "split-duckdb-index"),
             described: &[Worker2023],
         },
-        /// Token for that commit. Unset: `committer.hf_token`.
-        committer_hf_token: Option<Secret> = "" { fate: Later("the DuckDB index"), described: &[Worker2023] },
-        /// Most data of a split that is indexed. `auto`: no limit for files of this machine, 100,000,000 for those of
-        /// a remote Hub.
+        /// Message of the commit that adds an index to a remote Hub.
+        commit_message: String = "Update duckdb index file" {
+            fate: Later("commits to a remote Hub"),
+            described: &[Worker2023],
+        },
+        /// Token for that commit; files of this machine need none. Unset: `committer.hf_token`.
+        committer_hf_token: Option<Secret> = "" {
+            fate: Later("commits to a remote Hub"),
+            described: &[Worker2023],
+        },
+        /// Parquet files of a split are taken in order until they hold more than this before compression; the rest is
+        /// left out and the file is called `partial-index.duckdb`. `auto`: no limit for files of this machine,
+        /// 100,000,000 for those of a remote Hub.
         max_dataset_size_bytes: SizeLimit = "auto" {
-            fate: Later("the DuckDB index"),
+            fate: Built("duckdb", "split-duckdb-index"),
             unit: "bytes",
             reference: Some("100_000_000"),
             why: "as for `parquet_and_info.max_dataset_size_bytes`",
             aliases: &["DUCKDB_INDEX_MAX_SPLIT_SIZE_BYTES"],
             described: &[Worker2023],
         },
-        /// Branch that holds the indexes.
+        /// Branch that holds the indexes, as it appears in their URLs.
         target_revision: String = "refs/convert/parquet" {
-            fate: Later("the DuckDB index"),
+            fate: Built("duckdb", "split-duckdb-index and /datasets"),
             described: &[Worker2023],
         },
         /// URL of an index after the address of the Hub; the three `%s` are dataset, revision and file.
         url_template: String = "/datasets/%s/resolve/%s/%s" {
-            fate: Later("the DuckDB index"),
+            fate: Built("duckdb", "split-duckdb-index"),
             described: &[Worker2023],
         },
-        /// Directory of the extensions of DuckDB.
-        extensions_directory: Option<PathBuf> = "" { fate: Later("the DuckDB index"), described: &[Worker2023] },
+        /// Directory of the extensions of DuckDB: `fts.duckdb_extension` in it, or in `VERSION/PLATFORM` below it as
+        /// DuckDB lays them out. Without that file the indexes have no full-text index, and say so.
+        extensions_directory: Option<PathBuf> = "" {
+            fate: Built("duckdb", "split-duckdb-index"),
+            described: &[Worker2023],
+        },
     }
 }
