@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use crate::search::call::{BuildSearchIndex, RowMatch, Search, SearchIndexBuilt, SearchPage, TextMatch};
 use crate::source::SourceFile;
 
 pub use duckdb_index::{DuckdbIndex, DuckdbIndexed};
@@ -33,6 +34,10 @@ pub enum Call {
     Footers(Footers),
     /// A DuckDB file of a split. Only in programs that come with DuckDB.
     DuckdbIndex(DuckdbIndex),
+    /// The rows of Parquet files that match a text.
+    Search(Search),
+    /// Build the index that a search is quick by.
+    BuildSearchIndex(BuildSearchIndex),
 }
 
 /// The answer to the call of the same name.
@@ -47,6 +52,8 @@ pub enum Reply {
     Export(Exported),
     Footers(FooterList),
     DuckdbIndex(DuckdbIndexed),
+    Search(SearchPage),
+    BuildSearchIndex(SearchIndexBuilt),
 }
 
 /// See [`Call::Convert`].

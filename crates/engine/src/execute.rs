@@ -10,6 +10,7 @@ use crate::footers::{self, FooterCache};
 use crate::head::head;
 use crate::inspect::inspect;
 use crate::rows::rows;
+use crate::search;
 use crate::task::Task;
 use crate::write::WriteOptions;
 
@@ -39,6 +40,8 @@ pub fn execute_with(call: &Call, footers: &FooterCache, task: &Task) -> Result<R
         Call::Export(call) => export(call, footers, task).map(Reply::Export),
         Call::Footers(call) => footers::list(call, footers).map(Reply::Footers),
         Call::DuckdbIndex(_) => Err(not_built("duckdb")),
+        Call::Search(call) => search::search(call, footers, task).map(Reply::Search),
+        Call::BuildSearchIndex(call) => search::build(call, footers, task).map(Reply::BuildSearchIndex),
     }
 }
 

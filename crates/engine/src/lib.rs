@@ -27,6 +27,7 @@ mod ranges;
 pub mod read;
 mod rows;
 mod scan;
+pub mod search;
 pub mod source;
 pub mod task;
 mod write;

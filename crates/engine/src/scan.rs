@@ -17,6 +17,7 @@ use crate::footers::{self, Footer, FooterCache};
 use crate::ranges::Ranges;
 
 pub(crate) use batches::Batches;
+pub(crate) use gather::selection;
 pub(crate) use parallel::{for_each, for_each_group};
 
 /// The files of a split, opened.

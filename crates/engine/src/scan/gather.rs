@@ -98,7 +98,7 @@ impl SplitTable {
 }
 
 /// Selects ascending rows of a group of `num_rows` rows.
-pub(super) fn selection(rows: impl IntoIterator<Item = u64>, num_rows: usize) -> RowSelection {
+pub(crate) fn selection(rows: impl IntoIterator<Item = u64>, num_rows: usize) -> RowSelection {
     let mut selectors: Vec<RowSelector> = Vec::new();
     let mut next = 0;
     for row in rows {
