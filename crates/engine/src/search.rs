@@ -69,30 +69,35 @@ pub(crate) fn search(call: &Search, cache: &FooterCache, task: &Task) -> Result<
     if columns.is_empty() {
         return Err(EngineError::new(ErrorKind::Empty, "no column holds text"));
     }
-    let size = usize::try_from(call.offset).unwrap_or(usize::MAX).saturating_add(call.length);
-    if size.min(usize::try_from(table.num_rows()).unwrap_or(usize::MAX)).saturating_mul(2 * size_of::<Hit>())
-        > task.memory_bytes
-    {
+    let offset = usize::try_from(call.offset).unwrap_or(usize::MAX);
+    let size = offset.saturating_add(call.length).min(usize::try_from(table.num_rows()).unwrap_or(usize::MAX));
+    if size.saturating_mul(2 * size_of::<Hit>()) > task.memory_bytes {
         let message = "the page lies too far from the best match to be ranked; use a smaller offset";
         return Err(EngineError::new(ErrorKind::TooBig, message));
     }
     let index = index_of(call, &table);
     let looked = look(call, &table, &columns, index.as_deref(), size, task)?;
-    let hits = looked.top.total;
-    let page = looked.top.into_page(usize::try_from(call.offset).unwrap_or(usize::MAX));
-    let rows: Vec<u64> = page.iter().map(|hit| hit.row).collect();
-    let all_columns: Vec<usize> = (0..table.features().len()).collect();
-    let records = table.gather(&rows, &all_columns, task)?;
-    let mut shown = Page::new(table.features(), &call.media, 0);
-    shown.push_rows(&records, &rows)?;
-    let mut places = call.with_matches.then_some(looked.places);
-    let matches = page.iter().enumerate().map(|(at, hit)| {
-        let texts = places.as_mut().map_or_else(Vec::new, |places| places.of_row(&table, &columns, &records, at));
+    let total = looked.top.total;
+    let hits = looked.top.into_page(offset);
+    let rows: Vec<u64> = hits.iter().map(|hit| hit.row).collect();
+    let (mut shown, mut records) = (Page::new(table.features(), &call.media, 0), None);
+    if call.with_rows {
+        let everything: Vec<usize> = (0..table.features().len()).collect();
+        let gathered = table.gather(&rows, &everything, task)?;
+        shown.push_rows(&gathered, &rows)?;
+        records = Some(gathered.project(&columns).map_err(|error| EngineError::new(ErrorKind::Internal, error))?);
+    } else if call.with_matches {
+        records = Some(table.gather(&rows, &columns, task)?);
+    }
+    let mut places = looked.places;
+    let mut found = |(at, hit): (usize, &Hit)| {
+        let records = records.as_ref().filter(|_| call.with_matches);
+        let texts = records.map_or_else(Vec::new, |records| places.of_row(&table, &columns, records, at));
         RowMatch { row: hit.row, score: hit.score, texts }
-    });
-    let matches = matches.collect();
-    let more = call.offset.saturating_add(rows.len() as u64) < hits;
-    let page = shown.finish(table.features().clone(), Some(hits), more);
+    };
+    let matches = hits.iter().enumerate().map(&mut found).collect();
+    let more = call.offset.saturating_add(rows.len() as u64) < total;
+    let page = shown.finish(table.features().clone(), Some(total), more);
     Ok(SearchPage { page, matches, mode: looked.mode, from_index: looked.from_index })
 }
 
@@ -137,9 +142,7 @@ fn look(
     let all = mode == Mode::All;
     let top = match index {
         Some(index) => evaluate::evaluate(index, &units, all, size, task)?,
-        None => {
-            Scan { table, columns, task: &task.clone().within(limit) }.words(&units, &call.rules, all, size)?
-        }
+        None => Scan { table, columns, task: &task.clone().within(limit) }.words(&units, &call.rules, all, size)?,
     };
     if top.total == 0 && call.or_substring && call.rules.alphabet == Alphabet::Unicode && mode != Mode::Phrase {
         let task = task.clone().within(limit.min(SECOND_LOOK));
@@ -165,30 +168,23 @@ fn substring(
     };
     let candidates = index.map(|index| prune::candidates(index, &call.query, task)).transpose()?.flatten();
     let top = Scan { table, columns, task }.substring(&substring, candidates.as_deref(), size)?;
-    Ok(Looked { top, mode: Mode::Substring, from_index: false, places: Places::Substring(substring) })
+    Ok(Looked { top, mode: Mode::Substring, from_index: false, places: Places::Substring(Box::new(substring)) })
 }
 
 /// Tells where texts match.
 enum Places {
     Words(Box<Matcher>),
-    Substring(Substring),
+    Substring(Box<Substring>),
     Nowhere,
 }
 
 impl Places {
-    /// The texts of a row that match.
-    fn of_row(
-        &mut self,
-        table: &SplitTable,
-        columns: &[usize],
-        records: &RecordBatch,
-        row: usize,
-    ) -> Vec<TextMatch> {
+    /// The texts of a row that match. `records` hold the columns of text.
+    fn of_row(&mut self, table: &SplitTable, columns: &[usize], records: &RecordBatch, row: usize) -> Vec<TextMatch> {
         let mut texts = Vec::new();
-        for &column in columns {
+        for (&column, array) in columns.iter().zip(records.columns()) {
             let (name, feature) = &table.features()[column];
-            let array: &dyn Array = records.column(column);
-            visit(Alphabet::Unicode, feature, array, row, &mut |path, text| {
+            visit(Alphabet::Unicode, feature, array as &dyn Array, row, &mut |path, text| {
                 if texts.len() >= MAX_TEXTS {
                     return;
                 }

@@ -328,6 +328,6 @@ mod tests {
         assert_eq!(words(&rules, "GPT-4 scored 87% on naïve Ünïcode"), ["gpt", "scored", "naive", "unicode"]);
         assert!(words(&rules, "公司法 2024 Привет the hello").is_empty());
         assert_eq!(words(&rules, "smørrebrød"), ["sm", "rrebr"]);
-        assert!(words(&rules, "would wouldn't x").is_empty());
+        assert!(words(&rules, "would hasn't x y").iter().eq(["hasn"].iter()));
     }
 }

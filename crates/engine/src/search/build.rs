@@ -209,8 +209,7 @@ fn schema(alphabet: Alphabet) -> (Schema, Field) {
         // It knows no phrases.
         Alphabet::Reference => IndexRecordOption::WithFreqs,
     };
-    let indexing =
-        TextFieldIndexing::default().set_tokenizer(TOKENIZER).set_fieldnorms(false).set_index_option(option);
+    let indexing = TextFieldIndexing::default().set_tokenizer(TOKENIZER).set_fieldnorms(false).set_index_option(option);
     let mut schema = Schema::builder();
     let field = schema.add_text_field(FIELD, TextOptions::default().set_indexing_options(indexing));
     (schema.build(), field)

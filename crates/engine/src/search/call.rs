@@ -32,6 +32,8 @@ pub struct Search {
     pub offset: u64,
     /// Matches wanted.
     pub length: usize,
+    /// Give the rows themselves; else only their numbers.
+    pub with_rows: bool,
     /// Tell which texts matched and where.
     pub with_matches: bool,
     /// Where media cells go.
@@ -41,7 +43,7 @@ pub struct Search {
 /// Matches, best first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SearchPage {
-    /// The rows. `num_rows_total` is the number of all rows that match.
+    /// The rows, if wanted. `num_rows_total` is the number of all rows that match.
     pub page: PageOfRows,
     /// About each of the rows.
     pub matches: Vec<RowMatch>,

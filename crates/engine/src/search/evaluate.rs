@@ -24,13 +24,7 @@ const LOOK_EVERY: usize = 1 << 14;
 ///
 /// # Errors
 /// When the index is damaged, or the task shall stop.
-pub(super) fn evaluate(
-    index: &Index,
-    units: &[Unit],
-    all: bool,
-    size: usize,
-    task: &Task,
-) -> Result<Top, EngineError> {
+pub(super) fn evaluate(index: &Index, units: &[Unit], all: bool, size: usize, task: &Task) -> Result<Top, EngineError> {
     let found = for_each(index.segments.len(), task, |segment| {
         units.iter().map(|unit| find(&index.segments[segment], unit, task)).collect::<Result<Vec<_>, _>>()
     })?;

@@ -76,9 +76,9 @@ fn decompose(character: char, out: &mut Vec<char>) {
 
 /// Canonical order, so that marks typed in another order make the same character.
 fn order_marks(characters: &mut [char]) {
-    for marks in characters.chunk_by_mut(|left, right| {
-        canonical_combining_class(*left) != 0 && canonical_combining_class(*right) != 0
-    }) {
+    for marks in characters
+        .chunk_by_mut(|left, right| canonical_combining_class(*left) != 0 && canonical_combining_class(*right) != 0)
+    {
         marks.sort_by_key(|mark| canonical_combining_class(*mark));
     }
 }

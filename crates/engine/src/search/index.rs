@@ -16,7 +16,13 @@ use crate::source::{FileIdentity, LocalFile, SourceFile};
 const KEPT: usize = 64;
 
 /// Indexes of this process, used last at the end. A file that changed is another one.
-static OPEN: LazyLock<Mutex<Vec<(PathBuf, FileIdentity, Arc<Index>)>>> = LazyLock::new(Mutex::default);
+static OPEN: LazyLock<Mutex<Vec<Entry>>> = LazyLock::new(Mutex::default);
+
+struct Entry {
+    path: PathBuf,
+    identity: FileIdentity,
+    index: Arc<Index>,
+}
 
 /// An index.
 pub(super) struct Index {
@@ -47,12 +53,12 @@ impl Index {
     pub(super) fn open(file: &SourceFile) -> Result<Arc<Self>, EngineError> {
         let identity = LocalFile::open(file)?.identity();
         let lock = || OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |entry: &(PathBuf, FileIdentity, _)| entry.0 == file.local_path && entry.1 == identity;
+        let is_it = |entry: &Entry| entry.path == file.local_path && entry.identity == identity;
         {
             let mut open = lock();
             if let Some(at) = open.iter().position(is_it) {
                 open[at..].rotate_left(1);
-                return Ok(Arc::clone(&open[open.len() - 1].2));
+                return Ok(Arc::clone(&open[open.len() - 1].index));
             }
         }
         let pack = Pack::open(&file.local_path).map_err(|error| error.in_file(&file.path))?;
@@ -60,11 +66,11 @@ impl Index {
         let segments = pack.contents.segments.iter().map(segment).collect::<Result<_, EngineError>>()?;
         let index = Arc::new(Self { contents: pack.contents, segments });
         let mut open = lock();
-        open.retain(|entry| entry.0 != file.local_path);
+        open.retain(|entry| entry.path != file.local_path);
         if open.len() >= KEPT {
             open.remove(0);
         }
-        open.push((file.local_path.clone(), identity, Arc::clone(&index)));
+        open.push(Entry { path: file.local_path.clone(), identity, index: Arc::clone(&index) });
         Ok(index)
     }
 }

@@ -34,8 +34,7 @@ struct Phrase {
 impl Matcher {
     /// Looks for these units in texts that the analyzer cuts.
     pub(super) fn new(units: &[Unit], analyzer: Analyzer) -> Self {
-        let mut parts =
-            Parts { exact: HashMap::new(), prefixes: Vec::new(), alone: Vec::new(), in_phrase: Vec::new() };
+        let mut parts = Parts { exact: HashMap::new(), prefixes: Vec::new(), alone: Vec::new(), in_phrase: Vec::new() };
         let mut phrases = Vec::new();
         for (unit, Unit(words)) in units.iter().enumerate() {
             let ids: Vec<_> = words.iter().map(|part| (parts.id(&part.term, part.prefix), part.offset)).collect();
@@ -149,8 +148,11 @@ fn place(word: &Word<'_>, text: &str, only_first: bool) -> (usize, usize) {
 
 /// Positions from which every list has its offset.
 pub(super) fn starts<'l>(lists: impl Iterator<Item = (&'l [u32], u32)> + Clone) -> Vec<u32> {
-    let Some((shortest, offset)) = lists.clone().min_by_key(|(positions, _)| positions.len()) else { return Vec::new() };
-    let stands = |start: &u32| lists.clone().all(|(positions, offset)| positions.binary_search(&(start + offset)).is_ok());
+    let Some((shortest, offset)) = lists.clone().min_by_key(|(positions, _)| positions.len()) else {
+        return Vec::new();
+    };
+    let stands =
+        |start: &u32| lists.clone().all(|(positions, offset)| positions.binary_search(&(start + offset)).is_ok());
     shortest.iter().filter_map(|position| position.checked_sub(offset)).filter(stands).collect()
 }
 

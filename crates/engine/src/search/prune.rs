@@ -67,7 +67,8 @@ fn needed(rules: &Rules, substring: &str) -> Option<Vec<Needed>> {
     let mut words = Vec::new();
     Analyzer::new(rules).words(text, &mut |word| words.push((word.term.to_owned(), word.bytes, word.kind)));
     let needed = words.into_iter().filter_map(|(term, (start, end), kind)| {
-        let is_letters = term.chars().next().is_some_and(|first| super::fold::class_of(first) == super::fold::Class::Word);
+        let is_letters =
+            term.chars().next().is_some_and(|first| super::fold::class_of(first) == super::fold::Class::Word);
         Some(match kind {
             Kind::Pair => Needed::Exactly(term),
             Kind::Last { alone: true } => Needed::Prefix(term),

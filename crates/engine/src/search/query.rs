@@ -63,13 +63,6 @@ pub(super) struct Part {
     pub(super) offset: u32,
 }
 
-impl Part {
-    /// True if a word of a text is this one.
-    pub(super) fn matches(&self, term: &str) -> bool {
-        if self.prefix { term.starts_with(&self.term) } else { term == self.term }
-    }
-}
-
 /// The distinct units of a query, in order.
 pub(super) fn units(query: &str, mode: Mode, alphabet: Alphabet, analyzer: &mut Analyzer) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();

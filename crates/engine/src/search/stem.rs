@@ -83,9 +83,9 @@ impl Stem {
 
 /// FNV-1a, folded to the number of entries.
 fn slot(word: &str) -> usize {
-    let hash = word.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = word
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     ((hash ^ (hash >> 32)) as usize) & (ENTRIES - 1)
 }
 

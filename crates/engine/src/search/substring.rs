@@ -55,7 +55,10 @@ mod tests {
         let mut art = Substring::new("ÁRT").unwrap();
         assert_eq!(art.count("Party, a\u{301}rt; ar t"), 2);
         let text = "Party, Cárt";
-        assert_eq!(art.spans(text).into_iter().map(|(start, end)| &text[start..end]).collect::<Vec<_>>(), ["art", "árt"]);
+        assert_eq!(
+            art.spans(text).into_iter().map(|(start, end)| &text[start..end]).collect::<Vec<_>>(),
+            ["art", "árt"]
+        );
         assert!(Substring::new(" \u{200B} ").is_none());
         assert_eq!(Substring::new("++").unwrap().count("c++ +++"), 2);
     }

@@ -28,7 +28,8 @@ impl Split {
         let features = json!({"title": string, "tags": {"feature": string, "_type": "List"}});
         let features = Features::from_json(&features).unwrap();
         let titles: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)));
-        let tags: ArrayRef = Arc::new(StringArray::from(rows.iter().flat_map(|row| row.1.to_vec()).collect::<Vec<_>>()));
+        let tags: ArrayRef =
+            Arc::new(StringArray::from(rows.iter().flat_map(|row| row.1.to_vec()).collect::<Vec<_>>()));
         let DataType::List(item) = data_type(&features[1].1) else { panic!("a list") };
         let offsets = OffsetBuffer::from_lengths(rows.iter().map(|row| row.1.len()));
         let tags: ArrayRef = Arc::new(ListArray::new(item, offsets, tags, None));
@@ -75,6 +76,7 @@ impl Split {
             max_seconds: 3600.0,
             offset: 0,
             length: 100,
+            with_rows: true,
             with_matches: true,
             media: MediaTarget {
                 directory: "/nonexistent".into(),
@@ -149,7 +151,7 @@ fn every_part_of_unspaced_text_is_found_and_of_all_text_on_request() {
     let index = split.index(&PLAIN);
     for (row, text) in SCRIPTS.iter().enumerate() {
         let characters: Vec<(usize, char)> = text.char_indices().collect();
-        for length in [1, 2, 3, 5] {
+        for length in [1, 2, 4] {
             for window in characters.windows(length) {
                 let start = window[0].0;
                 let end = window[length - 1].0 + window[length - 1].1.len_utf8();
@@ -177,9 +179,22 @@ fn every_part_of_unspaced_text_is_found_and_of_all_text_on_request() {
 }
 
 #[test]
+fn hits_are_told_without_their_rows() {
+    let split = Split::new(&[("fox", &["gray"]), ("dog", &["fox"])]);
+    let whole = run(&split.call("fox"));
+    let bare = run(&Search { with_rows: false, ..split.call("fox") });
+    assert_eq!((&bare.matches, bare.page.num_rows_total), (&whole.matches, Some(2)));
+    assert!(bare.page.rows.is_empty() && bare.page.features == whole.page.features);
+    let bare = run(&Search { with_rows: false, with_matches: false, length: usize::MAX, ..split.call("fox") });
+    assert_eq!(bare.matches.iter().map(|found| (found.row, found.texts.len())).collect::<Vec<_>>(), [(0, 0), (1, 0)]);
+}
+
+#[test]
 fn case_accents_and_forms_do_not_matter() {
     let split = Split::titles(&["Crème Brûlée", "Straße", "ｶﾞﾗｽ", "МОСКВА", "أحمد"]);
-    for (query, row) in [("creme", 0), ("BRU\u{302}LE\u{301}E", 0), ("strasse", 1), ("ガラス", 2), ("москва", 3), ("احمد", 4)] {
+    for (query, row) in
+        [("creme", 0), ("BRU\u{302}LE\u{301}E", 0), ("strasse", 1), ("ガラス", 2), ("москва", 3), ("احمد", 4)]
+    {
         assert_eq!(split.rows(&split.call(query)), [row], "{query}");
     }
 }
@@ -223,22 +238,8 @@ fn phrases_do_not_reach_from_one_text_into_the_next() {
     for index in [None, Some(index)] {
         let found = run(&Search { index, ..split.call("\"gray fox\"") });
         assert_eq!(found.matches.len(), 1);
-        insta::assert_json_snapshot!(found.matches[0].texts, @r#"
-        [
-          {
-            "column": "tags",
-            "path": [
-              1
-            ],
-            "spans": [
-              [
-                0,
-                8
-              ]
-            ]
-          }
-        ]
-        "#);
+        let matched = serde_json::to_value(&found.matches[0].texts).unwrap();
+        assert_eq!(matched, json!([{"column": "tags", "path": [1], "spans": [[0, 8]]}]));
     }
 }
 
@@ -279,8 +280,29 @@ impl Numbers {
 
     fn text(&mut self, words: usize) -> String {
         const WORDS: &[&str] = &[
-            "fox", "Fox", "gray", "dog", "the", "running", "runs", "café", "C++", "GPT-4", "87.3%", "公司法", "司法", "法",
-            "第5章", "한국어", "ภาษา", "москва", "😀", "-", "\"gray fox\"", "a_b", "x",
+            "fox",
+            "Fox",
+            "gray",
+            "dog",
+            "the",
+            "running",
+            "runs",
+            "café",
+            "C++",
+            "GPT-4",
+            "87.3%",
+            "公司法",
+            "司法",
+            "法",
+            "第5章",
+            "한국어",
+            "ภาษา",
+            "москва",
+            "😀",
+            "-",
+            "\"gray fox\"",
+            "a_b",
+            "x",
         ];
         let word = |_| WORDS[self.below(WORDS.len())];
         (0..words).map(word).collect::<Vec<_>>().join(" ")
@@ -309,8 +331,7 @@ fn an_index_and_a_scan_give_the_same_answer() {
             let mode = [Mode::Any, Mode::All, Mode::Phrase, Mode::Substring][numbers.below(4)];
             let (offset, or_substring) = (numbers.below(3) as u64 * 20, numbers.below(2) == 1);
             let query = numbers.text(words);
-            let scan =
-                Search { mode, offset, or_substring, length: 20, rules: rules.clone(), ..split.call(&query) };
+            let scan = Search { mode, offset, or_substring, length: 20, rules: rules.clone(), ..split.call(&query) };
             let indexed = Search { index: Some(index.clone()), ..scan.clone() };
             let found = run(&indexed);
             assert_eq!(found.from_index, found.mode != Mode::Substring, "{query}");
@@ -327,7 +348,8 @@ fn the_reference_is_followed_by_its_rules() {
     let rules = Rules { alphabet: Alphabet::Reference, stemmer: None };
     let index = split.index(&rules);
     for index in [None, Some(index)] {
-        let rows = |query: &str| split.rows(&Search { index: index.clone(), rules: rules.clone(), ..split.call(query) });
+        let rows =
+            |query: &str| split.rows(&Search { index: index.clone(), rules: rules.clone(), ..split.call(query) });
         // Lengths: gpt gray fox; fox.
         assert_eq!(rows("FOX"), [1, 0]);
         assert_eq!(rows("gpt-7"), [0]);
@@ -353,7 +375,9 @@ fn an_index_of_other_rules_or_damaged_is_done_without() {
 #[test]
 fn bad_queries_do_no_harm() {
     let split = Split::titles(&["fox \u{0}\u{1}\u{1b}[0m", "gray"]);
-    for query in ["\u{0}", "\u{1b}[0m\u{7f}", "\u{202e}fox", "((((", "\"", &"fox ".repeat(100_000), &"x".repeat(1_000_000)] {
+    for query in
+        ["\u{0}", "\u{1b}[0m\u{7f}", "\u{202e}fox", "((((", "\"", &"fox ".repeat(100_000), &"x".repeat(1_000_000)]
+    {
         for mode in [Mode::Any, Mode::All, Mode::Phrase, Mode::Substring] {
             let found = run(&Search { mode, or_substring: true, ..split.call(query) });
             assert!(found.page.num_rows_total <= Some(1), "{query:.20}");

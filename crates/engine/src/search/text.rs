@@ -19,6 +19,9 @@ pub enum Step {
     Key(String),
 }
 
+/// Called with an array, a row of it and the way to it.
+type Visit<'v> = dyn FnMut(&dyn Array, usize, &mut Vec<Step>) + 'v;
+
 /// Called with the way from the column to a text, and the text.
 pub(super) type Sink<'s> = dyn FnMut(&[Step], &str) + 's;
 
@@ -110,7 +113,7 @@ fn texts(feature: &Feature, array: &dyn Array, row: usize, path: &mut Vec<Step>,
 }
 
 /// Calls `visit` with every item of a list and its path.
-fn items(array: &dyn Array, row: usize, path: &mut Vec<Step>, visit: &mut dyn FnMut(&dyn Array, usize, &mut Vec<Step>)) {
+fn items(array: &dyn Array, row: usize, path: &mut Vec<Step>, visit: &mut Visit<'_>) {
     let Some((items, range)) = items_of(array, row) else { return };
     for (index, item) in range.enumerate() {
         path.push(Step::Index(index));
@@ -261,8 +264,17 @@ mod tests {
         assert_eq!(
             seen(Alphabet::Reference, feature, &array),
             [
-                "[] role", "[] user", "[] content", "[] Hi", "[] score", "[] role", "[] bot", "[] content", "[] NULL",
-                "[] score", "[] NULL"
+                "[] role",
+                "[] user",
+                "[] content",
+                "[] Hi",
+                "[] score",
+                "[] role",
+                "[] bot",
+                "[] content",
+                "[] NULL",
+                "[] score",
+                "[] NULL"
             ]
         );
     }
@@ -270,10 +282,7 @@ mod tests {
     #[test]
     fn json_is_searched_by_its_strings() {
         let array: ArrayRef = Arc::new(StringArray::from(vec![r#"{"a": ["x", {"b": "y"}], "n": 1}"#]));
-        assert_eq!(
-            seen(Alphabet::Unicode, json!({"_type": "Json"}), &array),
-            [r#"["a",0] x"#, r#"["a",1,"b"] y"#]
-        );
+        assert_eq!(seen(Alphabet::Unicode, json!({"_type": "Json"}), &array), [r#"["a",0] x"#, r#"["a",1,"b"] y"#]);
         let broken: ArrayRef = Arc::new(StringArray::from(vec!["{not json"]));
         assert_eq!(seen(Alphabet::Unicode, json!({"_type": "Json"}), &broken), ["[] {not json"]);
     }
