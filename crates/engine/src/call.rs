@@ -28,6 +28,8 @@ pub enum Call {
     Head(Head),
     /// A page of rows of Parquet files.
     Rows(Rows),
+    /// The rows of Parquet files that match a condition, in some order.
+    Filter(Filter),
     /// A piece of many rows in some format.
     Export(Export),
     /// Number of rows of each Parquet file, from their footers.
@@ -49,6 +51,7 @@ pub enum Reply {
     Inspect(Inspected),
     Head(PageOfRows),
     Rows(PageOfRows),
+    Filter(Filtered),
     Export(Exported),
     Footers(FooterList),
     DuckdbIndex(DuckdbIndexed),
@@ -223,6 +226,60 @@ pub struct Rows {
     pub max_columns: Option<usize>,
     /// Where media cells go.
     pub media: MediaTarget,
+}
+
+/// See [`Call::Filter`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Filter {
+    /// The Parquet files of a split in order, with their numbers of rows.
+    pub files: Vec<ParquetFile>,
+    /// The features of the split; `None`: those of the first file.
+    pub features: Option<Features>,
+    /// What is asked.
+    pub query: QueryText,
+    /// First of the matching rows that are listed, from 0.
+    pub offset: u64,
+    /// Matching rows that are listed, at most.
+    pub length: usize,
+    /// Of those listed, how many are shown, from the first on.
+    pub shown: usize,
+    /// What it may cost.
+    pub budget: Budget,
+    /// Where media cells of the rows shown go.
+    pub media: MediaTarget,
+}
+
+/// A condition and an order as they were written.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct QueryText {
+    /// The condition; `None`: every row matches.
+    pub condition: Option<String>,
+    /// The keys of order; `None`: the order of the split.
+    pub order: Option<String>,
+    /// Accept only what the reference implementation accepts.
+    pub reference: bool,
+}
+
+/// What a query may cost.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Budget {
+    /// Seconds.
+    pub max_seconds: f64,
+    /// Bytes of memory for what is kept between row groups.
+    pub max_memory_bytes: usize,
+    /// Rows looked at, after those that statistics rule out; `None`: any number.
+    pub max_rows: Option<u64>,
+}
+
+/// See [`Call::Filter`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Filtered {
+    /// Numbers, in the split, of the rows listed, the first one first.
+    pub rows: Vec<u64>,
+    /// How many rows match in all.
+    pub count: u64,
+    /// The rows shown.
+    pub page: PageOfRows,
 }
 
 /// A Parquet file of a split.

@@ -39,6 +39,10 @@ pub enum ErrorKind {
     TimedOut,
     /// Work for an optional part that this program was built without.
     NotBuilt,
+    /// The work would take more memory or look at more rows than allowed.
+    OverBudget,
+    /// A filter or an order is malformed, names what is not there, or meets values that it cannot take.
+    Query,
     /// A bug on our side.
     Internal,
 }

@@ -6,6 +6,7 @@ use crate::call::{Call, Reply};
 use crate::convert::convert;
 use crate::error::{EngineError, ErrorKind};
 use crate::export::export;
+use crate::filter::filter;
 use crate::footers::{self, FooterCache};
 use crate::head::head;
 use crate::inspect::inspect;
@@ -37,6 +38,7 @@ pub fn execute_with(call: &Call, footers: &FooterCache, task: &Task) -> Result<R
         Call::Inspect(call) => inspect(call, footers).map(Reply::Inspect),
         Call::Head(call) => head(call).map(Reply::Head),
         Call::Rows(call) => rows(call, footers).map(Reply::Rows),
+        Call::Filter(call) => filter(call, footers, task).map(Reply::Filter),
         Call::Export(call) => export(call, footers, task).map(Reply::Export),
         Call::Footers(call) => footers::list(call, footers).map(Reply::Footers),
         Call::DuckdbIndex(_) => Err(not_built("duckdb")),

@@ -5,6 +5,7 @@ mod gather;
 mod parallel;
 
 use parquet::arrow::arrow_reader::RowSelection;
+use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::RowGroupMetaData;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use belvedere_domain::Features;
 use crate::call::ParquetFile;
 use crate::error::{EngineError, ErrorKind};
 use crate::footers::{self, Footer, FooterCache};
-use crate::ranges::Ranges;
+use crate::ranges::{Ranges, unreadable};
 
 pub(crate) use batches::Batches;
 pub(crate) use gather::selection;
@@ -127,6 +128,16 @@ impl SplitTable {
     /// The top-level column of the file of a group that holds a feature; `None` if the file lacks it.
     pub(crate) fn column_in_file(&self, group: &Group, feature: usize) -> Option<usize> {
         self.files[group.file].columns[feature]
+    }
+
+    /// The Bloom filter of a leaf column of a group, if the file has one.
+    ///
+    /// # Errors
+    /// [`Unreadable`](ErrorKind::Unreadable) naming the file.
+    pub(crate) fn bloom_filter(&self, group: &Group, leaf: usize) -> Result<Option<Sbbf>, EngineError> {
+        let file = &self.files[group.file];
+        Sbbf::read_from_column_chunk(self.metadata(group).column(leaf), &file.ranges)
+            .map_err(|error| unreadable(error).in_file(&file.path))
     }
 
     /// Tables of at most `batch_rows` rows with some columns of a group: `columns` are positions in the features,

@@ -1,0 +1,36 @@
+//! Which rows of a split match, how many there are, and what the first of them are.
+
+use std::time::Duration;
+
+use crate::call::{Budget, Filter, Filtered};
+use crate::error::EngineError;
+use crate::footers::FooterCache;
+use crate::query::Query;
+use crate::scan::SplitTable;
+use crate::task::Task;
+
+/// Answers [`Call::Filter`](crate::Call::Filter).
+///
+/// # Errors
+/// [`Query`](crate::ErrorKind::Query) naming the parameter and the character,
+/// [`OverBudget`](crate::ErrorKind::OverBudget) and [`TimedOut`](crate::ErrorKind::TimedOut) beyond the budget; those of
+/// [`Call::Rows`](crate::Call::Rows).
+pub(crate) fn filter(call: &Filter, cache: &FooterCache, task: &Task) -> Result<Filtered, EngineError> {
+    let text = &call.query;
+    let query = Query::parse(text.condition.as_deref(), text.order.as_deref(), text.reference)?;
+    let table = SplitTable::open(&call.files, call.features.as_ref(), cache)?;
+    let bound = query.bind(table.features())?;
+    let task = call.budget.applied_to(task);
+    let matches = bound.first(&table, call.offset, call.length, call.budget.max_rows, &task)?;
+    let shown = &matches.rows[..call.shown.min(matches.rows.len())];
+    let page = table.page(shown, &call.media, &task)?;
+    Ok(Filtered { rows: matches.rows, count: matches.count, page })
+}
+
+impl Budget {
+    /// The task within these bounds.
+    pub(crate) fn applied_to(&self, task: &Task) -> Task {
+        let limit = Duration::try_from_secs_f64(self.max_seconds).unwrap_or(Duration::MAX);
+        task.clone().within(limit).with_memory(self.max_memory_bytes.min(task.memory_bytes))
+    }
+}
