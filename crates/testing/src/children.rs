@@ -85,6 +85,7 @@ fn note(call: &Call) -> String {
         Call::Inspect(inspect) => format!("inspect {}", inspect.config.name),
         Call::Head(head) => format!("head {}/{}", head.config.name, head.split),
         Call::Rows(rows) => format!("rows {}+{}", rows.offset, rows.length),
+        Call::Filter(filter) => format!("filter {}+{}", filter.offset, filter.length),
         Call::Export(export) => format!("export {:?} {}", export.format, wanted(&export.rows)),
         Call::Footers(footers) => format!("footers of {} files", footers.files.len()),
         Call::DuckdbIndex(index) => format!("duckdb index of {} files", index.files.len()),
