@@ -47,6 +47,8 @@ pub struct PendingJob {
     pub status: JobStatus,
     /// Its place in the queue.
     pub priority: Priority,
+    /// Somebody asked for it whatever is stored.
+    pub forced: bool,
     /// When it was queued.
     pub created_at: Timestamp,
 }
@@ -155,11 +157,13 @@ pub fn plan(graph: &Graph, state: &DatasetState, scope: Scope, priority: Priorit
     let considered = |job: &&PendingJob| {
         scope == Scope::All || graph.step(&job.key.step).is_none_or(|step| step.triggered_by.is_empty())
     };
+    // What somebody asked for by force is done, however fresh it is.
+    let is_wanted = |job: &PendingJob| job.forced && job.revision == state.target;
     plan.delete = state
         .pending
         .iter()
         .filter(considered)
-        .filter(|job| job.status == JobStatus::Waiting && !kept.contains(&job.id))
+        .filter(|job| job.status == JobStatus::Waiting && !kept.contains(&job.id) && !is_wanted(job))
         .map(|job| job.id)
         .collect();
     plan

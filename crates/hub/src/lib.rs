@@ -13,9 +13,11 @@ pub mod patterns;
 pub mod reader;
 pub mod revision;
 pub mod snapshot;
+pub mod whoami;
 
 mod archive;
 
 pub use hub::{Head, Hub, HubError, HubEvent, LocatedFile};
 pub use local::{LocalHub, LocalOptions};
 pub use memory::{Memory, MemoryError, ProcessMemory, RememberedHash};
+pub use whoami::{Identity, Whoami, WhoamiError};

@@ -3,10 +3,12 @@
 //! [`Refresher::run`] follows the Hub; [`Refresher::ensure`] serves the first request for a dataset that nobody
 //! has planned yet. Both come to the same: read the state, plan, store the plan in one transaction.
 
+mod operations;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use belvedere_domain::plan::{DatasetState, KnownConfig, PendingJob, Scope, plan};
+use belvedere_domain::plan::{DatasetState, KnownConfig, PendingJob};
 use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Priority, Revision, StepName};
 use belvedere_hub::{Head, HubError, HubEvent};
 use belvedere_store::{StoreError, TargetChange};
@@ -37,6 +39,8 @@ impl RefreshError {
         matches!(self, Self::Hub(HubError::Busy(_)))
     }
 }
+
+pub use operations::{Preview, Swept};
 
 /// What [`Refresher::ensure`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,6 +148,10 @@ impl Refresher {
     /// # Errors
     /// [`RefreshError`] when the Hub or the store fails.
     pub async fn ensure(&self, dataset: &DatasetName) -> Result<Ensured, RefreshError> {
+        self.ensure_with(dataset, Priority::Normal).await
+    }
+
+    async fn ensure_with(&self, dataset: &DatasetName, priority: Priority) -> Result<Ensured, RefreshError> {
         let Some(head) = self.services.files.hub().head(dataset).await? else { return Ok(Ensured::Unknown) };
         if let Some(code) = self.unsupported(&head) {
             if self.services.store.datasets.get(dataset).await?.is_some() {
@@ -151,7 +159,7 @@ impl Refresher {
             }
             return Ok(Ensured::Unsupported(code));
         }
-        self.update(dataset, &head.revision, Priority::Normal).await?;
+        self.update(dataset, &head.revision, priority).await?;
         Ok(Ensured::Queued)
     }
 
@@ -180,11 +188,7 @@ impl Refresher {
     ) -> Result<(), RefreshError> {
         let row = self.services.store.datasets.get(dataset).await?;
         let same = row.as_ref().is_some_and(|row| row.target == *revision);
-        let scope = if same { Scope::All } else { Scope::Roots };
-        let state = self.state(dataset, revision).await?;
-        // Without any view there is nothing to look through: the root starts the chain.
-        let scope = if state.rows.is_empty() { Scope::Roots } else { scope };
-        let plan = plan(&self.services.graph, &state, scope, priority);
+        let plan = self.plan_for(dataset, revision, same, priority).await?;
         if same && plan.is_empty() {
             return Ok(());
         }
@@ -265,6 +269,7 @@ impl Refresher {
             revision: job.revision,
             status: job.status,
             priority: job.priority,
+            forced: job.forced,
             created_at: job.created_at,
         });
         Ok(DatasetState {

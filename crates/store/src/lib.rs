@@ -11,6 +11,7 @@ pub mod blobs;
 pub mod datasets;
 pub mod error;
 pub mod queue;
+pub mod reports;
 pub mod snapshots;
 pub mod views;
 
@@ -27,6 +28,7 @@ pub use error::StoreError;
 pub use queue::{
     ClaimRequest, Completion, DeadJob, Fairness, Finished, NewView, Pulse, Queue, RateLimit, TargetChange, ViewContent,
 };
+pub use reports::{ArtifactCount, JobCount, JobDetail, Leftovers, Report, Reports};
 pub use snapshots::{HashRow, Snapshots};
 pub use views::{Found, StoredView, Views};
 
@@ -41,6 +43,8 @@ pub struct Store {
     pub datasets: Arc<dyn Datasets>,
     /// Manifests of revisions and remembered file hashes.
     pub snapshots: Arc<dyn Snapshots>,
+    /// What operators ask and change.
+    pub reports: Arc<dyn Reports>,
 }
 
 impl Store {
@@ -61,7 +65,13 @@ impl Store {
         }
     }
 
-    fn of<T: Queue + Views + Datasets + Snapshots + 'static>(database: Arc<T>) -> Self {
-        Self { queue: database.clone(), views: database.clone(), datasets: database.clone(), snapshots: database }
+    fn of<T: Queue + Views + Datasets + Snapshots + Reports + 'static>(database: Arc<T>) -> Self {
+        Self {
+            queue: database.clone(),
+            views: database.clone(),
+            datasets: database.clone(),
+            snapshots: database.clone(),
+            reports: database,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use belvedere_domain::plan::ArtifactRow;
-use belvedere_domain::{ArtifactKey, DatasetName, Digest, Revision, StepName, Timestamp, View};
+use belvedere_domain::{ArtifactKey, DatasetName, Digest, Revision, Timestamp, View};
 
 use crate::StoreError;
 
@@ -58,9 +58,6 @@ pub trait Views: Send + Sync {
 
     /// True if anything is stored for the dataset.
     async fn has_any(&self, dataset: &DatasetName) -> Result<bool, StoreError>;
-
-    /// Number of artifacts (one row each) by (step, http status, error code), for metrics.
-    async fn counts(&self) -> Result<Vec<(StepName, u16, Option<String>, u64)>, StoreError>;
 
     /// Drops pointers of revisions that are neither target, served, nor among the newest `keep` of their dataset, then
     /// the views nobody points at. Returns the digests dropped, so that their blobs can go too.

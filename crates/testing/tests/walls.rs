@@ -35,7 +35,8 @@ const LIBRARIES: &[(&[&str], &[&str])] = &[
     (&["notify", "saphyr-parser"], &["belvedere-hub"]),
     (&["axum", "tower-http"], &["belvedere-api"]),
     (&["clap", "anyhow"], &["belvedere", "belvedere-conformance"]),
-    (&["ureq"], &["belvedere-conformance"]),
+    // Calls that go out are the hub's; the command line asks the server that runs on its store.
+    (&["ureq"], &["belvedere-hub", "belvedere", "belvedere-conformance"]),
     (&["duckdb"], &["belvedere-duckdb"]),
 ];
 

@@ -52,6 +52,7 @@ fn pending(id: i64, key: ArtifactKey, of: &str, status: JobStatus) -> PendingJob
         revision: revision(of),
         status,
         priority: Priority::Low,
+        forced: false,
         created_at: Timestamp(id),
     }
 }
@@ -146,6 +147,15 @@ fn pending_jobs_of_the_target_are_kept_and_others_dropped() {
     ];
     let planned = plan(&graph(), &state, Scope::All, Priority::Low);
     assert_eq!(text(&planned), "+ rows of acme/birds, config en, split test difficulty 50\n- job 2\n- job 4\n");
+}
+
+#[test]
+fn what_somebody_asked_for_by_force_is_not_dropped() {
+    let mut state = complete();
+    let forced = |id, of| PendingJob { forced: true, ..pending(id, key("init", None, None), of, JobStatus::Waiting) };
+    state.pending =
+        vec![forced(1, "new"), forced(2, "old"), pending(3, key("sum", None, None), "new", JobStatus::Waiting)];
+    assert_eq!(plan(&graph(), &state, Scope::All, Priority::Low).delete, [JobId(2), JobId(3)]);
 }
 
 #[test]

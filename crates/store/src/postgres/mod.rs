@@ -6,6 +6,7 @@
 
 mod datasets;
 mod queue;
+mod reports;
 mod row;
 mod schema;
 mod snapshots;

@@ -9,6 +9,7 @@ use crate::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_initial.sql"),
     include_str!("../../migrations/postgres/0002_functions.sql"),
+    include_str!("../../migrations/postgres/0005_reports.sql"),
 ];
 
 /// Brings the schema to the newest version; processes that start together take turns.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use belvedere_domain::plan::ArtifactRow;
-use belvedere_domain::{ArtifactKey, DatasetName, Digest, Revision, StepName};
+use belvedere_domain::{ArtifactKey, DatasetName, Digest, Revision};
 
 use super::{Postgres, get, one, row};
-use crate::codec::{config_text, digest, http_status, microseconds, split_text, total};
+use crate::codec::{config_text, digest, microseconds, split_text};
 use crate::{Found, NewView, StoreError, StoredView, ViewContent, Views};
 
 const READ: &str = concat!(include_str!("../sql/found_columns.sql"), include_str!("sql/view_read.sql"));
@@ -79,15 +79,6 @@ impl Views for Postgres {
     async fn has_any(&self, dataset: &DatasetName) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM pointers WHERE dataset = $1)";
         get(&one(self.read("look for views", sql, &[&dataset.as_str()]).await?)?, 0)
-    }
-
-    async fn counts(&self) -> Result<Vec<(StepName, u16, Option<String>, u64)>, StoreError> {
-        let rows = self.read("count views", include_str!("../sql/view_counts.sql"), &[]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok((StepName::read(get(row, 0)?), http_status(get(row, 1)?)?, get(row, 2)?, total(get(row, 3)?)))
-            })
-            .collect()
     }
 
     async fn retire(&self, dataset: &DatasetName, keep: u32) -> Result<Vec<Digest>, StoreError> {

@@ -110,7 +110,7 @@ fn running_time(session: &Session<'_>, job: &JobRecord) -> i64 {
 }
 
 /// Back to wait, joined with the job that waits for the same work if there is one. `false`: superseded, dropped.
-fn put_back(session: &Session<'_>, job: JobRecord, not_before: Option<i64>) -> Result<bool, Failure> {
+pub(super) fn put_back(session: &Session<'_>, job: JobRecord, not_before: Option<i64>) -> Result<bool, Failure> {
     if revisions(session, &job)?.is_none() {
         session.execute("DELETE FROM jobs WHERE id = ?1", [job.id.0])?;
         return Ok(false);

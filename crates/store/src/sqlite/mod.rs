@@ -13,6 +13,7 @@ mod lanes;
 mod lock;
 mod queue;
 mod reader;
+mod reports;
 mod row;
 mod schema;
 mod snapshots;

@@ -5,7 +5,10 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use crate::StoreError;
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_initial.sql"),
+    include_str!("../../migrations/sqlite/0002_reports.sql"),
+];
 
 /// Brings the schema to the newest version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use belvedere_domain::plan::ArtifactRow;
-use belvedere_domain::{ArtifactKey, DatasetName, Digest, Revision, StepName};
+use belvedere_domain::{ArtifactKey, DatasetName, Digest, Revision};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::datasets::drop_orphans;
 use super::{Failure, Session, Sqlite, row};
-use crate::codec::{FoundRow, ReportRow, ViewRow, config_text, http_status, microseconds, split_text, total};
+use crate::codec::{FoundRow, ReportRow, ViewRow, config_text, microseconds, split_text};
 use crate::{Found, NewView, StoreError, StoredView, ViewContent, Views};
 
 const READ: &str = concat!(include_str!("../sql/found_columns.sql"), include_str!("sql/view_read.sql"));
@@ -81,19 +81,6 @@ impl Views for Sqlite {
         self.read("look for views", move |session| {
             let mut statement = session.prepare("SELECT EXISTS (SELECT 1 FROM pointers WHERE dataset = ?1)")?;
             Ok(statement.query_row([dataset.as_str()], |row| row.get(0))?)
-        })
-        .await
-    }
-
-    async fn counts(&self) -> Result<Vec<(StepName, u16, Option<String>, u64)>, StoreError> {
-        self.read("count views", |session| {
-            let mut statement = session.prepare(include_str!("../sql/view_counts.sql"))?;
-            let mut rows = statement.query([])?;
-            let mut counts = Vec::new();
-            while let Some(row) = rows.next()? {
-                counts.push((StepName::read(row.get(0)?), http_status(row.get(1)?)?, row.get(2)?, total(row.get(3)?)));
-            }
-            Ok(counts)
         })
         .await
     }

@@ -12,6 +12,7 @@ mod model;
 mod opening;
 mod queueing;
 mod remembering;
+mod reporting;
 mod targets;
 mod viewing;
 
@@ -119,11 +120,23 @@ suite! {
         readers_see_the_target_when_patience_ends
         readers_see_the_target_after_it_was_superseded_unserved
         rows_show_the_target_else_the_served
-        counts_are_per_artifact
         many_are_read_in_order
         nasty_names_come_back
         a_megabyte_comes_back
         old_revisions_retire;
+    reporting:
+        pages_follow_the_cursor
+        an_artifact_has_one_row
+        reports_tell_what_went_wrong
+        artifacts_are_counted_once
+        builders_are_counted
+        datasets_are_found_by_their_errors
+        lists_of_jobs_are_cut_per_step
+        a_job_is_found_until_it_ends
+        counts_tell_resting_jobs_apart
+        cancelled_jobs_wait_again
+        a_rest_can_be_ended
+        leftovers_are_counted_and_removed;
     remembering:
         manifests_come_back
         hashes_are_found_by_folder

@@ -1,6 +1,6 @@
 //! What readers see.
 
-use belvedere_domain::{ArtifactKey, ErrorCode, StepName, View};
+use belvedere_domain::{ArtifactKey, ErrorCode, View};
 use belvedere_store::{Completion, NewView, ViewContent};
 
 use crate::bed::{
@@ -40,7 +40,7 @@ pub(crate) async fn nothing_is_found_where_nothing_is_stored(bed: &Bed) {
     assert_eq!(views.rows(&dataset_name("a/one")).await.unwrap(), []);
     assert!(!views.has_any(&dataset_name("a/one")).await.unwrap());
     assert!(views.retire(&dataset_name("a/one"), 1).await.unwrap().is_empty());
-    assert!(views.counts().await.unwrap().is_empty());
+    assert!(bed.store.reports.artifact_counts().await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_revision_is_read_exactly(bed: &Bed) {
@@ -111,19 +111,6 @@ pub(crate) async fn rows_show_the_target_else_the_served(bed: &Bed) {
     assert_eq!(told, [("s3", "r1", 500, Some(ErrorCode::StreamingRowsError.as_str())), ("s1", "r2", 200, None)]);
     assert_eq!(rows[0].failed_runs, 1);
     assert!(rows[1].updated_at > rows[0].updated_at);
-}
-
-pub(crate) async fn counts_are_per_artifact(bed: &Bed) {
-    bed.target("a/one", "r1").await;
-    run_served(bed, "r1", "one").await;
-    bed.run(job("a/one", "s3"), failed()).await;
-    bed.target("a/one", "r2").await;
-    run_served(bed, "r2", "two").await;
-    bed.target("b/one", "r1").await;
-    bed.run(job("b/one", "s1"), ok("other")).await;
-    let counts = bed.store.views.counts().await.unwrap();
-    // The s3 of a/one belongs to a revision that is neither target nor served any more.
-    assert_eq!(counts, [(StepName::known("s1"), 200, None, 2)]);
 }
 
 pub(crate) async fn many_are_read_in_order(bed: &Bed) {
