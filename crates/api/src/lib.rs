@@ -1,4 +1,4 @@
-//! HTTP: the public viewer API, the converted files, and the plain page that lists the datasets.
+//! HTTP: the public viewer API, the converted files, the plain page that lists the datasets, and the admin service.
 //!
 //! The only crate that knows axum. Handlers answer from views or from pages of rows; they never compute what a job
 //! should, and never talk to anything but the store and the engine.
@@ -6,6 +6,7 @@
 //! To add an endpoint over a view: one row in `public/views.rs`. Any other endpoint: a file under `public/` and one
 //! line in [`router`].
 
+mod admin;
 mod error;
 mod headers;
 mod metrics;
@@ -14,7 +15,9 @@ mod params;
 mod public;
 mod serving;
 mod state;
+mod tally;
 
+pub use admin::{AdminAccess, AdminSettings, Organization, TokenHash, TokenHashError};
 pub use serving::{Answer, ask, serve};
 pub use state::{ApiSettings, ApiState};
 
@@ -27,19 +30,41 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 /// What a worker of its own answers: that it lives, and its numbers.
-pub fn worker_router(state: ApiState) -> Router {
+pub fn worker_router(state: impl Into<Arc<ApiState>>) -> Router {
     Router::new()
         .route("/healthcheck", get(public::health::get))
         .route("/metrics", get(metrics::get))
         .fallback(headers::not_found)
         .method_not_allowed_fallback(headers::wrong_method)
-        .with_state(Arc::new(state))
+        .with_state(state.into())
         .layer(CatchPanicLayer::custom(error::panicked))
 }
 
 /// Every route of the public API.
-pub fn router(state: ApiState) -> Router {
-    let state = Arc::new(state);
+pub fn router(state: impl Into<Arc<ApiState>>) -> Router {
+    let state = state.into();
+    finished(public_routes(&state), state)
+}
+
+/// Every route of the public API and of the admin service, for one listener.
+pub fn router_with_admin(state: impl Into<Arc<ApiState>>) -> Router {
+    let state = state.into();
+    finished(public_routes(&state).merge(admin::routes(&state)), state)
+}
+
+/// Every route of the admin service, for a listener of its own.
+pub fn admin_router(state: impl Into<Arc<ApiState>>) -> Router {
+    let state = state.into();
+    let open = Router::new()
+        .route("/healthcheck", get(public::health::get))
+        .route("/metrics", get(metrics::get))
+        .method_not_allowed_fallback(headers::wrong_method)
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&state), metrics::measure))
+        .fallback(headers::not_found);
+    finished(open.merge(admin::routes(&state)), state)
+}
+
+fn public_routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
     let mut router = Router::new()
         .route("/", get(public::index::get))
         .route("/rows", get(public::rows::get))
@@ -53,6 +78,16 @@ pub fn router(state: ApiState) -> Router {
     for endpoint in public::views::ENDPOINTS {
         router = router.route(endpoint.path, get(public::views::get));
     }
+    router
+        .fallback(headers::not_found)
+        .method_not_allowed_fallback(headers::wrong_method)
+        // Matched routes only, so that hostile paths make no new labels.
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(state), metrics::measure))
+        .layer(axum::middleware::from_fn(headers::cors))
+}
+
+/// What all routers share.
+fn finished(router: Router<Arc<ApiState>>, state: Arc<ApiState>) -> Router {
     let compressed = SizeAbove::new(500)
         .and(NotForContentType::IMAGES)
         .and(NotForContentType::SSE)
@@ -60,12 +95,7 @@ pub fn router(state: ApiState) -> Router {
         .and(NotForContentType::const_new("video/"))
         .and(NotForContentType::const_new("application/vnd.apache."));
     router
-        .fallback(headers::not_found)
-        .method_not_allowed_fallback(headers::wrong_method)
-        // Matched routes only, so that hostile paths make no new labels.
-        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&state), metrics::measure))
         .with_state(state)
         .layer(CompressionLayer::new().gzip(true).compress_when(compressed))
-        .layer(axum::middleware::from_fn(headers::cors))
         .layer(CatchPanicLayer::custom(error::panicked))
 }

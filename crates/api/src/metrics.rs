@@ -7,63 +7,100 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use belvedere_domain::job::JobStatus;
+use belvedere_jobs::gates::Disk;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::error::ApiError;
 use crate::state::ApiState;
+use crate::tally::Tally;
 
 /// Counters of this process, and gauges of the store filled at each scrape.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     responses: IntCounterVec,
+    exceptions: IntCounterVec,
     seconds: HistogramVec,
+    endpoint_seconds: HistogramVec,
     in_progress: IntGaugeVec,
     jobs: GaugeVec,
+    worker_sizes: GaugeVec,
     views: GaugeVec,
+    disk: GaugeVec,
+    tally: Tally,
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// `gauges_with_pid`: gauges carry the number of the process.
+    pub(crate) fn new(gauges_with_pid: bool) -> Self {
         let registry = Registry::new();
         let route = &["method", "path_template"];
+        let gauge = |name: &str, help: &str| match gauges_with_pid {
+            true => Opts::new(name, help).const_label("pid", std::process::id().to_string()),
+            false => Opts::new(name, help),
+        };
         let requests =
             IntCounterVec::new(Opts::new("starlette_requests_total", "Requests by method and route."), route);
         let responses = IntCounterVec::new(
             Opts::new("starlette_responses_total", "Responses by method, route and status."),
             &["method", "path_template", "status_code"],
         );
+        let exceptions = IntCounterVec::new(
+            Opts::new("starlette_exceptions_total", "Requests that ended in a panic."),
+            &["method", "path_template", "exception_type"],
+        );
         let seconds = HistogramVec::new(
             HistogramOpts::new("starlette_requests_processing_time_seconds", "Time to answer, by method and route."),
             route,
         );
-        let in_progress =
-            IntGaugeVec::new(Opts::new("starlette_requests_in_progress", "Requests being answered."), route);
+        let endpoint_seconds = HistogramVec::new(
+            HistogramOpts::new("method_steps_processing_time_seconds", "Time to answer, by endpoint."),
+            &["method", "step"],
+        );
+        let in_progress = IntGaugeVec::new(gauge("starlette_requests_in_progress", "Requests being answered."), route);
         let jobs = GaugeVec::new(
-            Opts::new("queue_jobs_total", "Jobs by step and status."),
+            gauge("queue_jobs_total", "Jobs by step, status, and whether their dataset is at rest."),
             &["queue", "status", "dataset_status"],
         );
+        let worker_sizes = GaugeVec::new(
+            gauge("worker_size_jobs_count", "Jobs that wait for a worker, by the size of worker they need."),
+            &["worker_size"],
+        );
         let views = GaugeVec::new(
-            Opts::new("responses_in_cache_total", "Views by step, status and error code."),
+            gauge("responses_in_cache_total", "Views by step, status and error code."),
             &["kind", "http_status", "error_code"],
+        );
+        let disk = GaugeVec::new(
+            gauge("parquet_metadata_disk_usage", "The disk of the files behind views, in bytes and percent."),
+            &["type"],
         );
         let legal = "the names and labels are legal";
         let metrics = Self {
             registry,
             requests: requests.expect(legal),
             responses: responses.expect(legal),
+            exceptions: exceptions.expect(legal),
             seconds: seconds.expect(legal),
+            endpoint_seconds: endpoint_seconds.expect(legal),
             in_progress: in_progress.expect(legal),
             jobs: jobs.expect(legal),
+            worker_sizes: worker_sizes.expect(legal),
             views: views.expect(legal),
+            disk: disk.expect(legal),
+            tally: Tally::default(),
         };
-        let collectors: [Box<dyn prometheus::core::Collector>; 6] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 10] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.responses.clone()),
+            Box::new(metrics.exceptions.clone()),
             Box::new(metrics.seconds.clone()),
+            Box::new(metrics.endpoint_seconds.clone()),
             Box::new(metrics.in_progress.clone()),
             Box::new(metrics.jobs.clone()),
+            Box::new(metrics.worker_sizes.clone()),
             Box::new(metrics.views.clone()),
+            Box::new(metrics.disk.clone()),
         ];
         for collector in collectors {
             metrics.registry.register(collector).expect("each name is registered once");
@@ -72,20 +109,33 @@ impl Metrics {
     }
 
     async fn collect(&self, state: &ApiState) -> Result<String, ApiError> {
-        let (queue, views) = (&state.services.store.queue, &state.services.store.views);
-        let (jobs, counts) = (queue.counts().await?, views.counts().await?);
+        let counts = self.tally.counts(&state.services.store).await?;
         self.jobs.reset();
-        for (step, status, count) in jobs {
-            let status = match status {
-                belvedere_domain::job::JobStatus::Waiting => "waiting",
-                belvedere_domain::job::JobStatus::Started => "started",
-            };
-            self.jobs.with_label_values(&[step.as_str(), status, "normal"]).add(count as f64);
+        for size in ["light", "medium", "heavy"] {
+            self.worker_sizes.with_label_values(&[size]).set(0.0);
+        }
+        for jobs in &counts.jobs {
+            let status = if jobs.status == JobStatus::Waiting { "waiting" } else { "started" };
+            let dataset_status = if jobs.blocked { "blocked" } else { "normal" };
+            let count = jobs.count as f64;
+            self.jobs.with_label_values(&[jobs.step.as_str(), status, dataset_status]).add(count);
+            if jobs.status == JobStatus::Waiting && !jobs.blocked {
+                self.worker_sizes.with_label_values(&[jobs.difficulty.worker_size()]).add(count);
+            }
         }
         self.views.reset();
-        for (step, http_status, code, count) in counts {
-            let code = code.unwrap_or_else(|| "None".into());
-            self.views.with_label_values(&[step.as_str(), &http_status.to_string(), &code]).add(count as f64);
+        for views in &counts.artifacts {
+            let code = views.error_code.as_deref().unwrap_or("None");
+            let labels = [views.step.as_str(), &views.http_status.to_string(), code];
+            self.views.with_label_values(&labels).add(views.count as f64);
+        }
+        if let Some(disk) = state.settings.blobs.as_deref().and_then(Disk::of) {
+            let percent = disk.used_percent().unwrap_or_default();
+            let values = [("total", disk.total_bytes), ("used", disk.used_bytes), ("free", disk.free_bytes)];
+            for (kind, bytes) in values {
+                self.disk.with_label_values(&[kind]).set(bytes as f64);
+            }
+            self.disk.with_label_values(&["percent"]).set(percent);
         }
         TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| ApiError::internal(&error))
     }
@@ -103,15 +153,47 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>) -> Result<Response, 
 pub(crate) async fn measure(State(state): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
     let method = request.method().as_str().to_owned();
-    let labels = [method.as_str(), path.as_str()];
     let metrics = &state.metrics;
-    metrics.requests.with_label_values(&labels).inc();
-    let in_progress = metrics.in_progress.with_label_values(&labels);
-    in_progress.inc();
+    metrics.requests.with_label_values(&[&method, &path]).inc();
+    let under_way = UnderWay::start(metrics, [&method, &path]);
     let started = Instant::now();
     let response = next.run(request).await;
-    in_progress.dec();
-    metrics.seconds.with_label_values(&labels).observe(started.elapsed().as_secs_f64());
+    drop(under_way);
+    let seconds = started.elapsed().as_secs_f64();
+    metrics.seconds.with_label_values(&[&method, &path]).observe(seconds);
+    if let Some(endpoint) = endpoint_of(&path) {
+        metrics.endpoint_seconds.with_label_values(&[endpoint.as_str(), "all"]).observe(seconds);
+    }
     metrics.responses.with_label_values(&[&method, &path, response.status().as_str()]).inc();
     response
+}
+
+/// The name of the handler in dashboards of the reference: `rows_endpoint`; `None` for paths that it has not.
+fn endpoint_of(path: &str) -> Option<String> {
+    let name = path.strip_prefix("/admin").unwrap_or(path).strip_prefix('/')?.split('/').next()?;
+    let is_plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    is_plain.then(|| format!("{}_endpoint", name.replace('-', "_")))
+}
+
+/// A request in work. It ends in whatever way: answered, given up by its client, or in a panic.
+struct UnderWay<'a> {
+    metrics: &'a Metrics,
+    labels: [&'a str; 2],
+}
+
+impl<'a> UnderWay<'a> {
+    fn start(metrics: &'a Metrics, labels: [&'a str; 2]) -> Self {
+        metrics.in_progress.with_label_values(&labels).inc();
+        Self { metrics, labels }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.metrics.in_progress.with_label_values(&self.labels).dec();
+        if std::thread::panicking() {
+            let [method, path] = self.labels;
+            self.metrics.exceptions.with_label_values(&[method, path, "panic"]).inc();
+        }
+    }
 }

@@ -7,8 +7,8 @@ pub(crate) mod health;
 pub(crate) mod index;
 pub(crate) mod resolve;
 pub(crate) mod rows;
+pub(crate) mod serve;
 pub(crate) mod split;
 pub(crate) mod views;
 
 mod miss;
-mod serve;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use belvedere_domain::Timestamp;
 use belvedere_jobs::{Refresher, Services};
 
+use crate::admin::AdminSettings;
 use crate::metrics::Metrics;
 use crate::params::DEFAULT_LENGTH;
 use crate::public::split::RowsIndexCache;
@@ -33,6 +34,10 @@ pub struct ApiSettings {
     pub clock: fn() -> Timestamp,
     /// Directory of the media files made while answering.
     pub cached_assets: PathBuf,
+    /// Directory of the files behind views, whose disk is told in the metrics; `None`: they are not on this machine.
+    pub blobs: Option<PathBuf>,
+    /// The admin service.
+    pub admin: AdminSettings,
 }
 
 impl Default for ApiSettings {
@@ -48,6 +53,8 @@ impl Default for ApiSettings {
             compat: false,
             clock: || Timestamp(chrono::Utc::now().timestamp_micros()),
             cached_assets: std::env::temp_dir().join("belvedere-cached-assets"),
+            blobs: None,
+            admin: AdminSettings::default(),
         }
     }
 }
@@ -71,6 +78,7 @@ pub struct ApiState {
 impl ApiState {
     /// State for a router.
     pub fn new(services: Arc<Services>, refresher: Arc<Refresher>, settings: ApiSettings) -> Self {
-        Self { services, refresher, settings, metrics: Metrics::new(), rows: RowsIndexCache::default() }
+        let metrics = Metrics::new(settings.admin.gauges_with_pid);
+        Self { services, refresher, settings, metrics, rows: RowsIndexCache::default() }
     }
 }

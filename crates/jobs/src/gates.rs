@@ -80,10 +80,34 @@ fn parse_meminfo(text: &str) -> Option<f64> {
 
 /// Use of the disk that holds a path, in percent of what ordinary users may fill.
 fn disk_pct(path: &Path) -> Option<f64> {
-    let disk = rustix::fs::statvfs(path).ok()?;
-    let used = disk.f_blocks.checked_sub(disk.f_bfree)?;
-    let usable = used + disk.f_bavail;
-    (usable > 0).then_some(used as f64 / usable as f64 * 100.0)
+    Disk::of(path)?.used_percent()
+}
+
+/// A disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Disk {
+    /// Its size.
+    pub total_bytes: u64,
+    /// What is used.
+    pub used_bytes: u64,
+    /// What ordinary users may still fill.
+    pub free_bytes: u64,
+}
+
+impl Disk {
+    /// The disk that holds a path; `None` if the system does not say.
+    pub fn of(path: &Path) -> Option<Self> {
+        let disk = rustix::fs::statvfs(path).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        let used_bytes = bytes(disk.f_blocks.checked_sub(disk.f_bfree)?);
+        Some(Self { total_bytes: bytes(disk.f_blocks), used_bytes, free_bytes: bytes(disk.f_bavail) })
+    }
+
+    /// What is used, in percent of what ordinary users may fill.
+    pub fn used_percent(&self) -> Option<f64> {
+        let usable = self.used_bytes + self.free_bytes;
+        (usable > 0).then_some(self.used_bytes as f64 / usable as f64 * 100.0)
+    }
 }
 
 #[cfg(test)]

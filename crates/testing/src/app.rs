@@ -74,6 +74,19 @@ impl TestApp {
         Some(Self::start(Some(database), |_| {}).await)
     }
 
+    /// An app on SQLite and, if `BELVEDERE_TEST_POSTGRES_URL` names a server, one on PostgreSQL, with the same settings.
+    /// Each is to be ended with [`close`](Self::close).
+    ///
+    /// # Panics
+    /// When the machine has no room for temporary files, or the server refuses.
+    pub async fn everywhere(change: impl Fn(&mut Options)) -> Vec<Self> {
+        let mut apps = vec![Self::start(None, &change).await];
+        if let Some(database) = Database::new().await {
+            apps.push(Self::start(Some(database), &change).await);
+        }
+        apps
+    }
+
     async fn start(database: Option<Database>, change: impl FnOnce(&mut Options)) -> Self {
         let (folder, state) = (temporary(), temporary());
         let url = match &database {
@@ -107,7 +120,7 @@ impl TestApp {
         let refresher = Arc::new(Refresher::new(Arc::clone(&services), options.keep_revisions));
         let worker = Worker::new(Arc::clone(&services), registry, "test");
         let api = ApiState::new(Arc::clone(&services), Arc::clone(&refresher), options.api);
-        let router = belvedere_api::router(api);
+        let router = belvedere_api::router_with_admin(api);
         Self { folder, state, hub, database, router, services, children, refresher, worker }
     }
 
@@ -248,7 +261,15 @@ impl TestApp {
     /// # Panics
     /// When a name is not legal or the dataset unknown.
     pub async fn force(&self, step: &'static str, config: Option<&str>, split: Option<&str>) {
-        let row = self.dataset("local/data").await.expect("the dataset is known");
+        self.force_in("local/data", step, config, split).await;
+    }
+
+    /// Queues a step of a dataset, to be computed even if its view is stored.
+    ///
+    /// # Panics
+    /// When a name is not legal or the dataset unknown.
+    pub async fn force_in(&self, dataset: &str, step: &'static str, config: Option<&str>, split: Option<&str>) {
+        let row = self.dataset(dataset).await.expect("the dataset is known");
         let key = ArtifactKey {
             step: StepName::known(step),
             dataset: row.name,
@@ -283,6 +304,16 @@ impl TestApp {
     pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let headers: Vec<_> = std::iter::once(HOST).chain(headers.iter().copied()).collect();
         ask(&self.router, method, path, &headers).await
+    }
+
+    /// Asks the admin service from this machine.
+    pub async fn operate(&self, method: &str, path: &str) -> Answer {
+        self.ask_as(method, path, &[("host", "localhost:8000")]).await
+    }
+
+    /// Asks with these headers and no others.
+    pub async fn ask_as(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        ask(&self.router, method, path, headers).await
     }
 
     /// What the store knows of a dataset.

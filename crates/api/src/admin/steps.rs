@@ -1,0 +1,17 @@
+//! The names under which steps are asked for.
+
+use belvedere_domain::{Graph, StepName};
+
+/// Short names of the service of 2022, when there was one step per endpoint.
+const SHORT: [(&str, &str); 3] =
+    [("splits", "dataset-split-names"), ("first-rows", "split-first-rows"), ("parquet", "dataset-parquet")];
+
+/// Every name with its step: all steps of the graph, and the short names of those that it has.
+pub(super) fn names(graph: &Graph) -> Vec<(String, StepName)> {
+    let own = graph.steps().iter().map(|step| (step.name.to_owned(), step.step_name()));
+    let short = SHORT.iter().filter_map(|(short, step)| {
+        let step = StepName::known(step);
+        graph.step(&step).map(|_| ((*short).to_owned(), step))
+    });
+    own.chain(short).collect()
+}
