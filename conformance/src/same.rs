@@ -1,7 +1,7 @@
 //! When two JSON values count as the same answer.
 //!
 //! Equal, except: values that depend on who wrote the files are not looked at; floats may differ in the last of the
-//! five decimals that the reference keeps; URLs are compared by path; objects may have more keys than the reference's,
+//! five decimals that the reference keeps; URLs are compared by path, also inside of code; objects may have more keys than the reference's,
 //! but not inside cells and features; the two documented forms of the last histogram bin of integers are one.
 
 use std::fmt;
@@ -127,14 +127,28 @@ fn same_number(left: &serde_json::Number, right: &serde_json::Number) -> bool {
     (left - right).abs() <= (RELATIVE_TOLERANCE * left.abs().max(right.abs())).max(ABSOLUTE_TOLERANCE)
 }
 
-/// Path of a URL without host, query and percent-encoding; other texts as they are.
+/// Path of a URL without host, query and percent-encoding; other texts without the hosts of the URLs in them.
 fn url_path(text: &str) -> String {
     let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
-        return text.to_owned();
+        return without_hosts(text);
     };
     let end = rest.find(['?', '#']).unwrap_or(rest.len());
     let start = rest[..end].find('/').unwrap_or(end);
     percent_decoded(&rest[start..end])
+}
+
+/// Code that loads a dataset names the server in its middle, in double quotes.
+fn without_hosts(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = ["\"http://", "\"https://"].iter().filter_map(|start| rest.find(start)).min() {
+        let url = &rest[at + 1..];
+        let host = url.find("//").map_or(0, |slashes| slashes + 2);
+        let path = url[host..].find(['/', '"']).map_or(url.len(), |end| host + end);
+        kept.push_str(&rest[..=at]);
+        rest = &url[path..];
+    }
+    kept + rest
 }
 
 fn percent_decoded(text: &str) -> String {

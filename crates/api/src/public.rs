@@ -1,6 +1,7 @@
 //! The endpoints that everybody may read.
 
 pub(crate) mod assets;
+mod croissant;
 pub(crate) mod export;
 pub(crate) mod format;
 pub(crate) mod health;

@@ -15,7 +15,7 @@ use crate::card::{Card, CardConfig, DeclaredInfo};
 use crate::patterns::Pattern;
 use crate::reader::{self, Choice, RevisionFiles};
 pub use error::ResolveError;
-use splits::SplitPaths;
+use splits::{SplitPaths, SplitPatterns};
 
 /// What a repository resolves to.
 #[derive(Clone, PartialEq, Debug)]
@@ -40,6 +40,8 @@ pub struct ConfigFiles {
     pub name: ConfigName,
     /// The splits that can be told before reading: those declared in `dataset_info`, else those of the files.
     pub split_names: Vec<SplitName>,
+    /// For each split the patterns that find its files, relative to the repository.
+    pub patterns: IndexMap<SplitName, Vec<String>>,
     /// Its files, or why they cannot be read.
     pub files: Result<ResolvedConfig, ResolveError>,
 }
@@ -71,19 +73,24 @@ pub fn resolve(files: RevisionFiles<'_>, card: &Card, repository_name: &str) -> 
             .into_iter()
             .map(|(split, paths)| (split, owned(paths.into_iter().filter(|path| choice.takes(path)))))
             .collect();
-        let config = ConfigFiles { split_names: listed(&resolved), name: name.clone(), files: Ok(resolved) };
+        let config = ConfigFiles {
+            split_names: listed(&resolved),
+            patterns: splits.patterns,
+            name: name.clone(),
+            files: Ok(resolved),
+        };
         return Ok(Resolution { configs: vec![config], default: Some(name) });
     };
 
     let default = default_config(&configs)?;
     let electors = match &first.data_files {
         Some(_) => {
-            let splits = repository.splits_by_patterns(first)?;
-            if splits.values().all(Vec::is_empty) {
+            let located = repository.splits_by_patterns(first)?;
+            if located.splits.values().all(Vec::is_empty) {
                 let error = ResolveError::no_file_matches(first);
                 return Err(ResolveError { code: ErrorCode::DataFilesNotFoundError, ..error });
             }
-            Located { splits, is_tasks: false }
+            located
         }
         None => repository.splits_by_name("")?,
     };
@@ -120,6 +127,8 @@ fn default_config(configs: &[CardConfig]) -> Result<Option<ConfigName>, ResolveE
 /// Splits with their files.
 struct Located<'p> {
     splits: SplitPaths<'p>,
+    /// For each split the patterns that find its files, relative to the repository.
+    patterns: SplitPatterns,
     is_tasks: bool,
 }
 
@@ -172,6 +181,12 @@ fn listed(config: &ResolvedConfig) -> Vec<SplitName> {
     }
 }
 
+/// A pattern of a folder as one of the repository.
+fn below(folder: &str, pattern: &str) -> String {
+    let folder = folder.trim_matches('/');
+    if folder.is_empty() { pattern.to_owned() } else { format!("{folder}/{pattern}") }
+}
+
 /// The paths of a repository, sorted.
 struct Repository<'p> {
     paths: Vec<&'p str>,
@@ -185,7 +200,11 @@ impl<'p> Repository<'p> {
         let found =
             splits::find(folder, &self.data, &self.paths).map_err(|error| ResolveError::names(folder, &error))?;
         if !found.splits.is_empty() {
-            return Ok(Located { splits: found.splits, is_tasks: found.is_tasks });
+            let below = |pattern: String| below(folder, &pattern);
+            let patterns = found.patterns.into_iter();
+            let patterns = patterns.map(|(split, patterns)| (split, patterns.into_iter().map(below).collect()));
+            let patterns = patterns.collect();
+            return Ok(Located { splits: found.splits, patterns, is_tasks: found.is_tasks });
         }
         let everything = Pattern::new(folder, "**").map(|pattern| pattern.select(&self.paths)).unwrap_or_default();
         if everything.is_empty() {
@@ -195,11 +214,12 @@ impl<'p> Repository<'p> {
     }
 
     /// Splits of a config that gives `data_files`.
-    fn splits_by_patterns(&self, config: &CardConfig) -> Result<SplitPaths<'p>, ResolveError> {
+    fn splits_by_patterns(&self, config: &CardConfig) -> Result<Located<'p>, ResolveError> {
         let base = config.data_dir.as_deref().unwrap_or_default();
-        let mut splits = IndexMap::new();
+        let (mut splits, mut all_patterns) = (IndexMap::new(), IndexMap::new());
         for (split, patterns) in config.data_files.iter().flatten() {
             let mut paths: Vec<&'p str> = Vec::new();
+            all_patterns.insert(split.clone(), patterns.iter().map(|text| below(base, text)).collect());
             for text in patterns {
                 let pattern = Pattern::new(base, text)
                     .map_err(|error| ResolveError::pattern(config, split, text, &error.to_string()))?;
@@ -211,7 +231,7 @@ impl<'p> Repository<'p> {
             }
             splits.insert(split.clone(), paths);
         }
-        Ok(splits)
+        Ok(Located { splits, patterns: all_patterns, is_tasks: false })
     }
 
     fn why_missing(&self, base: &str, text: &str) -> String {
@@ -235,8 +255,10 @@ impl<'p> Repository<'p> {
         resolved.reader_features = config.features.clone();
         // Even of files that cannot be read, the card tells the splits.
         resolved.splits = config.data_files.iter().flatten().map(|(split, _)| (split.clone(), Vec::new())).collect();
-        let readable = self.splits_of(config).and_then(|splits| {
-            resolved.splits = splits.into_iter().map(|(split, paths)| (split, owned(paths))).collect();
+        let mut patterns = IndexMap::new();
+        let readable = self.splits_of(config).and_then(|located| {
+            patterns = located.patterns;
+            resolved.splits = located.splits.into_iter().map(|(split, paths)| (split, owned(paths))).collect();
             let has_schema = resolved.reader_features.is_some() || resolved.declared_features.is_some();
             if has_schema || resolved.paths().next().is_some() {
                 Ok(())
@@ -245,18 +267,17 @@ impl<'p> Repository<'p> {
             }
         });
         let split_names = listed(&resolved);
-        ConfigFiles { name: config.name.clone(), split_names, files: readable.map(|()| resolved) }
+        ConfigFiles { name: config.name.clone(), split_names, patterns, files: readable.map(|()| resolved) }
     }
 
     /// The splits of a config, as it gives them or by the names of its files.
-    fn splits_of(&self, config: &CardConfig) -> Result<SplitPaths<'p>, ResolveError> {
+    fn splits_of(&self, config: &CardConfig) -> Result<Located<'p>, ResolveError> {
         match &config.data_files {
             Some(_) => self
                 .splits_by_patterns(config)
                 .map_err(|error| ResolveError { code: ErrorCode::DataFilesNotFoundError, ..error }),
             None => self
                 .splits_by_name(config.data_dir.as_deref().unwrap_or_default())
-                .map(|located| located.splits)
                 .map_err(|error| error.of_config(config)),
         }
     }

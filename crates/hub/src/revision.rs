@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use belvedere_domain::{DatasetName, Manifest, Revision};
 
+use crate::archive::member_names;
 use crate::card::{Card, CardError, CardFiles, DATASET_INFOS_PATH, MAX_CARD_BYTES, OVERRIDES_PATH, README_PATH};
 use crate::data_files::{Resolution, ResolveError, resolve};
 use crate::hub::{Hub, HubError};
@@ -58,4 +59,27 @@ pub async fn resolve_revision(
         resolve(RevisionFiles { manifest: &manifest, read: &read }, &card, dataset.base())
     });
     Ok(resolution.await.expect("resolving does not panic"))
+}
+
+/// The names of the files in a zip archive of a revision. The inner error is about the archive.
+///
+/// # Errors
+/// Those of [`Hub::manifest`].
+pub async fn zip_members(
+    hub: Arc<dyn Hub>,
+    dataset: &DatasetName,
+    revision: &Revision,
+    path: &str,
+) -> Result<io::Result<Vec<String>>, HubError> {
+    let manifest = hub.manifest(dataset, revision).await?;
+    let (dataset, revision, path) = (dataset.clone(), revision.clone(), path.to_owned());
+    let runtime = tokio::runtime::Handle::current();
+    let members = tokio::task::spawn_blocking(move || {
+        let read = |path: &str, range: Range<u64>| {
+            let bytes = runtime.block_on(hub.read(&dataset, &revision, path, range)).map_err(io::Error::other)?;
+            Ok(bytes.to_vec())
+        };
+        member_names(&path, RevisionFiles { manifest: &manifest, read: &read })
+    });
+    Ok(members.await.expect("listing an archive does not panic"))
 }

@@ -518,6 +518,75 @@ impl IsValid {
     }
 }
 
+/// `split-image-url-columns`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ImageUrlColumns {
+    /// Names of columns.
+    pub columns: Vec<String>,
+}
+
+/// `dataset-filetypes`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Filetypes {
+    /// In order of first appearance.
+    pub filetypes: Vec<Filetype>,
+}
+
+/// Files of one suffix.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Filetype {
+    /// With its dot, in lower case; empty for files without.
+    pub extension: String,
+    /// Number of files.
+    pub count: u64,
+    /// The suffix of the archives that they lie in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived_in: Option<String>,
+    /// The suffix of the compression around them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compressed_in: Option<String>,
+}
+
+/// `dataset-modalities`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Modalities {
+    /// `3d`, `audio`, `document`, `geospatial`, `image`, `tabular`, `text`, `timeseries`, `video`; sorted.
+    pub modalities: Vec<String>,
+}
+
+/// `dataset-compatible-libraries`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CompatibleLibraries {
+    /// The libraries, the most general one first.
+    pub libraries: Vec<Library>,
+    /// The format of the files.
+    pub formats: Vec<String>,
+}
+
+/// How a library loads the dataset.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Library {
+    /// Its language.
+    pub language: String,
+    /// Its name.
+    pub library: String,
+    /// The function that loads.
+    pub function: String,
+    /// One piece of code for each config.
+    pub loading_codes: Vec<LoadingCode>,
+}
+
+/// Code that loads one config.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LoadingCode {
+    /// The config.
+    pub config_name: ConfigName,
+    /// What varies in it.
+    pub arguments: Map<String, JsonValue>,
+    /// The code.
+    pub code: String,
+}
+
 /// Where a converted file really lies. Private: the `internal` part of the views that list Parquet files.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FileBehind {

@@ -1,10 +1,15 @@
 //! Dataset-level steps.
 
+pub(crate) mod compatible_libraries;
 pub(crate) mod config_names;
+pub(crate) mod croissant_crumbs;
 pub(crate) mod duckdb_index_size;
+pub(crate) mod filetypes;
+pub(crate) mod hub_cache;
 pub(crate) mod info;
 pub(crate) mod init;
 pub(crate) mod is_valid;
+pub(crate) mod modalities;
 pub(crate) mod parquet;
 pub(crate) mod size;
 pub(crate) mod split_names;

@@ -9,6 +9,7 @@ use belvedere_domain::parquet_path::ParquetPath;
 use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Manifest, Revision, SplitName};
 use belvedere_engine::call::{MediaTarget, ParquetFile};
 use belvedere_engine::source::{FileIdentity, SourceFile};
+use belvedere_hub::card::Card;
 use belvedere_hub::data_files::Resolution;
 use belvedere_hub::{Hub, HubError, LocatedFile};
 use belvedere_store::blobs::segment;
@@ -139,6 +140,44 @@ impl Files {
             }
         }
         Ok(sources)
+    }
+
+    /// The names of the files in a zip archive; none when it cannot be read.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when the archive is not what it was.
+    pub async fn zip_members(
+        &self,
+        dataset: &DatasetName,
+        revision: &Revision,
+        path: &str,
+    ) -> Result<Vec<String>, JobError> {
+        let members = belvedere_hub::revision::zip_members(Arc::clone(&self.hub), dataset, revision, path).await;
+        Ok(members.map_err(hub_failure)?.unwrap_or_default())
+    }
+
+    /// The card of a revision; `None` when it cannot be understood, which the configs tell.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when one of its files is not what it was.
+    pub async fn card(&self, dataset: &DatasetName, revision: &Revision) -> Result<Option<Card>, JobError> {
+        let manifest = self.manifest(dataset, revision).await?;
+        let card = belvedere_hub::revision::read_card(self.hub.as_ref(), dataset, revision, &manifest).await;
+        Ok(card.map_err(hub_failure)?.ok())
+    }
+
+    /// The first byte of a file; `None` when it is empty.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when the file is not what it was.
+    pub async fn first_byte(
+        &self,
+        dataset: &DatasetName,
+        revision: &Revision,
+        path: &str,
+    ) -> Result<Option<u8>, JobError> {
+        let bytes = self.hub.read(dataset, revision, path, 0..1).await.map_err(hub_failure)?;
+        Ok(bytes.first().copied())
     }
 
     /// The Parquet files of a split, as listed by a `config-parquet-metadata` view.

@@ -336,6 +336,22 @@ pub fn ok_content<T: DeserializeOwned>(found: Option<&Found>) -> Option<T> {
     serde_json::from_str(found.stored.view.content.as_str()).ok()
 }
 
+/// Progress that follows from that of parents.
+pub(crate) trait WithProgressOf: Sized {
+    /// As complete as the least complete parent; one that is missing counts as nothing, one that failed as complete.
+    #[must_use]
+    fn with_progress_of<'f>(self, parents: impl IntoIterator<Item = Option<&'f Found>>) -> Self;
+}
+
+impl WithProgressOf for View {
+    fn with_progress_of<'f>(self, parents: impl IntoIterator<Item = Option<&'f Found>>) -> Self {
+        const COMPLETE: u16 = belvedere_domain::view::COMPLETE;
+        let progress = |found: Option<&Found>| found.map_or(0, |found| found.stored.view.progress.unwrap_or(COMPLETE));
+        let least = parents.into_iter().map(progress).min().unwrap_or(COMPLETE);
+        self.with_progress(usize::from(least), usize::from(COMPLETE))
+    }
+}
+
 /// Files: what a job reads besides views.
 impl JobContext {
     /// What the files and the card of the revision resolve to. Everything that decides it goes into the digest.

@@ -28,6 +28,12 @@ fn jobs() -> Vec<Box<dyn Job>> {
         Box::new(dataset::info::InfoJob),
         Box::new(dataset::size::SizeJob),
         Box::new(dataset::is_valid::IsValidJob),
+        Box::new(split::image_url_columns::ImageUrlColumnsJob),
+        Box::new(dataset::filetypes::FiletypesJob),
+        Box::new(dataset::modalities::ModalitiesJob),
+        Box::new(dataset::croissant_crumbs::CroissantCrumbsJob),
+        Box::new(dataset::compatible_libraries::CompatibleLibrariesJob),
+        Box::new(dataset::hub_cache::HubCacheJob),
     ]
 }
 

@@ -2,4 +2,5 @@
 
 pub(crate) mod duckdb_index;
 pub(crate) mod first_rows;
+pub(crate) mod image_url_columns;
 pub(crate) mod is_valid;

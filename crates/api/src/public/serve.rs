@@ -13,10 +13,15 @@ use crate::state::ApiState;
 
 /// The view with its status, code, revision and entity tag; 304 when the client holds it already.
 pub(crate) fn view(state: &ApiState, found: &Found, request: &HeaderMap) -> Response {
+    form(state, found, request, found.stored.view.content.as_str(), "")
+}
+
+/// As [`view`], in another form than it is stored in; `name` tells the forms of a view apart.
+pub(crate) fn form(state: &ApiState, found: &Found, request: &HeaderMap, content: &str, name: &str) -> Response {
     let view = &found.stored.view;
     let base_url = base_url(state, request);
     let urls = &state.services.settings.urls;
-    let body = with_urls(view.content.as_str(), urls, &base_url, &found.revision);
+    let body = with_urls(content, urls, &base_url, &found.revision);
     let ok = view.outcome.is_ok();
     let age = if ok { state.settings.max_age_long } else { state.settings.max_age_short };
     let mut response = Response::new(Body::from(body));
@@ -32,7 +37,7 @@ pub(crate) fn view(state: &ApiState, found: &Found, request: &HeaderMap) -> Resp
     if !ok {
         return response;
     }
-    let etag = format!("W/\"{}-{}\"", &found.stored.digest.to_hex()[..24], found.revision);
+    let etag = format!("W/\"{}-{}{name}\"", &found.stored.digest.to_hex()[..24], found.revision);
     insert(headers, "etag", &etag);
     if is_known(request, &etag) { not_modified(response) } else { response }
 }

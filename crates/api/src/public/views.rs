@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use belvedere_domain::{ArtifactKey, ConfigName, SplitName, StepName};
 
-use super::{miss, serve};
+use super::{croissant, miss, serve};
 use crate::error::ApiError;
 use crate::params::{Params, missing};
 use crate::state::ApiState;
@@ -64,6 +64,27 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         split: None,
     },
     Endpoint {
+        path: "/hub-cache",
+        summary: "The few facts about a dataset that a list shows.",
+        dataset: Some("dataset-hub-cache"),
+        config: None,
+        split: None,
+    },
+    Endpoint {
+        path: "/compatible-libraries",
+        summary: "Libraries that load a dataset, with the code that does it.",
+        dataset: Some("dataset-compatible-libraries"),
+        config: None,
+        split: None,
+    },
+    Endpoint {
+        path: croissant::PATH,
+        summary: "The parts of a Croissant description that follow from the data.",
+        dataset: Some("dataset-croissant-crumbs"),
+        config: None,
+        split: None,
+    },
+    Endpoint {
         path: "/is-valid",
         summary: "Which answers there are for a dataset, a config or a split.",
         dataset: Some("dataset-is-valid"),
@@ -115,6 +136,10 @@ async fn answer(
         found = read().await?;
     }
     match found {
+        Some(found) if endpoint.path == croissant::PATH && croissant::is_short(params) => {
+            let content = croissant::shorten(found.stored.view.content.as_str());
+            Ok(serve::form(state, &found, headers, &content, "-short"))
+        }
         Some(found) => Ok(serve::view(state, &found, headers)),
         None => Err(miss::decide(state, &key, revision.as_ref()).await?),
     }

@@ -20,10 +20,15 @@ pub(super) enum SplitsError {
     Name { path: String, reason: String },
 }
 
+/// The patterns that found the files of each split.
+pub(super) type SplitPatterns = IndexMap<SplitName, Vec<String>>;
+
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found<'p> {
     pub(super) splits: SplitPaths<'p>,
+    /// For each split the patterns that match something.
+    pub(super) patterns: SplitPatterns,
     /// The files are a repository of tasks.
     pub(super) is_tasks: bool,
 }
@@ -44,21 +49,26 @@ pub(super) fn find<'p>(base: &str, data: &[&'p str], all: &[&'p str]) -> Result<
     let select = |pattern: &str, paths: &[&'p str]| -> Result<Vec<&'p str>, SplitsError> {
         Ok(Pattern::new(base, pattern).map_err(SplitsError::Folder)?.select(paths))
     };
-    let found = |splits: SplitPaths<'p>| Ok(Found { splits, is_tasks: false });
+    let found = |splits: SplitPaths<'p>, patterns: SplitPatterns| Ok(Found { splits, patterns, is_tasks: false });
+    let one = |name: &str, pattern: &str| IndexMap::from([(split(name), vec![pattern.to_owned()])]);
 
     let shards = select(&format!("data/*{SHARD}*.*"), data)?;
     if !shards.is_empty() {
-        return found(sharded(shards)?);
+        let splits = sharded(shards)?;
+        let pattern = |split: &SplitName| (split.clone(), vec![format!("data/{split}{SHARD}*.*")]);
+        let patterns = splits.keys().map(pattern).collect();
+        return found(splits, patterns);
     }
     let logs = select("**/*.eval", data)?;
     if !logs.is_empty() {
-        return found(IndexMap::from([(split("logs"), logs)]));
+        return found(IndexMap::from([(split("logs"), logs)]), one("logs", "**/*.eval"));
     }
     // A lone `instruction.md` is no task: rows come from `task.toml`.
     let mut tasks = select("**/task.toml", all)?;
     if !tasks.is_empty() {
         tasks.extend(select("**/instruction.md", all)?);
-        return Ok(Found { splits: IndexMap::from([(split("test"), tasks)]), is_tasks: true });
+        let splits = IndexMap::from([(split("test"), tasks)]);
+        return Ok(Found { splits, patterns: one("test", "**/task.toml"), is_tasks: true });
     }
     let in_folder_names = |k: &str| {
         [
@@ -68,24 +78,20 @@ pub(super) fn find<'p>(base: &str, data: &[&'p str], all: &[&'p str]) -> Result<
             format!("**/*{SEPARATOR}{k}{SEPARATOR}*/**"),
         ]
     };
-    let splits = by_keyword(data, |keyword, paths| {
-        in_folder_names(keyword).iter().map(|pattern| select(pattern, paths)).collect()
-    })?;
+    let (splits, patterns) = by_keyword(data, |keyword| in_folder_names(keyword).into(), select)?;
     if !splits.is_empty() {
-        return found(splits);
+        return found(splits, patterns);
     }
     let in_file_names = |k: &str| [format!("**/{k}{SEPARATOR}*"), format!("**/*{SEPARATOR}{k}{SEPARATOR}*")];
-    let splits = by_keyword(data, |keyword, paths| {
-        in_file_names(keyword).iter().map(|pattern| select(pattern, paths)).collect()
-    })?;
+    let (splits, patterns) = by_keyword(data, |keyword| in_file_names(keyword).into(), select)?;
     if !splits.is_empty() {
-        return found(splits);
+        return found(splits, patterns);
     }
     let everything = select("**", data)?;
     if everything.is_empty() {
-        return found(IndexMap::new());
+        return found(IndexMap::new(), IndexMap::new());
     }
-    found(IndexMap::from([(split("train"), everything)]))
+    found(IndexMap::from([(split("train"), everything)]), one("train", "**"))
 }
 
 fn split(name: &str) -> SplitName {
@@ -122,20 +128,29 @@ fn shard_mark(name: &str) -> usize {
 /// Runs the patterns of each keyword, keyword after keyword, over the paths that contain it.
 fn by_keyword<'p>(
     data: &[&'p str],
-    select: impl Fn(&str, &[&'p str]) -> Result<Vec<Vec<&'p str>>, SplitsError>,
-) -> Result<SplitPaths<'p>, SplitsError> {
-    let mut splits: SplitPaths<'p> = IndexMap::new();
+    patterns_of: impl Fn(&str) -> Vec<String>,
+    select: impl Fn(&str, &[&'p str]) -> Result<Vec<&'p str>, SplitsError>,
+) -> Result<(SplitPaths<'p>, SplitPatterns), SplitsError> {
+    let (mut splits, mut found) = (SplitPaths::new(), SplitPatterns::new());
     for (name, keywords) in KEYWORDS {
-        let mut paths: Vec<&'p str> = Vec::new();
+        let (mut paths, mut patterns) = (Vec::new(), Vec::new());
         for keyword in keywords {
             let candidates: Vec<&'p str> = data.iter().copied().filter(|path| path.contains(keyword)).collect();
-            if !candidates.is_empty() {
-                paths.extend(select(keyword, &candidates)?.into_iter().flatten());
+            if candidates.is_empty() {
+                continue;
+            }
+            for pattern in patterns_of(keyword) {
+                let selected = select(&pattern, &candidates)?;
+                if !selected.is_empty() {
+                    patterns.push(pattern);
+                    paths.extend(selected);
+                }
             }
         }
         if !paths.is_empty() {
             splits.insert(split(name), paths);
+            found.insert(split(name), patterns);
         }
     }
-    Ok(splits)
+    Ok((splits, found))
 }

@@ -5,7 +5,7 @@ use belvedere_domain::{ArtifactKey, Level, Step, StepName, View};
 
 use super::is_ok;
 use crate::content::{ConfigNames, IsValid};
-use crate::job::{Job, JobContext, JobError, Ready, typed};
+use crate::job::{Job, JobContext, JobError, Ready, WithProgressOf as _, typed};
 
 const STEP: Step = Step::dataset("dataset-is-valid")
     .triggered_by(&["dataset-config-names", "config-is-valid"])
@@ -36,10 +36,9 @@ impl Job for IsValidJob {
 /// The flags that any of the views has.
 pub(crate) async fn or_of(ctx: &mut JobContext, keys: &[ArtifactKey]) -> Result<Ready, JobError> {
     let found = ctx.read_all(keys).await?;
-    let settled = found.iter().flatten().count();
     let mut flags = IsValid::default();
-    for found in found.into_iter().filter(is_ok).flatten() {
-        flags = flags.or(typed(found)?.content);
+    for found in found.iter().filter(|found| is_ok(found)).flatten() {
+        flags = flags.or(typed(found.clone())?.content);
     }
-    Ok(View::ok(&flags).with_progress(settled, keys.len()).into())
+    Ok(View::ok(&flags).with_progress_of(found.iter().map(Option::as_ref)).into())
 }
