@@ -95,6 +95,7 @@ async fn a_config_with_broken_files_fails_alone() {
     config-size b: 500 DatasetGenerationError
     split-first-rows b train: 500 FeaturesError
     config-parquet-metadata b: 500 DatasetGenerationError
+    split-image-url-columns b train: 500 FeaturesError
     ");
     assert_eq!(app.get("/rows?dataset=local/data&config=a&split=train").await.status, 200);
     assert!(app.dataset("local/data").await.unwrap().served.is_some(), "a failed part is an answer too");
