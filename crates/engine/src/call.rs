@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use crate::search::call::{BuildSearchIndex, RowMatch, Search, SearchIndexBuilt, SearchPage, TextMatch};
+use crate::compare::Compared;
 use crate::source::SourceFile;
 
 pub use duckdb_index::{DuckdbIndex, DuckdbIndexed};
@@ -32,6 +33,8 @@ pub enum Call {
     Filter(Filter),
     /// A piece of many rows in some format.
     Export(Export),
+    /// How two splits differ.
+    Compare(Compare),
     /// Number of rows of each Parquet file, from their footers.
     Footers(Footers),
     /// A DuckDB file of a split. Only in programs that come with DuckDB.
@@ -53,6 +56,7 @@ pub enum Reply {
     Rows(PageOfRows),
     Filter(Filtered),
     Export(Exported),
+    Compare(Box<Compared>),
     Footers(FooterList),
     DuckdbIndex(DuckdbIndexed),
     Search(SearchPage),
@@ -399,6 +403,30 @@ pub enum Piece {
     Text(String),
     /// [`Format::Arrow`] and [`Format::Parquet`].
     Bytes(#[serde(with = "base64_bytes")] Bytes),
+}
+
+/// See [`Call::Compare`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Compare {
+    /// What is compared with.
+    pub left: SplitOf,
+    /// What is compared.
+    pub right: SplitOf,
+    /// The columns that identify a row: names, or names with commas between them. Empty: a row is the same or another.
+    pub key: Vec<String>,
+    /// The columns whose values are looked for in both. Empty: all but the key.
+    pub columns: Vec<String>,
+    /// Directory for what memory does not hold.
+    pub scratch: PathBuf,
+}
+
+/// A split to be compared.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SplitOf {
+    /// Its Parquet files in order, with their numbers of rows.
+    pub files: Vec<ParquetFile>,
+    /// Its features; `None`: those of the first file.
+    pub features: Option<Features>,
 }
 
 /// See [`Call::Footers`].

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::call::{Call, Reply};
+use crate::compare::compare;
 use crate::convert::convert;
 use crate::error::{EngineError, ErrorKind};
 use crate::export::export;
@@ -40,6 +41,7 @@ pub fn execute_with(call: &Call, footers: &FooterCache, task: &Task) -> Result<R
         Call::Rows(call) => rows(call, footers).map(Reply::Rows),
         Call::Filter(call) => filter(call, footers, task).map(Reply::Filter),
         Call::Export(call) => export(call, footers, task).map(Reply::Export),
+        Call::Compare(call) => compare(call, footers, task).map(|compared| Reply::Compare(Box::new(compared))),
         Call::Footers(call) => footers::list(call, footers).map(Reply::Footers),
         Call::DuckdbIndex(_) => Err(not_built("duckdb")),
         Call::Search(call) => search::search(call, footers, task).map(Reply::Search),

@@ -4,7 +4,7 @@
 //! thread or child between two pieces. Pieces are cut by bytes, never within a row.
 
 mod arrow_stream;
-mod columns;
+pub(crate) mod columns;
 mod csv;
 mod json;
 mod parquet;
@@ -39,7 +39,7 @@ trait Encoder {
 /// [`Parameter`](crate::ErrorKind::Parameter) for a column that is not there; those of [`Call::Rows`](crate::Call::Rows).
 pub(crate) fn export(call: &Export, cache: &FooterCache, task: &Task) -> Result<Exported, EngineError> {
     let source = read::Source::open(call, cache)?;
-    let columns = columns::resolve(source.features(), &call.columns)?;
+    let columns = columns::resolve(source.features(), "columns", &call.columns)?;
     let features = columns::project(source.features(), &columns);
     let mut encoder = encoder(call, &features)?;
     let num_rows = source.read(&columns, task, &mut |table, numbers| {

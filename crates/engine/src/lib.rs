@@ -8,6 +8,7 @@
 
 pub mod call;
 mod cells;
+pub mod compare;
 mod convert;
 pub mod decompress;
 pub mod error;

@@ -21,6 +21,9 @@ pub(crate) use batches::Batches;
 pub(crate) use gather::selection;
 pub(crate) use parallel::{for_each, for_each_group};
 
+/// Largest number of rows that tables should have.
+const MAX_TABLE_ROWS: u64 = 8_192;
+
 /// The files of a split, opened.
 pub(crate) struct SplitTable {
     files: Vec<OpenFile>,
@@ -138,6 +141,18 @@ impl SplitTable {
         let file = &self.files[group.file];
         Sbbf::read_from_column_chunk(self.metadata(group).column(leaf), &file.ranges)
             .map_err(|error| unreadable(error).in_file(&file.path))
+    }
+
+    /// Rows of a group whose chosen columns take so many bytes before compression, about; from 1 to 8,192.
+    pub(crate) fn rows_within(&self, group: &Group, columns: &[usize], bytes: u64) -> usize {
+        let roots: Vec<usize> = columns.iter().filter_map(|&column| self.column_in_file(group, column)).collect();
+        let descriptor = self.footer(group).metadata().file_metadata().schema_descr();
+        let leaves = self.metadata(group).columns().iter().enumerate();
+        let chosen = leaves.filter(|(leaf, _)| roots.contains(&descriptor.get_column_root_idx(*leaf)));
+        let all: u64 = chosen.map(|(_, column)| column.uncompressed_size().unsigned_abs()).sum();
+        // Values that repeat are small in the file and not in memory: one byte for each is the least to reckon with.
+        let row_bytes = (all / (group.num_rows as u64).max(1)).max(columns.len() as u64).max(1);
+        (bytes / row_bytes).clamp(1, MAX_TABLE_ROWS) as usize
     }
 
     /// Tables of at most `batch_rows` rows with some columns of a group: `columns` are positions in the features,

@@ -1,7 +1,7 @@
 //! What a call may use, and whether anybody still wants its answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ pub struct Task {
     pub threads: usize,
     /// Bytes of intermediate results in memory; beyond it they go to disk or the call fails.
     pub memory_bytes: usize,
+    /// How far the work is, for work that tells it.
+    pub progress: Progress,
     deadline: Option<(Instant, Duration)>,
     cancelled: Arc<AtomicBool>,
 }
@@ -24,7 +26,13 @@ pub struct Task {
 impl Task {
     /// As many threads as asked for, 256 MiB, no deadline.
     pub fn new(threads: usize) -> Self {
-        Self { threads: threads.max(1), memory_bytes: DEFAULT_MEMORY, deadline: None, cancelled: Arc::default() }
+        Self {
+            threads: threads.max(1),
+            memory_bytes: DEFAULT_MEMORY,
+            progress: Progress::default(),
+            deadline: None,
+            cancelled: Arc::default(),
+        }
     }
 
     /// Ends after `limit` from now.
@@ -61,6 +69,28 @@ impl Task {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// How far some work is. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<[AtomicU64; 2]>);
+
+impl Progress {
+    /// Says how many pieces there will be.
+    pub fn expect(&self, pieces: u64) {
+        self.0[1].store(pieces, Ordering::Relaxed);
+    }
+
+    /// Counts pieces that are done.
+    pub fn advance(&self, pieces: u64) {
+        self.0[0].fetch_add(pieces, Ordering::Relaxed);
+    }
+
+    /// From 0 to 1; `None` while nobody knows.
+    pub fn share(&self) -> Option<f64> {
+        let [done, all] = [self.0[0].load(Ordering::Relaxed), self.0[1].load(Ordering::Relaxed)];
+        (all > 0).then(|| (done as f64 / all as f64).min(1.0))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_engine::call::WantedRows;
+use belvedere_engine::call::{SplitOf, WantedRows};
 use belvedere_engine::{Call, EngineError, ErrorKind, Reply};
 use belvedere_jobs::call::{CallError, Caller, InProcess};
 
@@ -87,6 +87,10 @@ fn note(call: &Call) -> String {
         Call::Rows(rows) => format!("rows {}+{}", rows.offset, rows.length),
         Call::Filter(filter) => format!("filter {}+{}", filter.offset, filter.length),
         Call::Export(export) => format!("export {:?} {}", export.format, wanted(&export.rows)),
+        Call::Compare(compare) => {
+            let rows = |split: &SplitOf| split.files.iter().map(|file| file.num_rows).sum::<u64>();
+            format!("compare {} rows with {}", rows(&compare.right), rows(&compare.left))
+        }
         Call::Footers(footers) => format!("footers of {} files", footers.files.len()),
         // Calls that no test tells apart go by their name.
         other => format!("{other:?}").split('(').next().unwrap_or_default().to_lowercase(),

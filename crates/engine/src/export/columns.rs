@@ -12,7 +12,7 @@ const SHOWN: usize = 20;
 ///
 /// # Errors
 /// [`Parameter`](ErrorKind::Parameter) naming the column that is not there.
-pub(super) fn resolve(features: &Features, asked: &[String]) -> Result<Vec<usize>, EngineError> {
+pub(crate) fn resolve(features: &Features, parameter: &str, asked: &[String]) -> Result<Vec<usize>, EngineError> {
     if asked.is_empty() {
         return Ok((0..features.len()).collect());
     }
@@ -29,7 +29,9 @@ pub(super) fn resolve(features: &Features, asked: &[String]) -> Result<Vec<usize
             continue;
         }
         for name in text.split(',') {
-            add(position(name).or_else(|| position(name.trim())).ok_or_else(|| unknown(features, name.trim()))?);
+            add(position(name)
+                .or_else(|| position(name.trim()))
+                .ok_or_else(|| unknown(features, parameter, name.trim()))?);
         }
     }
     Ok(columns)
@@ -40,13 +42,13 @@ pub(super) fn project(features: &Features, columns: &[usize]) -> Features {
     Features::new(columns.iter().map(|&column| features[column].clone()))
 }
 
-fn unknown(features: &Features, name: &str) -> EngineError {
+fn unknown(features: &Features, parameter: &str, name: &str) -> EngineError {
     let names: Vec<String> = features.iter().take(SHOWN).map(|(name, _)| format!("`{name}`")).collect();
     let more = match features.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let message = format!("Parameter 'columns': there is no column `{name}`; there are {}{more}", names.join(", "));
+    let message = format!("Parameter '{parameter}': there is no column `{name}`; there are {}{more}", names.join(", "));
     EngineError::new(ErrorKind::Parameter, message)
 }
 
@@ -64,7 +66,7 @@ mod tests {
 
     fn resolved(names: &[&str], asked: &[&str]) -> Result<Vec<usize>, String> {
         let asked: Vec<String> = asked.iter().map(|text| (*text).to_owned()).collect();
-        resolve(&features(names), &asked).map_err(|error| error.to_string())
+        resolve(&features(names), "columns", &asked).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -14,7 +14,6 @@ use crate::task::Task;
 
 /// Bytes of a table before compression, about.
 const TABLE_BYTES: u64 = 4 << 20;
-const MAX_TABLE_ROWS: u64 = 8_192;
 /// Columns of a row group without page index are fetched whole up to so many bytes; larger ones are read through.
 const MAX_FETCH: u64 = 64 << 20;
 
@@ -176,19 +175,15 @@ impl<'c> Source<'c> {
         let (metadata, footer) = (self.table.metadata(group), self.table.footer(group));
         let roots: Vec<usize> = columns.iter().filter_map(|&column| self.table.column_in_file(group, column)).collect();
         let descriptor = footer.metadata().file_metadata().schema_descr();
-        let (mut stored_bytes, mut bytes) = (0, 0);
-        for (leaf, column) in metadata.columns().iter().enumerate() {
-            if roots.contains(&descriptor.get_column_root_idx(leaf)) {
-                stored_bytes += column.byte_range().1;
-                bytes += column.uncompressed_size().unsigned_abs();
-            }
-        }
-        // Values that repeat are small in the file and not in memory: one byte for each is the least to reckon with.
-        let row_bytes = (bytes / (group.num_rows as u64).max(1)).max(columns.len() as u64).max(1);
-        let indexed = footer.metadata().offset_index().is_some_and(|index| index.get(group.row_group).is_some());
+        let chosen = metadata.columns().iter().enumerate();
+        let chosen = chosen.filter(|(leaf, _)| roots.contains(&descriptor.get_column_root_idx(*leaf)));
         // No table is much larger than the piece that it is for.
         let table_bytes = TABLE_BYTES.min(self.call.max_bytes as u64);
-        Size { stored_bytes, table_rows: (table_bytes / row_bytes).clamp(1, MAX_TABLE_ROWS), indexed }
+        Size {
+            stored_bytes: chosen.map(|(_, column)| column.byte_range().1).sum(),
+            table_rows: self.table.rows_within(group, columns, table_bytes) as u64,
+            indexed: footer.metadata().offset_index().is_some_and(|index| index.get(group.row_group).is_some()),
+        }
     }
 }
 
