@@ -31,6 +31,8 @@ pub struct Runtime {
     pub refresher: Arc<Refresher>,
     /// The folders.
     pub hub: Arc<LocalHub>,
+    /// Where answers keep the media they make.
+    cached_assets: PathBuf,
 }
 
 impl Runtime {
@@ -61,8 +63,9 @@ impl Runtime {
         let hub = Arc::new(hub);
         let command = child_command(&settings.worker, config.paths().temporary)?;
         let children = Arc::new(ChildPool::new(command, settings.worker.slots + 2));
+        let copies = (settings.parquet.copies_max_bytes > 0).then(|| Arc::clone(&store.views));
         let services = Arc::new(Services {
-            files: Files::new(Arc::clone(&hub) as _, blobs.clone()),
+            files: Files::new(Arc::clone(&hub) as _, blobs.clone(), copies),
             store,
             blobs,
             graph: registry.graph(),
@@ -71,7 +74,7 @@ impl Runtime {
             trusted: Arc::new(InProcess) as Arc<dyn Caller>,
         });
         let refresher = Arc::new(Refresher::new(Arc::clone(&services), config.views.keep_revisions));
-        Ok(Self { services, registry, refresher, hub })
+        Ok(Self { services, registry, refresher, hub, cached_assets: config.paths().cached_assets })
     }
 
     /// Looks through the folders once, so that every dataset is known before the first request.
@@ -92,7 +95,7 @@ impl Runtime {
         tokio::join!(
             self.refresher.run(stop.clone()),
             Arc::clone(&self.hub).run(stop.clone()),
-            belvedere_jobs::maintenance::run(Arc::clone(&self.services), now, stop.clone()),
+            belvedere_jobs::maintenance::run(Arc::clone(&self.services), self.cached_assets.clone(), now, stop.clone()),
         );
     }
 
@@ -199,6 +202,8 @@ fn settings(config: &Config, graph: &Graph) -> Result<Settings, Advice> {
             target_revision: config.parquet_and_info.target_revision.clone(),
             url_template: config.parquet_and_info.url_template.clone(),
             max_read_bytes: config.rows_index.max_arrow_data_in_memory,
+            max_row_group_bytes_for_copy: config.parquet_and_info.max_row_group_byte_size_for_copy.for_local_files(),
+            copies_max_bytes: config.parquet_layout.max_bytes,
         },
         duckdb_index: DuckdbIndex {
             scratch: config.duckdb_index.cache_directory.clone(),

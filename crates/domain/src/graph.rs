@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::job::Priority;
 use crate::names::StepName;
 
 /// What a step is keyed by.
@@ -37,6 +38,8 @@ pub struct Step {
     pub answers: bool,
     /// Reads whole data files, for seconds or minutes. One place of every worker is kept free of heavy steps.
     pub heavy: bool,
+    /// Nobody waits for it: its jobs have low priority, whatever triggered them.
+    pub background: bool,
 }
 
 /// A config or split of at least this many bytes of data counts as big.
@@ -53,6 +56,7 @@ impl Step {
             bonus_if_big: 0,
             answers: false,
             heavy: false,
+            background: false,
         }
     }
 
@@ -111,6 +115,18 @@ impl Step {
     pub const fn heavy(mut self) -> Self {
         self.heavy = true;
         self
+    }
+
+    /// Makes its jobs wait for those of all other steps.
+    #[must_use]
+    pub const fn background(mut self) -> Self {
+        self.background = true;
+        self
+    }
+
+    /// The priority of its jobs, when what triggers them has this one.
+    pub const fn priority(&self, of_trigger: Priority) -> Priority {
+        if self.background { Priority::Low } else { of_trigger }
     }
 
     /// The name as a [`StepName`].

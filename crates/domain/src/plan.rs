@@ -193,7 +193,7 @@ pub fn children(
                         difficulty: Difficulty::new(child.difficulty + big),
                         key: target,
                         revision: revision.clone(),
-                        priority,
+                        priority: child.priority(priority),
                         forced: false,
                         coalesce: graph.aggregates(child),
                     });
@@ -206,7 +206,7 @@ pub fn children(
 
 /// A job that computes `step` at `key` whatever is stored.
 pub fn forced_job(graph: &Graph, step: &Step, key: ArtifactKey, state: &DatasetState, priority: Priority) -> NewJob {
-    NewJob { forced: true, ..new_job(graph, step, key, state, priority, 0) }
+    NewJob { forced: true, priority, ..new_job(graph, step, key, state, priority, 0) }
 }
 
 /// Class of one artifact.
@@ -355,7 +355,7 @@ fn new_job(
     NewJob {
         key,
         revision: state.target.clone(),
-        priority,
+        priority: step.priority(priority),
         difficulty: Difficulty::new(difficulty),
         forced: false,
         coalesce: graph.aggregates(step),

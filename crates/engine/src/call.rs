@@ -35,14 +35,16 @@ pub enum Call {
     Export(Export),
     /// How two splits differ.
     Compare(Compare),
-    /// Number of rows of each Parquet file, from their footers.
-    Footers(Footers),
     /// A DuckDB file of a split. Only in programs that come with DuckDB.
     DuckdbIndex(DuckdbIndex),
     /// The rows of Parquet files that match a text.
     Search(Search),
     /// Build the index that a search is quick by.
     BuildSearchIndex(BuildSearchIndex),
+    /// What the footers of Parquet files tell about their rows and layout.
+    Footers(Footers),
+    /// Write a Parquet file once more, in the layout of ours.
+    Relayout(Relayout),
 }
 
 /// The answer to the call of the same name.
@@ -61,6 +63,7 @@ pub enum Reply {
     DuckdbIndex(DuckdbIndexed),
     Search(SearchPage),
     BuildSearchIndex(SearchIndexBuilt),
+    Relayout(Relaid),
 }
 
 /// See [`Call::Convert`].
@@ -131,8 +134,6 @@ pub struct ConvertedSplit {
     pub num_examples: u64,
     /// Rows per Parquet file.
     pub shard_lengths: Vec<u64>,
-    /// Rows per input file, in order.
-    pub original_shard_lengths: Vec<u64>,
     /// The Parquet files in order, relative to the output.
     pub files: Vec<WrittenFile>,
     /// What the whole split would hold, when the limit cut it.
@@ -177,6 +178,10 @@ pub struct Inspected {
     pub features: Features,
     /// The splits in order.
     pub splits: Vec<InspectedSplit>,
+    /// Uncompressed bytes of the largest row group of all files.
+    pub largest_row_group_bytes: u64,
+    /// Of the first row groups of the first five files, the largest: what the reference looks at.
+    pub sampled_row_group_bytes: u64,
 }
 
 /// One split of Parquet files.
@@ -439,8 +444,43 @@ pub struct Footers {
 /// See [`Call::Footers`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FooterList {
-    /// Rows per file, in order.
-    pub num_rows: Vec<u64>,
+    /// For each file, in order.
+    pub files: Vec<FooterFacts>,
+}
+
+/// What one footer tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FooterFacts {
+    /// Number of rows.
+    pub num_rows: u64,
+    /// A page of rows costs much more than it would in our layout.
+    pub poor: bool,
+}
+
+/// See [`Call::Relayout`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Relayout {
+    /// A Parquet file.
+    pub file: SourceFile,
+    /// Directory for the copy.
+    pub output: PathBuf,
+    /// The copy is given up when it takes more bytes than this.
+    pub max_bytes: u64,
+}
+
+/// See [`Call::Relayout`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relaid {
+    /// The copy: the same rows under the same schema.
+    Written(WrittenFile),
+    /// There is no copy, for it would take more than the bytes allowed.
+    TooBig,
+    /// There is no copy.
+    Left {
+        /// Why, as a lower-case fragment.
+        reason: String,
+    },
 }
 
 /// Bytes as text, since calls cross the pipe as JSON.

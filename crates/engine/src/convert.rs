@@ -22,6 +22,8 @@ use crate::read::{ConfigReader, ReadLimits};
 use crate::source::SourceFile;
 use crate::write::{SplitWriter, WriteOptions};
 
+pub(crate) use tables::for_each as for_each_table;
+
 /// Answers [`Call::Convert`](crate::Call::Convert).
 ///
 /// # Errors
@@ -94,7 +96,6 @@ impl Conversion<'_> {
             num_bytes: 0,
             num_examples: 0,
             shard_lengths: Vec::new(),
-            original_shard_lengths: Vec::new(),
             files: Vec::new(),
             estimate: None,
         };
@@ -105,12 +106,10 @@ impl Conversion<'_> {
                 break;
             }
             let file = *self.files.get(path.as_str()).ok_or_else(|| not_listed(path))?;
-            let rows_before = converted.num_examples;
             bytes_read += match self.copy(file, &mut converted, &mut writer)? {
                 true => file.size,
                 false => self.read(file, &mut converted, &mut writer).map_err(|error| error.in_file(path))?,
             };
-            converted.original_shard_lengths.push(converted.num_examples - rows_before);
         }
         if self.is_full(&converted) {
             converted.estimate = self.estimate(&converted, paths, bytes_read);

@@ -8,9 +8,10 @@ use crate::convert::convert;
 use crate::error::{EngineError, ErrorKind};
 use crate::export::export;
 use crate::filter::filter;
-use crate::footers::{self, FooterCache};
+use crate::footers::FooterCache;
 use crate::head::head;
 use crate::inspect::inspect;
+use crate::relayout;
 use crate::rows::rows;
 use crate::search;
 use crate::task::Task;
@@ -42,10 +43,11 @@ pub fn execute_with(call: &Call, footers: &FooterCache, task: &Task) -> Result<R
         Call::Filter(call) => filter(call, footers, task).map(Reply::Filter),
         Call::Export(call) => export(call, footers, task).map(Reply::Export),
         Call::Compare(call) => compare(call, footers, task).map(|compared| Reply::Compare(Box::new(compared))),
-        Call::Footers(call) => footers::list(call, footers).map(Reply::Footers),
         Call::DuckdbIndex(_) => Err(not_built("duckdb")),
         Call::Search(call) => search::search(call, footers, task).map(Reply::Search),
         Call::BuildSearchIndex(call) => search::build(call, footers, task).map(Reply::BuildSearchIndex),
+        Call::Footers(call) => relayout::facts(call, footers).map(Reply::Footers),
+        Call::Relayout(call) => relayout::relayout(call, WriteOptions::default(), footers).map(Reply::Relayout),
     }
 }
 
@@ -137,7 +139,26 @@ mod tests {
         let Reply::Footers(footers) = execute(Call::Footers(Footers { files }), &Task::default()).unwrap() else {
             panic!("footers")
         };
-        assert_eq!(footers.num_rows, [3, 2, 1]);
+        assert_eq!(
+            footers.files.iter().map(|file| (file.num_rows, file.poor)).collect::<Vec<_>>(),
+            [(3, false), (2, false), (1, false)]
+        );
+    }
+
+    #[test]
+    fn the_largest_row_group_is_told_of_all_files_and_of_a_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = [10, 10, 400, 10, 10, 9_000];
+        let names: Vec<String> = (0..rows.len()).map(|index| format!("f{index}")).collect();
+        let files: Vec<_> = names.iter().zip(rows).map(|(name, rows)| parquet(folder.path(), name, rows)).collect();
+        let paths: Vec<&str> = names.iter().map(String::as_str).collect();
+        let call = Inspect { config: config(&[("train", &paths)]), files };
+        let Reply::Inspect(found) = execute(Call::Inspect(call), &Task::default()).unwrap() else {
+            panic!("a description")
+        };
+        // Eight bytes for each number, and what pages take besides.
+        assert!((3_200..4_000).contains(&found.sampled_row_group_bytes), "{}", found.sampled_row_group_bytes);
+        assert!((72_000..80_000).contains(&found.largest_row_group_bytes), "{}", found.largest_row_group_bytes);
     }
 
     #[test]

@@ -8,7 +8,6 @@ use belvedere_domain::Features;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
-use crate::call::{FooterList, Footers};
 use crate::error::{EngineError, ErrorKind};
 use crate::features_arrow;
 use crate::ranges::{Ranges, unreadable};
@@ -48,7 +47,12 @@ impl Footer {
 
     /// Bytes of the row groups before compression.
     pub fn uncompressed_bytes(&self) -> u64 {
-        self.metadata().row_groups().iter().map(|group| group.total_byte_size().unsigned_abs()).sum()
+        self.row_group_bytes().sum()
+    }
+
+    /// Bytes of each row group before compression.
+    pub(crate) fn row_group_bytes(&self) -> impl Iterator<Item = u64> {
+        self.metadata().row_groups().iter().map(|group| group.total_byte_size().unsigned_abs())
     }
 
     /// The features of the file: those in its metadata where they fit the types, else what the types tell.
@@ -165,16 +169,6 @@ impl Kept {
             self.bytes -= removed.bytes;
         }
     }
-}
-
-/// See [`Call::Footers`](crate::Call::Footers).
-///
-/// # Errors
-/// Those of [`Footer::read`], naming the file.
-pub(crate) fn list(call: &Footers, cache: &FooterCache) -> Result<FooterList, EngineError> {
-    let num_rows =
-        call.files.iter().map(|file| Ok(cache.open(file)?.1.num_rows())).collect::<Result<_, EngineError>>()?;
-    Ok(FooterList { num_rows })
 }
 
 /// Fails when a file does not hold the rows that it held when it was listed.

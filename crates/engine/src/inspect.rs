@@ -7,6 +7,9 @@ use crate::error::{EngineError, ErrorKind};
 use crate::footers::FooterCache;
 use crate::source::SourceFile;
 
+/// Files whose first row group the reference looks at.
+const SAMPLED_FILES: usize = 5;
+
 /// Answers [`Call::Inspect`](crate::Call::Inspect). Features are the declared ones, else those of the first file of
 /// the first split.
 ///
@@ -17,6 +20,7 @@ use crate::source::SourceFile;
 pub(crate) fn inspect(call: &Inspect, cache: &FooterCache) -> Result<Inspected, EngineError> {
     let files: HashMap<&str, &SourceFile> = call.files.iter().map(|file| (file.path.as_str(), file)).collect();
     let mut features = call.config.declared_features.clone();
+    let (mut files_seen, mut largest, mut sampled) = (0, 0, 0);
     let mut splits = Vec::with_capacity(call.config.splits.len());
     for (split, paths) in &call.config.splits {
         if paths.is_empty() {
@@ -30,6 +34,11 @@ pub(crate) fn inspect(call: &Inspect, cache: &FooterCache) -> Result<Inspected, 
             if features.is_none() {
                 features = Some(footer.features()?.clone());
             }
+            largest = largest.max(footer.row_group_bytes().max().unwrap_or_default());
+            if files_seen < SAMPLED_FILES {
+                sampled = sampled.max(footer.row_group_bytes().next().unwrap_or_default());
+            }
+            files_seen += 1;
             inspected.num_bytes += footer.uncompressed_bytes();
             inspected.num_examples += footer.num_rows();
             inspected.num_rows.push(footer.num_rows());
@@ -38,7 +47,7 @@ pub(crate) fn inspect(call: &Inspect, cache: &FooterCache) -> Result<Inspected, 
     }
     let features = features.ok_or_else(|| EngineError::new(ErrorKind::Empty, "the config has no files"))?;
     check_column_names(&features)?;
-    Ok(Inspected { features, splits })
+    Ok(Inspected { features, splits, largest_row_group_bytes: largest, sampled_row_group_bytes: sampled })
 }
 
 /// Longer names of columns are refused.

@@ -28,6 +28,7 @@ pub mod nbytes;
 mod query;
 mod ranges;
 pub mod read;
+mod relayout;
 mod rows;
 mod scan;
 pub mod search;

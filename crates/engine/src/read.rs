@@ -121,6 +121,15 @@ impl ConfigReader {
     }
 }
 
+/// The tables of a Parquet file with all columns as they are, in tables of at most so many rows.
+///
+/// # Errors
+/// [`Unreadable`](crate::ErrorKind::Unreadable) when it is no Parquet file; those of opening.
+pub(crate) fn parquet_file(file: &SourceFile, rows: u64) -> Result<Box<dyn TableStream>, EngineError> {
+    let stream = parquet::open_with(file, rows, None).map_err(|error| error.in_file(&file.path))?;
+    Ok(Box::new(stream))
+}
+
 /// What the files of a config agreed on so far: shared between its reader and its fitter.
 #[derive(Debug, Default)]
 pub(crate) struct Agreement {

@@ -5,6 +5,7 @@ pub(crate) mod info;
 pub(crate) mod is_valid;
 pub(crate) mod parquet;
 pub(crate) mod parquet_and_info;
+pub(crate) mod parquet_layout;
 pub(crate) mod parquet_metadata;
 pub(crate) mod segments;
 pub(crate) mod size;

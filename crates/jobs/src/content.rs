@@ -174,9 +174,6 @@ pub struct SplitInfo {
     /// Rows per Parquet file, when there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard_lengths: Option<Vec<u64>>,
-    /// Rows per source file, when there were several.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub original_shard_lengths: Option<Vec<u64>>,
     /// The dataset's name in snake case; null for files that were Parquet already.
     pub dataset_name: Option<String>,
 }
@@ -613,6 +610,39 @@ pub enum Place {
         /// Its content at the time.
         content_id: String,
     },
+}
+
+/// `config-parquet-layout`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ParquetLayout {
+    /// The files whose layout makes pages of rows slow.
+    pub files: Vec<LaidOutFile>,
+}
+
+/// A Parquet file of poor layout.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LaidOutFile {
+    /// Path on the conversion branch.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Size in bytes of its private copy, if it has one.
+    pub copy: Option<u64>,
+    /// Why it has none.
+    pub left: Option<String>,
+}
+
+/// Where the private copy of a file lies. Private: the `internal` part of `config-parquet-layout`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LayoutCopy {
+    /// Path of the original on the conversion branch.
+    pub path: String,
+    /// Content of the original.
+    pub content_id: String,
+    /// Key of the copy as a blob.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
 }
 
 /// Error content of a view, for `failed` lists.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use belvedere_domain::Graph;
-use belvedere_store::{Blobs, Store};
+use belvedere_domain::{ArtifactKey, DatasetName, Graph, Revision};
+use belvedere_store::{Blobs, Store, StoreError};
 
 use crate::call::Caller;
 use crate::files::Files;
@@ -25,4 +25,17 @@ pub struct Services {
     pub children: Arc<dyn Caller>,
     /// Reads files that we wrote.
     pub trusted: Arc<dyn Caller>,
+}
+
+impl Services {
+    /// True for a revision of which anything is stored: every job chain begins with a view of its root.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the views cannot be asked for.
+    pub async fn is_kept(&self, dataset: &DatasetName, revision: &Revision) -> Result<bool, StoreError> {
+        let roots = self.graph.steps().iter().filter(|step| step.triggered_by.is_empty());
+        let keys: Vec<_> = roots.map(|step| ArtifactKey::dataset(step.step_name(), dataset.clone())).collect();
+        let found = self.store.views.at_revision(&keys, revision).await?;
+        Ok(found.iter().any(Option::is_some))
+    }
 }

@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex};
 
 use belvedere_domain::data_files::ResolvedConfig;
 use belvedere_domain::parquet_path::ParquetPath;
-use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Manifest, Revision, SplitName};
+use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Level, Manifest, Revision, SplitName, StepName};
 use belvedere_engine::call::{MediaTarget, ParquetFile};
 use belvedere_engine::source::{FileIdentity, SourceFile};
 use belvedere_hub::card::Card;
 use belvedere_hub::data_files::Resolution;
 use belvedere_hub::{Hub, HubError, LocatedFile};
 use belvedere_store::blobs::segment;
-use belvedere_store::{Blobs, Found};
+use belvedere_store::{Blobs, Found, Views};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::content::{FileBehind, Place};
+use crate::config::parquet_layout::{COPIES, PARQUET_LAYOUT};
+use crate::content::{FileBehind, LayoutCopy, Place};
 use crate::job::JobError;
 
 /// Resolutions and manifests kept in memory.
@@ -30,6 +31,7 @@ type Kept<T> = Mutex<HashMap<(DatasetName, Revision), Arc<T>>>;
 pub struct Files {
     hub: Arc<dyn Hub>,
     blobs: Blobs,
+    copies: Option<Arc<dyn Views>>,
     manifests: Kept<Manifest>,
     resolutions: Kept<Resolution>,
 }
@@ -43,6 +45,8 @@ pub struct SplitFiles {
     pub trusted: bool,
     /// The split was cut.
     pub partial: bool,
+    /// False while private copies that are faster to read may still come.
+    pub settled: bool,
 }
 
 /// A file to be sent as it is.
@@ -55,9 +59,10 @@ pub struct ServedFile {
 }
 
 impl Files {
-    /// The files of a Hub, with converted ones in the store.
-    pub fn new(hub: Arc<dyn Hub>, blobs: Blobs) -> Self {
-        Self { hub, blobs, manifests: Kept::default(), resolutions: Kept::default() }
+    /// The files of a Hub, with converted ones in the store. `copies` are the views that tell of private copies of
+    /// Parquet files; without them, originals are read.
+    pub fn new(hub: Arc<dyn Hub>, blobs: Blobs, copies: Option<Arc<dyn Views>>) -> Self {
+        Self { hub, blobs, copies, manifests: Kept::default(), resolutions: Kept::default() }
     }
 
     /// The Hub.
@@ -180,10 +185,11 @@ impl Files {
         Ok(bytes.first().copied())
     }
 
-    /// The Parquet files of a split, as listed by a `config-parquet-metadata` view.
+    /// The Parquet files of a split, as listed by a `config-parquet-metadata` view, for queries. Private copies stand in
+    /// for originals that are slow to read.
     ///
     /// # Errors
-    /// [`JobError::RevisionGone`] when a file of the dataset is not what it was.
+    /// [`JobError::RevisionGone`] when a file of the dataset is not what it was; [`JobError::Retry`] from the store.
     pub async fn parquet_files(&self, found: &Found, split: &SplitName) -> Result<SplitFiles, JobError> {
         let behind: Option<Vec<FileBehind>> = found.stored.view.internal.parse().map_err(|_| {
             JobError::fail(ErrorCode::PreviousStepFormatError, "the list of stored files cannot be read")
@@ -195,14 +201,53 @@ impl Files {
             .filter(|(path, _)| path.split == *split)
             .collect();
         files.sort_by_key(|(path, _)| (path.part, path.shard));
-        let mut split_files = SplitFiles { files: Vec::new(), trusted: true, partial: false };
+        let all_ours = files.iter().all(|(_, file)| matches!(file.place, Place::Blob(_)));
+        let copies = if all_ours { Some(Vec::new()) } else { self.copies(found).await? };
+        let mut split_files =
+            SplitFiles { files: Vec::new(), trusted: true, partial: false, settled: copies.is_some() };
+        let copies: HashMap<_, _> = copies.into_iter().flatten().map(|copy| (copy.path.clone(), copy)).collect();
         for (path, file) in files {
             split_files.partial |= path.partial;
-            split_files.trusted &= matches!(file.place, Place::Blob(_));
-            let source = self.behind(&found.key.dataset, &found.revision, &file).await?;
+            let source = match copies.get(&file.path).and_then(|copy| self.copy_of(&file, copy)) {
+                Some(copy) => copy,
+                None => {
+                    split_files.trusted &= matches!(file.place, Place::Blob(_));
+                    self.behind(&found.key.dataset, &found.revision, &file).await?
+                }
+            };
             split_files.files.push(ParquetFile { file: source, num_rows: file.num_rows });
         }
         Ok(split_files)
+    }
+
+    /// Whether the files of a list that was [not settled](SplitFiles::settled) are to be listed anew.
+    ///
+    /// # Errors
+    /// [`JobError::Retry`] from the store.
+    pub async fn has_copies(&self, found: &Found) -> Result<bool, JobError> {
+        Ok(self.copies(found).await?.is_some())
+    }
+
+    /// The copies made of the files of a config; `None` while that is not decided.
+    async fn copies(&self, found: &Found) -> Result<Option<Vec<LayoutCopy>>, JobError> {
+        let Some(views) = &self.copies else { return Ok(Some(Vec::new())) };
+        let key = found.key.at(StepName::known(PARQUET_LAYOUT), Level::Config);
+        let layout = views.at_revision(&[key], &found.revision).await?.pop().flatten();
+        // An error means that there are none.
+        Ok(layout.map(|layout| layout.stored.view.internal.parse().ok().flatten().unwrap_or_default()))
+    }
+
+    /// The copy in place of the file, if it is one of the same content and still there.
+    fn copy_of(&self, file: &FileBehind, copy: &LayoutCopy) -> Option<SourceFile> {
+        let Place::Source { path, content_id } = &file.place else { return None };
+        let local_path = self.blobs.local_path(&copy.key).filter(|path| path.is_file())?;
+        // It goes by the name of the original, in messages too.
+        (copy.content_id == *content_id).then(|| SourceFile {
+            path: path.clone(),
+            local_path,
+            size: copy.size,
+            identity: None,
+        })
     }
 
     async fn behind(
@@ -314,6 +359,12 @@ pub fn asset_directory(
         encode(config.map_or("", ConfigName::as_str)),
         encode(split.map_or("", SplitName::as_str)),
     )
+}
+
+/// What the keys of all blobs of a view begin with.
+pub(crate) fn prefixes_of(digest: &Digest) -> [String; 2] {
+    let digest = digest.to_hex();
+    [format!("views/{digest}"), format!("{COPIES}/{digest}")]
 }
 
 /// The key of a media file that belongs to a view. `path` is `<row>/<column>/<file>` as in URLs, percent-encoded.

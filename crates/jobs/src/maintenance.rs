@@ -1,49 +1,108 @@
 //! What nobody else tidies up: files of views that were never stored, because their worker vanished or its dataset moved
-//! on between writing them and finishing.
+//! on between writing them and finishing; private copies beyond their bound; media that answers made of revisions that
+//! are gone.
+//!
+//! Each look removes a bounded number of things, so that it ends soon; the next one goes on.
 
+mod media;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use belvedere_domain::{Digest, Timestamp};
-use belvedere_store::StoreError;
+use belvedere_store::{Blobs, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::parquet_layout::COPIES;
 use crate::context::Services;
 
-/// Time between two sweeps.
+pub use media::forget_media;
+
+/// Time between two looks.
 const EVERY: Duration = Duration::from_secs(3600);
 /// Files younger than this may belong to a job that is about to finish, in microseconds: a day.
 const SAFE_AGE_MICROSECONDS: i64 = 24 * 3600 * 1_000_000;
+/// Views whose files one look removes, and files of media.
+const MAX_VIEWS: usize = 1_000;
+const MAX_MEDIA: usize = 20_000;
 
-/// Sweeps now and every hour until `stop`. `now` is asked for the time; it need not be the database's, since files of
-/// a day's age are meant.
-pub async fn run(services: Arc<Services>, now: fn() -> Timestamp, stop: CancellationToken) {
+/// Why something could not be tidied up.
+#[derive(Debug, thiserror::Error)]
+pub enum MaintenanceError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The directory of media that answers made cannot be read or written.
+    #[error("the media that answers made cannot be read or removed")]
+    Media(#[source] std::io::Error),
+}
+
+/// Looks now and every hour until `stop`. `cached_assets` is where answers keep the media they make. `now` is asked for
+/// the time; it need not be the database's, since files of a day's age are meant.
+pub async fn run(services: Arc<Services>, cached_assets: PathBuf, now: fn() -> Timestamp, stop: CancellationToken) {
     loop {
-        match sweep(&services, Timestamp(now().0 - SAFE_AGE_MICROSECONDS)).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "removed files of views that were never stored"),
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "files of unknown views could not be looked for"
-                );
-            }
-        }
+        let before = Timestamp(now().0 - SAFE_AGE_MICROSECONDS);
+        tell(sweep(&services, before).await, "files of views that were never stored");
+        let copies_max_bytes = services.settings.parquet.copies_max_bytes;
+        tell(shrink_copies(&services.blobs, copies_max_bytes).await, "private copies of Parquet files");
+        tell(forget_media(&services, &cached_assets, MAX_MEDIA).await, "media of revisions that are gone");
         tokio::select! { () = tokio::time::sleep(EVERY) => {}, () = stop.cancelled() => return }
+    }
+}
+
+fn tell(removed: Result<usize, MaintenanceError>, what: &'static str) {
+    match removed {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "removed {what}"),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not look for {what}, or not remove them");
+        }
     }
 }
 
 /// Removes the files of views that are not stored and that have not changed since `before`. Returns of how many views.
 ///
 /// # Errors
-/// [`StoreError`] when views or files cannot be listed or removed.
-pub async fn sweep(services: &Services, before: Timestamp) -> Result<usize, StoreError> {
+/// [`MaintenanceError`] when views or files cannot be listed or removed.
+pub async fn sweep(services: &Services, before: Timestamp) -> Result<usize, MaintenanceError> {
     let mut removed = 0;
-    for (name, changed) in services.blobs.groups("views").await? {
-        let Ok(digest) = Digest::try_from(name.clone()) else { continue };
-        if changed < before.0 && services.store.views.by_digest(&digest).await?.is_none() {
-            services.blobs.delete_prefix(&format!("views/{name}")).await?;
+    for first in ["views", COPIES] {
+        for (name, changed) in services.blobs.groups(first).await? {
+            let Ok(digest) = Digest::try_from(name.clone()) else { continue };
+            if changed >= before.0 || services.store.views.by_digest(&digest).await?.is_some() {
+                continue;
+            }
+            if removed == MAX_VIEWS {
+                return Ok(removed);
+            }
+            services.blobs.delete_prefix(&format!("{first}/{name}")).await?;
             removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes private copies of Parquet files, the oldest first, until they take at most `max_bytes`: the bound may have been
+/// made smaller. Returns of how many views.
+///
+/// # Errors
+/// [`MaintenanceError`] when files cannot be listed or removed.
+pub async fn shrink_copies(blobs: &Blobs, max_bytes: u64) -> Result<usize, MaintenanceError> {
+    let mut removed = 0;
+    if blobs.usage(COPIES).await? <= max_bytes {
+        return Ok(removed);
+    }
+    let mut groups: Vec<_> = blobs.groups(COPIES).await?.into_iter().collect();
+    groups.sort_unstable_by(|(left, left_changed), (right, right_changed)| {
+        (left_changed, left).cmp(&(right_changed, right))
+    });
+    for (name, _) in groups {
+        blobs.delete_prefix(&format!("{COPIES}/{name}")).await?;
+        removed += 1;
+        // Copies may share their room, so that a removal need not free any.
+        if blobs.usage(COPIES).await? <= max_bytes {
+            break;
         }
     }
     Ok(removed)

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::content::{ConfigNames, SplitNames};
 use crate::context::Services;
+use crate::files::prefixes_of;
 use crate::job::ok_content;
 
 /// Pause before the first look at what could not be recorded, and the longest one while that keeps failing.
@@ -249,13 +250,14 @@ impl Refresher {
             if !matches!(self.services.store.views.by_digest(digest).await, Ok(None)) {
                 continue;
             }
-            let prefix = format!("views/{}", digest.to_hex());
-            if let Err(error) = self.services.blobs.delete_prefix(&prefix).await {
-                tracing::warn!(
-                    prefix,
-                    error = &error as &dyn std::error::Error,
-                    "files of a dropped view are left over"
-                );
+            for prefix in prefixes_of(digest) {
+                if let Err(error) = self.services.blobs.delete_prefix(&prefix).await {
+                    tracing::warn!(
+                        prefix,
+                        error = &error as &dyn std::error::Error,
+                        "files of a dropped view are left over"
+                    );
+                }
             }
         }
     }

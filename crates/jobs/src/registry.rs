@@ -18,6 +18,7 @@ fn jobs() -> Vec<Box<dyn Job>> {
         Box::new(config::parquet_and_info::ParquetAndInfoJob),
         Box::new(config::parquet::ParquetJob),
         Box::new(config::parquet_metadata::ParquetMetadataJob),
+        Box::new(config::parquet_layout::ParquetLayoutJob),
         Box::new(config::info::InfoJob),
         Box::new(config::size::SizeJob),
         Box::new(split::first_rows::FirstRowsJob),

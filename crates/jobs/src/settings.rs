@@ -74,6 +74,11 @@ pub struct Parquet {
     pub url_template: String,
     /// Largest number of bytes fetched by one read of rows.
     pub max_read_bytes: u64,
+    /// Configs of Parquet files with larger row groups, in bytes before compression, are converted rather than
+    /// referenced; `None`: no limit.
+    pub max_row_group_bytes_for_copy: Option<u64>,
+    /// Bytes that private copies of Parquet files in our layout may take, all together; 0: none are made.
+    pub copies_max_bytes: u64,
 }
 
 impl Default for Parquet {
@@ -83,6 +88,8 @@ impl Default for Parquet {
             target_revision: "refs/convert/parquet".into(),
             url_template: "/datasets/%s/resolve/%s/%s".into(),
             max_read_bytes: 300_000_000,
+            max_row_group_bytes_for_copy: None,
+            copies_max_bytes: 20_000_000_000,
         }
     }
 }

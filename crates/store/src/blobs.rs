@@ -4,14 +4,14 @@
 //! they become visible and files are moved in without copying where the file system allows. Other places are what
 //! `object_store` knows by URL.
 
+mod folder;
+
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use belvedere_domain::view::DigestBuilder;
 use bytes::Bytes;
@@ -85,7 +85,7 @@ impl Blobs {
     pub async fn put_file(&self, key: &str, file: &Path) -> Result<(), StoreError> {
         if let Some(target) = self.checked_path(key)? {
             let file = file.to_owned();
-            return self.blocking("store", key, move || move_in(&file, &target)).await;
+            return self.blocking("store", key, move || folder::move_in(&file, &target)).await;
         }
         let read = |error: io::Error| failure("read the file for", key, error);
         let mut source = tokio::fs::File::open(file).await.map_err(read)?;
@@ -110,7 +110,7 @@ impl Blobs {
     /// [`StoreError::Blob`] when the key is not legal or the place refuses.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         match self.checked_path(key)? {
-            Some(target) => self.blocking("store", key, move || write_in(&bytes, &target)).await,
+            Some(target) => self.blocking("store", key, move || folder::write_in(&bytes, &target)).await,
             None => {
                 let put = self.store.put(&self.object(key)?, bytes.into()).await;
                 put.map(drop).map_err(|error| failure("store", key, error))
@@ -159,7 +159,7 @@ impl Blobs {
     /// [`StoreError::Blob`] when the key is not legal or the place refuses.
     pub async fn delete_prefix(&self, key: &str) -> Result<(), StoreError> {
         if let Some(path) = self.checked_path(key)? {
-            return self.blocking("delete", key, move || remove(&path)).await;
+            return self.blocking("delete", key, move || folder::remove(&path)).await;
         }
         self.delete(key).await?;
         let prefix = self.object(key)?;
@@ -185,6 +185,32 @@ impl Blobs {
         Ok(groups)
     }
 
+    /// Bytes that all blobs take whose keys begin with the segment `first`; what [`link`](Self::link) lets several keys
+    /// share counts once.
+    ///
+    /// # Errors
+    /// [`StoreError::Blob`] when the key is not legal or the place refuses.
+    pub async fn usage(&self, first: &str) -> Result<u64, StoreError> {
+        if let Some(path) = self.checked_path(first)? {
+            return self.blocking("measure", first, move || folder::usage(&path)).await;
+        }
+        let prefix = self.object(first)?;
+        let sizes = self.store.list(Some(&prefix)).try_fold(0, |sum, meta| async move { Ok(sum + meta.size) });
+        sizes.await.map_err(|error| failure("measure", first, error))
+    }
+
+    /// Gives a blob a second key, without taking more room where the place can do that. `false`: there is no such blob.
+    /// An existing blob is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError::Blob`] when a key is not legal or the place refuses.
+    pub async fn link(&self, from: &str, to: &str) -> Result<bool, StoreError> {
+        if let (Some(source), Some(target)) = (self.checked_path(from)?, self.checked_path(to)?) {
+            return self.blocking("link", to, move || folder::link(&source, &target)).await;
+        }
+        Ok(found("link", to, self.store.copy(&self.object(from)?, &self.object(to)?).await)?.is_some())
+    }
+
     fn checked_path(&self, key: &str) -> Result<Option<PathBuf>, StoreError> {
         if is_legal(key) { Ok(self.local_path(key)) } else { Err(failure("accept", key, "the key is not legal")) }
     }
@@ -195,12 +221,12 @@ impl Blobs {
         Ok(self.prefix.parts().chain(segments).collect())
     }
 
-    async fn blocking(
+    async fn blocking<T: Send + 'static>(
         &self,
         what: &'static str,
         key: &str,
-        work: impl FnOnce() -> io::Result<()> + Send + 'static,
-    ) -> Result<(), StoreError> {
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let result = tokio::task::spawn_blocking(work).await.map_err(StoreError::unavailable)?;
         result.map_err(|error| failure(what, key, error))
     }
@@ -253,63 +279,6 @@ fn found<T>(what: &'static str, key: &str, result: object_store::Result<T>) -> R
     }
 }
 
-fn move_in(source: &Path, target: &Path) -> io::Result<()> {
-    let folder = make_folder(target)?;
-    File::open(source)?.sync_all()?;
-    match fs::rename(source, target) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            let staged = staging_name(target);
-            let copied = fs::copy(source, &staged).and_then(|_| File::open(&staged)?.sync_all());
-            copied.and_then(|()| fs::rename(&staged, target)).inspect_err(|_| drop(fs::remove_file(&staged)))?;
-            fs::remove_file(source)?;
-        }
-        Err(error) => return Err(error),
-    }
-    File::open(folder)?.sync_all()
-}
-
-fn write_in(bytes: &[u8], target: &Path) -> io::Result<()> {
-    let folder = make_folder(target)?;
-    let staged = staging_name(target);
-    let write = || {
-        let mut file = File::create_new(&staged)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&staged, target)
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&staged)))?;
-    File::open(folder)?.sync_all()
-}
-
-fn make_folder(target: &Path) -> io::Result<&Path> {
-    let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    fs::create_dir_all(folder)?;
-    Ok(folder)
-}
-
-/// A name beside the target that no key can have. The moment of the start tells processes of one number apart: a
-/// container's first process always has the same, and one that was killed leaves its file behind.
-fn staging_name(target: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    static START: LazyLock<u128> =
-        LazyLock::new(|| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos()));
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    target.with_file_name(format!(".staged-{}-{:x}-{count}", std::process::id(), *START))
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -359,6 +328,23 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(folder.path().join("blobs/x")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["data.parquet"]);
+    }
+
+    #[tokio::test]
+    async fn linked_blobs_share_their_room_and_live_on_their_own() {
+        let (_folder, blobs) = place();
+        blobs.put("a/x", Bytes::from_static(b"0123456789")).await.unwrap();
+        assert!(blobs.link("a/x", "b/c/y").await.unwrap());
+        assert!(blobs.link("a/x", "b/c/y").await.unwrap(), "it may be done twice");
+        assert!(!blobs.link("a/missing", "b/z").await.unwrap());
+        assert!(blobs.link("a/x", "a/twin").await.unwrap());
+        assert_eq!((blobs.usage("a").await.unwrap(), blobs.usage("b").await.unwrap()), (10, 10));
+        assert_eq!(blobs.usage("nothing").await.unwrap(), 0);
+        blobs.delete_prefix("a").await.unwrap();
+        assert_eq!(blobs.get("b/c/y").await.unwrap().unwrap(), "0123456789");
+        let names: Vec<_> =
+            fs::read_dir(blobs.local_path("b/c").unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["y"]);
     }
 
     #[tokio::test]

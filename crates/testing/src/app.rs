@@ -109,7 +109,7 @@ impl TestApp {
         change(&mut options);
         let children = Arc::new(Children::default());
         let services = Arc::new(Services {
-            files: Files::new(Arc::clone(&hub) as _, blobs.clone()),
+            files: Files::new(Arc::clone(&hub) as _, blobs.clone(), Some(Arc::clone(&store.views))),
             store,
             blobs,
             graph: registry.graph(),

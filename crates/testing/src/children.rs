@@ -92,6 +92,7 @@ fn note(call: &Call) -> String {
             format!("compare {} rows with {}", rows(&compare.right), rows(&compare.left))
         }
         Call::Footers(footers) => format!("footers of {} files", footers.files.len()),
+        Call::Relayout(relayout) => format!("relayout {}", relayout.file.path),
         // Calls that no test tells apart go by their name.
         other => format!("{other:?}").split('(').next().unwrap_or_default().to_lowercase(),
     }

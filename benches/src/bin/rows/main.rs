@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail, ensure};
 use belvedere_domain::data_files::{Reader, ResolvedConfig};
 use belvedere_domain::{ConfigName, SplitName};
-use belvedere_engine::call::{Convert, Footers, MediaTarget, ParquetFile, Rows};
+use belvedere_engine::call::{Convert, Footers, MediaTarget, ParquetFile, Relaid, Relayout, Rows};
 use belvedere_engine::source::SourceFile;
 use belvedere_engine::{Call, FooterCache, Reply, Task, execute_with};
 use clap::Parser;
@@ -29,7 +29,7 @@ struct Args {
     #[arg(long, default_value_t = 2_000)]
     pages: usize,
     /// A Python with pyarrow: it writes and reads the same table as the reference does (row groups of 1,000 rows), and
-    /// writes it once more with its defaults for us to read.
+    /// writes it in two common layouts for us to read, before and after they got a private copy.
     #[arg(long)]
     python: Option<PathBuf>,
 }
@@ -69,11 +69,21 @@ fn main() -> anyhow::Result<()> {
     let times = read(&ours, &offsets)?;
     times.print("ours", &ours)?;
     if let Some(python) = &args.python {
-        let (peer, foreign) = (folder.path().join("peer.parquet"), folder.path().join("foreign.parquet"));
-        let peer_times = peer_times(python, &csv, &peer, &foreign, &offsets)?;
+        let [peer, foreign, plain] =
+            ["peer", "foreign", "plain"].map(|name| folder.path().join(name).with_extension("parquet"));
+        let peer_times = peer_times(python, [&csv, &peer, &foreign, &plain], &offsets)?;
         peer_times.print("pyarrow, reference's layout", &peer)?;
-        read(&foreign, &offsets)?.print("ours on pyarrow's layout", &foreign)?;
         println!("ratio of p50: {:.0}", peer_times.percentile(50) / times.percentile(50));
+        for (name, original) in [("row groups of 100,000, index", &foreign), ("pyarrow's defaults", &plain)] {
+            let before = read(original, &offsets)?;
+            before.print(name, original)?;
+            let started = Instant::now();
+            let copy = copy_of(original)?;
+            let seconds = started.elapsed().as_secs_f64();
+            let after = read(&copy, &offsets)?;
+            after.print("  its private copy", &copy)?;
+            println!("  written in {seconds:.2} s; ratio of p50: {:.0}", before.percentile(50) / after.percentile(50));
+        }
     }
     Ok(())
 }
@@ -150,7 +160,7 @@ fn read(path: &Path, offsets: &[u64]) -> anyhow::Result<Times> {
     else {
         bail!("footers were asked for");
     };
-    let files = vec![ParquetFile { file, num_rows: footers.num_rows[0] }];
+    let files = vec![ParquetFile { file, num_rows: footers.files[0].num_rows }];
     let mut sorted = Vec::with_capacity(offsets.len());
     let read_before = bytes_read();
     for &offset in offsets {
@@ -181,19 +191,36 @@ fn read(path: &Path, offsets: &[u64]) -> anyhow::Result<Times> {
     Ok(Times { sorted, bytes })
 }
 
+/// The private copy that is made of a file whose layout is poor.
+fn copy_of(path: &Path) -> anyhow::Result<PathBuf> {
+    let (file, output) = (listed(path)?, path.with_extension("copy"));
+    let facts = Call::Footers(Footers { files: vec![file.clone()] });
+    let Reply::Footers(facts) = belvedere_engine::execute(facts, &Task::default())? else {
+        bail!("footers were asked for")
+    };
+    ensure!(facts.files[0].poor, "the layout of {} is not poor", file.path);
+    let call = Call::Relayout(Relayout { file, output: output.clone(), max_bytes: u64::MAX });
+    match belvedere_engine::execute(call, &Task::default())? {
+        Reply::Relayout(Relaid::Written(written)) => Ok(output.join(written.path)),
+        other => bail!("no copy was made: {other:?}"),
+    }
+}
+
 /// Bytes that this process has read, where the system tells.
 fn bytes_read() -> Option<u64> {
     let counters = fs::read_to_string("/proc/self/io").ok()?;
     counters.lines().find_map(|line| line.strip_prefix("rchar: "))?.parse().ok()
 }
 
-fn peer_times(python: &Path, csv: &Path, peer: &Path, foreign: &Path, offsets: &[u64]) -> anyhow::Result<Times> {
+/// `files` are the csv to read and the Parquet files to write.
+fn peer_times(python: &Path, files: [&PathBuf; 4], offsets: &[u64]) -> anyhow::Result<Times> {
     let list = serde_json::to_string(offsets)?;
-    let arguments = csv.with_file_name("offsets.json");
+    let arguments = files[0].with_file_name("offsets.json");
     fs::write(&arguments, list)?;
     let output = Command::new(python)
         .args(["-c", include_str!("peer.py")])
-        .args([csv, peer, foreign, arguments.as_path()])
+        .args(files)
+        .arg(&arguments)
         .output()
         .with_context(|| format!("cannot run {}", python.display()))?;
     ensure!(output.status.success(), "the peer failed: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,6 +1,7 @@
 """Pages of 100 rows as the reference reads them: row groups of 1,000 rows, the footer known, whole row groups read.
 
-Arguments: csv, Parquet file to write in the reference's layout, the same in pyarrow's default layout, JSON list of offsets.
+Arguments: csv; Parquet files to write: in the reference's layout, in larger row groups, with pyarrow's defaults; JSON list of
+offsets.
 Prints the milliseconds of each page as a JSON list.
 """
 
@@ -12,10 +13,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-csv, peer, foreign, offsets = sys.argv[1:]
+csv, peer, foreign, plain, offsets = sys.argv[1:]
 table = pa.csv.read_csv(csv)
 pq.write_table(table, peer, row_group_size=1_000, write_page_index=True)
 pq.write_table(table, foreign, row_group_size=100_000, write_page_index=True)
+pq.write_table(table, plain)
 del table
 
 file = pq.ParquetFile(peer)

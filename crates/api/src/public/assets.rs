@@ -11,7 +11,6 @@ use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
-use super::miss::is_kept;
 use crate::headers::not_found;
 use crate::state::ApiState;
 
@@ -46,10 +45,10 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>, request: Request) ->
 pub(crate) async fn cached(State(state): State<Arc<ApiState>>, request: Request) -> Response {
     let Some(path) = AssetPath::parse(request.uri().path(), "/cached-assets/") else { return not_found().await };
     // What was made for a dataset or a revision that is gone is gone too.
-    match is_kept(&state, &path.dataset, &path.revision).await {
+    match state.services.is_kept(&path.dataset, &path.revision).await {
         Ok(true) => {}
         Ok(false) => return not_found().await,
-        Err(error) => return error.into_response(),
+        Err(error) => return crate::error::ApiError::from(error).into_response(),
     }
     let directory = belvedere_jobs::files::asset_directory(
         &path.dataset,

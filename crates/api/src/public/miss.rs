@@ -63,7 +63,7 @@ pub(crate) async fn decide(
     if let Some(revision) = revision {
         let row = state.services.store.datasets.get(&key.dataset).await?;
         if row.is_none_or(|row| row.target != *revision) {
-            return Ok(if is_kept(state, &key.dataset, revision).await? {
+            return Ok(if state.services.is_kept(&key.dataset, revision).await? {
                 not_found()
             } else {
                 ApiError::new(ErrorCode::RevisionGone, format!("Revision {revision} is not kept."))
@@ -88,12 +88,4 @@ pub(crate) async fn decide(
         Err(error) if error.is_busy() => Ok(not_ready()),
         Err(error) => Err(ApiError::internal(&error)),
     }
-}
-
-/// True for a revision of which anything is stored: every job chain begins with a view of its root.
-pub(crate) async fn is_kept(state: &ApiState, dataset: &DatasetName, revision: &Revision) -> Result<bool, ApiError> {
-    let roots = state.services.graph.steps().iter().filter(|step| step.triggered_by.is_empty());
-    let keys: Vec<_> = roots.map(|step| ArtifactKey::dataset(step.step_name(), dataset.clone())).collect();
-    let found = state.services.store.views.at_revision(&keys, revision).await?;
-    Ok(found.iter().any(Option::is_some))
 }

@@ -138,8 +138,13 @@ impl Split {
     /// That the split does not exist or its files have changed.
     pub(crate) async fn index(&self, state: &ApiState) -> Result<Arc<RowsIndex>, ApiError> {
         let key = self.key();
-        if let Some(index) = lock(state).get(&key) {
-            return Ok(Arc::clone(index));
+        let known = lock(state).get(&key).cloned();
+        if let Some(index) = known {
+            // Copies that are faster to read are made while the originals are read already.
+            let copies = || state.services.files.has_copies(&self.found);
+            if index.files.settled || !copies().await.map_err(|error| ApiError::internal(&error))? {
+                return Ok(index);
+            }
         }
         let files = match state.services.files.parquet_files(&self.found, &self.name).await {
             Ok(files) => files,

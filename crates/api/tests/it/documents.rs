@@ -105,6 +105,7 @@ async fn metrics_count_requests_jobs_and_views() {
     responses_in_cache_total{error_code="DatasetGenerationError",http_status="500",kind="config-info"} 1
     responses_in_cache_total{error_code="DatasetGenerationError",http_status="500",kind="config-parquet"} 1
     responses_in_cache_total{error_code="DatasetGenerationError",http_status="500",kind="config-parquet-and-info"} 1
+    responses_in_cache_total{error_code="DatasetGenerationError",http_status="500",kind="config-parquet-layout"} 1
     responses_in_cache_total{error_code="DatasetGenerationError",http_status="500",kind="config-parquet-metadata"} 1
     responses_in_cache_total{error_code="DatasetGenerationError",http_status="500",kind="config-size"} 1
     responses_in_cache_total{error_code="None",http_status="200",kind="config-is-valid"} 1

@@ -92,6 +92,7 @@ fn as_json(graph: &Graph) -> Json {
             "bonus_difficulty_if_big": step.bonus_if_big,
             "answers": step.answers,
             "heavy": step.heavy,
+            "background": step.background,
         })
     });
     json!({"steps": steps.collect::<Vec<_>>()})
@@ -129,6 +130,6 @@ fn difficulty(step: &Step) -> String {
 }
 
 fn notes(step: &Step) -> String {
-    let notes = [(step.answers, "answers"), (step.heavy, "heavy")];
+    let notes = [(step.answers, "answers"), (step.heavy, "heavy"), (step.background, "background")];
     notes.iter().filter(|(holds, _)| *holds).map(|(_, note)| *note).collect::<Vec<_>>().join(", ")
 }

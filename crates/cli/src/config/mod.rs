@@ -35,7 +35,8 @@ pub use sections::hub::{Committer, Common, Hub, Views};
 pub use sections::scans::{OptInOutUrlsScan, PresidioEntitiesScan};
 pub use sections::services::{Admin, Api, Serve};
 pub use sections::steps::{
-    ConfigNames, DescriptiveStatistics, DuckdbIndex, FirstRows, ParquetAndInfo, ParquetMetadata, RowsIndex, SplitNames,
+    ConfigNames, DescriptiveStatistics, DuckdbIndex, FirstRows, ParquetAndInfo, ParquetLayout, ParquetMetadata,
+    RowsIndex, SplitNames,
 };
 pub use sections::storage::{Assets, CachedAssets, Store};
 pub use sections::worker::{DatasetsBased, Queue, Worker};
@@ -80,6 +81,7 @@ config! {
     split_names: SplitNames,
     first_rows: FirstRows,
     parquet_and_info: ParquetAndInfo,
+    parquet_layout: ParquetLayout,
     parquet_metadata: ParquetMetadata,
     rows_index: RowsIndex,
     assets: Assets,

@@ -189,6 +189,21 @@ fn a_shortcut_triggers_its_children_but_not_itself() {
 }
 
 #[test]
+fn background_steps_wait_for_all_others_unless_an_operator_asks() {
+    let graph = Graph::new(vec![Step::dataset("init"), Step::dataset("copies").triggered_by(&["init"]).background()]);
+    let graph = graph.expect("well formed");
+    let mut state = complete();
+    state.rows.retain(|row| row.key.step == "init");
+    let planned = plan(&graph, &state, Scope::All, Priority::Normal);
+    assert_eq!(planned.create.iter().map(|job| job.priority).collect::<Vec<_>>(), [Priority::Low]);
+    let jobs = children(&graph, &[key("init", None, None)], &revision("new"), &[], Priority::High);
+    assert_eq!(jobs.iter().map(|job| job.priority).collect::<Vec<_>>(), [Priority::Low]);
+    let step = graph.step(&StepName::known("copies")).expect("declared");
+    let forced = forced_job(&graph, step, key("copies", None, None), &state, Priority::High);
+    assert_eq!((forced.priority, forced.forced), (Priority::High, true));
+}
+
+#[test]
 fn big_data_raises_the_difficulty() {
     let mut state = complete();
     state.rows.retain(|row| row.key.step != "convert");

@@ -15,7 +15,7 @@ const TABLES_AHEAD: usize = 2;
 
 /// Calls `consume` for each table of the stream until it breaks. Returns the stored bytes that had been read when the
 /// last consumed table came. The thread that reads ends with this call.
-pub(super) fn for_each(
+pub(crate) fn for_each(
     mut stream: Box<dyn TableStream>,
     file_size: u64,
     mut consume: impl FnMut(RecordBatch) -> Result<ControlFlow<()>, EngineError>,

@@ -140,11 +140,9 @@ fn splits_and_files_keep_their_order() {
         .converted
         .splits
         .iter()
-        .map(|split| {
-            (split.split.as_str(), split.num_examples, &split.shard_lengths[..], &split.original_shard_lengths[..])
-        })
+        .map(|split| (split.split.as_str(), split.num_examples, &split.shard_lengths[..]))
         .collect();
-    assert_eq!(splits, [("train", 3, &[3][..], &[2, 1][..]), ("test", 1, &[1][..], &[1][..])]);
+    assert_eq!(splits, [("train", 3, &[3][..]), ("test", 1, &[1][..])]);
     assert_eq!(done.rows("train"), [r#"{"x":1,"y":"one"}"#, r#"{"x":2,"y":"two"}"#, r#"{"x":3,"y":"three"}"#]);
     assert_eq!(done.rows("test"), [r#"{"x":4,"y":"four"}"#]);
     // Two integers and the offsets and bytes of two texts; then one of each.
@@ -180,7 +178,6 @@ fn a_split_over_the_limit_is_partial_and_estimated() {
     assert!(converted.partial);
     let train = &converted.splits[0];
     assert_eq!((train.num_examples, train.num_bytes), (2_000, 16_000));
-    assert_eq!(train.original_shard_lengths, [1_000, 1_000]);
     let estimate = train.estimate.unwrap();
     assert_eq!(estimate.download_size, 6_002 + 6_002 + 12_002);
     assert!((3_990..=4_010).contains(&estimate.num_examples), "{estimate:?}");
@@ -227,7 +224,7 @@ fn unchanged_files_are_copied_not_read() {
     let second = case.convert(first.segments()).unwrap();
     assert_eq!(second.rows("train"), [1, 2, 3, 4].map(|x| format!(r#"{{"x":{x}}}"#)));
     let split = &second.converted.splits[0];
-    assert_eq!((split.num_examples, split.num_bytes, &split.original_shard_lengths[..]), (4, 32, &[2, 1, 1][..]));
+    assert_eq!((split.num_examples, split.num_bytes), (4, 32));
     // And the copy of a copy: everything is known now.
     case.break_file("c.csv");
     let third = case.convert(second.segments()).unwrap();

@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use belvedere_domain::data_files::ResolvedConfig;
 use bytes::{Buf, Bytes};
 use parquet::arrow::ProjectionMask;
@@ -15,6 +15,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use super::TableStream;
 use super::parameters::Parameters;
 use crate::error::{EngineError, ErrorKind};
+use crate::features_arrow;
 use crate::source::{LocalFile, Progress, ReadRanges, SourceFile};
 
 /// Rows of a table when `batch_size` does not say otherwise.
@@ -23,14 +24,23 @@ const BATCH_ROWS: u64 = 1_000;
 /// Opens a Parquet file.
 pub(super) fn open(config: &ResolvedConfig, file: &SourceFile) -> Result<Box<dyn TableStream>, EngineError> {
     let parameters = Parameters(&config.parameters);
+    let stream = open_with(file, parameters.count("batch_size")?.unwrap_or(BATCH_ROWS), parameters.texts("columns")?)?;
+    Ok(Box::new(stream.with_short_dates()))
+}
+
+/// Opens a Parquet file: some columns in their order, or all of them, in tables of so many rows.
+pub(super) fn open_with(
+    file: &SourceFile,
+    rows: u64,
+    columns: Option<Vec<String>>,
+) -> Result<ParquetStream, EngineError> {
     let source = Source { file: Arc::new(LocalFile::open(file)?), progress: Progress::default() };
     let progress = source.progress.clone();
     let size = source.file.size();
     let builder = ParquetRecordBatchReaderBuilder::try_new(source).map_err(unreadable)?;
-    let rows = parameters.count("batch_size")?.unwrap_or(BATCH_ROWS).clamp(1, 1_000_000);
-    let mut builder = builder.with_batch_size(usize::try_from(rows).unwrap_or(usize::MAX));
+    let mut builder = builder.with_batch_size(usize::try_from(rows.clamp(1, 1_000_000)).unwrap_or(usize::MAX));
     let mut order = None;
-    if let Some(columns) = parameters.texts("columns")? {
+    if let Some(columns) = columns {
         let schema = Arc::clone(builder.schema());
         let places = columns.iter().map(|column| {
             schema.index_of(column).map_err(|_| {
@@ -49,12 +59,15 @@ pub(super) fn open(config: &ResolvedConfig, file: &SourceFile) -> Result<Box<dyn
     let schema = arrow::array::RecordBatchReader::schema(&reader);
     let schema = Arc::new(Schema::new_with_metadata(schema.fields().clone(), metadata));
     let places = order.map(|columns| columns.iter().filter_map(|column| schema.index_of(column).ok()).collect());
-    Ok(Box::new(ParquetStream { reader, schema, places, progress, size, done: false, path: file.path.clone() }))
+    let path = file.path.clone();
+    Ok(ParquetStream { reader, schema, short_dates: None, places, progress, size, done: false, path })
 }
 
-struct ParquetStream {
+pub(super) struct ParquetStream {
     reader: ParquetRecordBatchReader,
     schema: SchemaRef,
+    /// What batches are cast to, where that is another schema.
+    short_dates: Option<SchemaRef>,
     /// Columns of the batches in the order asked.
     places: Option<Vec<usize>>,
     progress: Progress,
@@ -64,6 +77,13 @@ struct ParquetStream {
 }
 
 impl ParquetStream {
+    /// Parquet has one type for dates, so no other is told of, whatever the Arrow schema beside it says.
+    fn with_short_dates(mut self) -> Self {
+        let short = features_arrow::with_short_dates(&self.schema);
+        self.short_dates = (short != *self.schema).then(|| Arc::new(short));
+        self
+    }
+
     fn read_table(&mut self) -> Result<Option<RecordBatch>, EngineError> {
         let Some(batch) = self.reader.next() else {
             self.done = true;
@@ -78,6 +98,17 @@ impl ParquetStream {
         })?;
         let internal = |error| EngineError::new(ErrorKind::Internal, error);
         let batch = batch.with_schema(Arc::clone(&self.schema)).map_err(internal)?;
+        let batch = match &self.short_dates {
+            None => batch,
+            Some(schema) => {
+                let cast = |(array, field): (&ArrayRef, &FieldRef)| arrow::compute::cast(array, field.data_type());
+                let columns = batch.columns().iter().zip(schema.fields()).map(cast).collect::<Result<_, _>>();
+                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                columns
+                    .and_then(|columns| RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options))
+                    .map_err(internal)?
+            }
+        };
         match &self.places {
             Some(places) => batch.project(places).map(Some).map_err(internal),
             None => Ok(Some(batch)),

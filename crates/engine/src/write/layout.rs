@@ -13,11 +13,12 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
 use crate::error::{EngineError, ErrorKind};
-use crate::write::failed;
+use crate::write::file::failed;
 
 /// Rows per page: what a response shows at most is 100, so one page per column mostly suffices.
-const PAGE_ROWS: usize = 1_000;
-const PAGE_BYTES: usize = 1 << 20;
+pub(crate) const PAGE_ROWS: usize = 1_000;
+/// Uncompressed, about; a page ends with the row that exceeds it.
+pub(crate) const PAGE_BYTES: usize = 1 << 20;
 /// A dictionary has to be read with every page, so it must stay small.
 const DICTIONARY_BYTES: usize = 64 << 10;
 /// Distinct values per row above which a dictionary only costs.
@@ -59,6 +60,15 @@ pub(super) enum Sample<'a> {
     RowGroup(&'a RowGroupMetaData),
 }
 
+/// What list items are called.
+#[derive(Clone, Copy)]
+pub(super) enum ItemNames {
+    /// As the format wants it.
+    Standard,
+    /// As in the Arrow schema.
+    AsTheyAre,
+}
+
 /// Everything that is fixed when a file begins.
 pub(super) struct Layout {
     pub(super) schema: SchemaDescriptor,
@@ -68,10 +78,15 @@ pub(super) struct Layout {
 /// The layout of a file with this schema.
 pub(super) fn properties(
     schema: &SchemaRef,
+    items: ItemNames,
     sample: Sample<'_>,
     options: &WriteOptions,
 ) -> Result<Layout, EngineError> {
-    let descriptor = ArrowSchemaConverter::new().convert(&with_standard_names(schema)).map_err(failed)?;
+    let descriptor = match items {
+        ItemNames::Standard => ArrowSchemaConverter::new().convert(&with_standard_names(schema)),
+        ItemNames::AsTheyAre => ArrowSchemaConverter::new().convert(schema),
+    };
+    let descriptor = descriptor.map_err(failed)?;
     // Arrow's own reader looks for the metadata inside the Arrow schema, others look beside it.
     let mut metadata = vec![KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(schema))];
     metadata.extend(schema.metadata().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
@@ -117,7 +132,11 @@ fn dictionaries(descriptor: &SchemaDescriptor, sample: Sample<'_>) -> Vec<bool> 
         Sample::Table(table) => {
             let mut leaves = Vec::with_capacity(descriptor.num_columns());
             table.columns().iter().for_each(|array| push_leaves(array, &mut leaves));
-            leaves.iter().map(repeats).collect()
+            // A type whose leaves are not known here goes without dictionaries.
+            match leaves.len() == descriptor.num_columns() {
+                true => leaves.iter().map(repeats).collect(),
+                false => vec![false; descriptor.num_columns()],
+            }
         }
     }
 }
@@ -126,6 +145,9 @@ fn dictionaries(descriptor: &SchemaDescriptor, sample: Sample<'_>) -> Vec<bool> 
 fn push_leaves(array: &ArrayRef, leaves: &mut Vec<ArrayRef>) {
     match array.data_type() {
         DataType::Struct(_) => array.as_struct().columns().iter().for_each(|child| push_leaves(child, leaves)),
+        DataType::Map(..) => {
+            array.as_map().entries().columns().iter().for_each(|child| push_leaves(child, leaves));
+        }
         DataType::List(_) => push_leaves(array.as_list::<i32>().values(), leaves),
         DataType::LargeList(_) => push_leaves(array.as_list::<i64>().values(), leaves),
         DataType::FixedSizeList(..) => push_leaves(array.as_fixed_size_list().values(), leaves),

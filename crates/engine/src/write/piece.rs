@@ -7,7 +7,8 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::{RowGroup, WriteOptions, failed, layout};
+use super::file::{RowGroup, failed};
+use super::{WriteOptions, layout};
 use crate::error::EngineError;
 
 /// A file of one row group, or of none as long as nothing was written.
@@ -22,7 +23,12 @@ impl ParquetPiece {
     pub(crate) fn begin(first: &RecordBatch) -> Result<Self, EngineError> {
         let schema = layout::stored_schema(first.schema_ref());
         let first = layout::stored(first, &schema)?;
-        let layout = layout::properties(&schema, layout::Sample::Table(&first), &WriteOptions::default())?;
+        let layout = layout::properties(
+            &schema,
+            layout::ItemNames::Standard,
+            layout::Sample::Table(&first),
+            &WriteOptions::default(),
+        )?;
         let root = layout.schema.root_schema_ptr();
         let file = SerializedFileWriter::new(Vec::new(), root, Arc::new(layout.properties)).map_err(failed)?;
         let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema));

@@ -1,7 +1,8 @@
 //! `config-parquet-and-info`: the data of a config as Parquet files, and what is known about them.
 //!
-//! Files that are Parquet already are referenced under the converted paths, byte for byte. Everything else is
-//! converted by a child process; its files become blobs under the digest of this view.
+//! Files that are Parquet already are referenced under the converted paths, byte for byte, unless a setting says that
+//! their row groups are too large. Everything else is converted by a child process; its files become blobs under the
+//! digest of this view.
 
 use async_trait::async_trait;
 use belvedere_domain::data_files::{Reader, ResolvedConfig};
@@ -18,7 +19,7 @@ use super::segments;
 use crate::call::CallError;
 use crate::content::{DatasetInfo, EstimatedInfo, FileBehind, ParquetAndInfo, ParquetItem, Place, SplitInfo, Written};
 use crate::job::{Job, JobContext, JobError, Ready};
-use crate::settings::Parquet;
+use crate::settings::{Parquet, Settings};
 
 const STEP: Step = Step::config("config-parquet-and-info")
     .triggered_by(&["dataset-config-names"])
@@ -28,7 +29,7 @@ const STEP: Step = Step::config("config-parquet-and-info")
     .heavy();
 
 /// Raised when the layout of the files we write changes, so that old ones are made again.
-const LAYOUT: u32 = 1;
+pub(crate) const LAYOUT: u32 = 1;
 
 pub(crate) struct ParquetAndInfoJob;
 
@@ -44,17 +45,19 @@ impl Job for ParquetAndInfoJob {
         let parquet = ctx.services.settings.parquet.clone();
         ctx.input("layout", &(LAYOUT, parquet.max_dataset_size_bytes, &parquet.target_revision, &parquet.url_template));
         ctx.input("hub", &ctx.services.settings.urls.hub.clone());
+        let is_parquet = resolved.reader == Reader::Parquet;
+        if is_parquet && let Some(max) = parquet.max_row_group_bytes_for_copy {
+            ctx.input("row groups", &(max, ctx.services.settings.compat));
+        }
         if let Some(reused) = ctx.reuse().await? {
             return Ok(reused);
         }
-        if resolved.reader != Reader::Parquet && !ctx.are_hashed(resolved.paths()).await? {
+        let referenced = if is_parquet { reference(ctx, &resolved).await? } else { None };
+        let made = match referenced {
+            Some(made) => made,
+            None if ctx.are_hashed(resolved.paths()).await? => convert(ctx, &resolved).await?,
             // The revision with the final ids follows by itself; converting twice would keep every core busy twice.
-            return Err(JobError::Postpone { seconds: 2.0, reason: "large files are still being hashed" });
-        }
-        let made = if resolved.reader == Reader::Parquet {
-            inspect(ctx, &resolved).await?
-        } else {
-            convert(ctx, &resolved).await?
+            None => return Err(JobError::Postpone { seconds: 2.0, reason: "large files are still being hashed" }),
         };
         let url = |path: &ParquetPath| url_of(ctx, path);
         let item = |file: &FileBehind| {
@@ -97,17 +100,22 @@ struct Made {
     partial: bool,
 }
 
-async fn inspect(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Made, JobError> {
+/// The files as they are; `None` when their row groups are too large for that.
+async fn reference(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Option<Made>, JobError> {
     if resolved.splits.is_empty() || resolved.splits.values().any(Vec::is_empty) {
         return Err(JobError::fail(ErrorCode::EmptyDatasetError, "a split of the config has no data file"));
     }
     let files = ctx.source_files(resolved.paths()).await?;
     let call = Call::Inspect(Inspect { config: resolved.clone(), files });
-    let Inspected { features, splits } = match ctx.call(call).await {
+    let inspected = match ctx.call(call).await {
         Ok(Reply::Inspect(inspected)) => inspected,
         Ok(_) => return Err(JobError::fail(ErrorCode::UnexpectedError, "the reader answered another question")),
         Err(error) => return Err(failure(ErrorCode::FileSystemError, error)),
     };
+    if has_too_large_row_groups(&inspected, &ctx.services.settings) {
+        return Ok(None);
+    }
+    let Inspected { features, splits, .. } = inspected;
     let manifest = ctx.manifest().await?;
     let mut made = Made {
         features,
@@ -135,12 +143,17 @@ async fn inspect(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Made, Jo
             num_bytes: split.num_bytes,
             num_examples: split.num_examples,
             shard_lengths: None,
-            original_shard_lengths: None,
             dataset_name: None,
         };
         made.splits.insert(split.split, info);
     }
-    Ok(made)
+    Ok(Some(made))
+}
+
+/// The reference looked at a sample only.
+fn has_too_large_row_groups(inspected: &Inspected, settings: &Settings) -> bool {
+    let bytes = if settings.compat { inspected.sampled_row_group_bytes } else { inspected.largest_row_group_bytes };
+    settings.parquet.max_row_group_bytes_for_copy.is_some_and(|max| bytes > max)
 }
 
 async fn convert(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Made, JobError> {
@@ -193,7 +206,6 @@ async fn convert(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Made, Jo
             num_bytes: split.num_bytes,
             num_examples: split.num_examples,
             shard_lengths: (split.shard_lengths.len() > 1).then(|| split.shard_lengths.clone()),
-            original_shard_lengths: None,
             dataset_name: Some(name.clone()),
         };
         (split.split.clone(), info)
@@ -220,7 +232,6 @@ fn estimate(converted: &Converted, dataset_name: &str) -> Option<EstimatedInfo> 
             num_bytes: estimate.num_bytes,
             num_examples: estimate.num_examples,
             shard_lengths: None,
-            original_shard_lengths: None,
             dataset_name: Some(dataset_name.to_owned()),
         };
         info.splits.insert(split.split.clone(), split_info);
@@ -304,6 +315,27 @@ fn snake_case(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reference_judges_row_groups_by_a_sample() {
+        let inspected = Inspected {
+            features: Features::default(),
+            splits: Vec::new(),
+            largest_row_group_bytes: 200,
+            sampled_row_group_bytes: 50,
+        };
+        for (compat, limit, too_large) in [
+            (false, None, false),
+            (false, Some(100), true),
+            (false, Some(200), false),
+            (true, Some(100), false),
+            (true, Some(49), true),
+        ] {
+            let mut settings = Settings { compat, ..Settings::default() };
+            settings.parquet.max_row_group_bytes_for_copy = limit;
+            assert_eq!(has_too_large_row_groups(&inspected, &settings), too_large, "{compat} {limit:?}");
+        }
+    }
 
     #[test]
     fn dataset_names_become_snake_case() {

@@ -66,7 +66,10 @@ async fn parquet_files_are_referenced_and_not_copied() {
     app.write("data/train/one.parquet", &bytes);
     app.write("data/train/two.parquet", &bytes);
     app.settle().await;
-    assert_eq!(app.children.take_calls(), ["inspect default", "head default/train", "rows 0+100"]);
+    assert_eq!(
+        app.children.take_calls(),
+        ["inspect default", "head default/train", "rows 0+100", "footers of 2 files"]
+    );
     let files = app.get("/parquet?dataset=local/data").await.json()["parquet_files"].clone();
     let names: Vec<_> = files.as_array().unwrap().iter().map(|file| file["filename"].as_str().unwrap()).collect();
     assert_eq!(names, ["0000.parquet", "0001.parquet"]);
@@ -79,6 +82,42 @@ async fn parquet_files_are_referenced_and_not_copied() {
     assert_eq!(app.get(ROWS).await.json()["num_rows_total"], 6);
     let size = app.get(SIZE).await.json();
     assert_eq!(size["size"]["dataset"]["num_bytes_original_files"], 2 * bytes.len());
+}
+
+#[tokio::test]
+async fn parquet_files_with_large_row_groups_are_converted_where_a_setting_wants_it() {
+    let poor = include_bytes!("../fixtures/poor_layout.parquet");
+    let mut pages = Vec::new();
+    for (max_bytes, partial_bytes, calls) in [
+        (None, None, ["inspect default", "head default/train"]),
+        (Some(10_000_000), None, ["inspect default", "head default/train"]),
+        (Some(1_000_000), None, ["inspect default", "convert default"]),
+        (Some(1_000_000), Some(1_000_000), ["inspect default", "convert default"]),
+    ] {
+        let app = TestApp::with(|options| {
+            options.settings.parquet.max_row_group_bytes_for_copy = max_bytes;
+            options.settings.parquet.max_dataset_size_bytes = partial_bytes;
+        })
+        .await;
+        app.write("data/train.parquet", poor);
+        app.settle().await;
+        assert_eq!(app.errors("local/data").await, Vec::<String>::new());
+        assert_eq!(app.children.take_calls()[..2], calls);
+        let file = app.get("/parquet?dataset=local/data").await.json()["parquet_files"][0].clone();
+        let path = file["url"].as_str().unwrap().strip_prefix("http://viewer.test").unwrap().to_owned();
+        let converted = calls[1] == "convert default";
+        assert_eq!(app.get(&path).await.body == poor[..], !converted, "{max_bytes:?}");
+        assert_eq!(path.contains("/partial-train/"), partial_bytes.is_some(), "{path}");
+        let page = app.get(&format!("{ROWS}&offset=700&length=5")).await.json();
+        assert_eq!(page["partial"], partial_bytes.is_some());
+        assert_eq!(page["num_rows_total"] == 12_000, partial_bytes.is_none());
+        pages.push(page);
+    }
+    for page in &pages {
+        for part in ["features", "rows"] {
+            assert_eq!(page[part], pages[0][part]);
+        }
+    }
 }
 
 #[tokio::test]
@@ -96,6 +135,7 @@ async fn a_config_with_broken_files_fails_alone() {
     split-first-rows b train: 500 FeaturesError
     config-parquet-metadata b: 500 DatasetGenerationError
     split-image-url-columns b train: 500 FeaturesError
+    config-parquet-layout b: 500 DatasetGenerationError
     ");
     assert_eq!(app.get("/rows?dataset=local/data&config=a&split=train").await.status, 200);
     assert!(app.dataset("local/data").await.unwrap().served.is_some(), "a failed part is an answer too");

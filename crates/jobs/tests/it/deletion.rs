@@ -1,7 +1,7 @@
 //! Datasets and revisions that go take their files with them.
 
 use belvedere_domain::Timestamp;
-use belvedere_jobs::maintenance::sweep;
+use belvedere_jobs::maintenance::{forget_media, sweep};
 use belvedere_testing::TestApp;
 
 use super::{BIRDS, FIRST_ROWS, ROWS, SIZE, code};
@@ -101,4 +101,37 @@ async fn files_of_views_that_were_never_stored_are_swept() {
     assert_eq!(sweep(&app.services, future).await.unwrap(), 1);
     assert_eq!(blobs(&app), kept);
     assert_eq!(app.get(ROWS).await.status, 200);
+}
+
+#[tokio::test]
+async fn media_made_by_answers_go_with_their_revision_and_not_before() {
+    let app = TestApp::with(|options| options.keep_revisions = 0).await;
+    app.copy_set("parquet-image-column", "data");
+    let mut media = Vec::new();
+    for note in ["one", "two", "three"] {
+        app.write("data/notes.md", note);
+        app.settle().await;
+        let rows = app.get(&format!("{ROWS}&length=2")).await.json();
+        for row in rows["rows"].as_array().unwrap() {
+            let src = row["row"]["image"]["src"].as_str().unwrap();
+            media.push(src.strip_prefix("http://viewer.test/").unwrap().to_owned());
+        }
+    }
+    assert_eq!(media.len(), 6);
+    let root = app.services.settings.worker.scratch.with_file_name("cached-assets");
+    std::fs::create_dir_all(root.join("lost+found/--")).unwrap();
+    // Two of a revision that is gone, one at a time; those of the served one and its predecessor stay.
+    for removed in [1, 1, 0] {
+        assert_eq!(forget_media(&app.services, &root, 1).await.unwrap(), removed);
+    }
+    let files = app.state_files();
+    let kept: Vec<_> = media.iter().filter(|path| files.contains(path)).collect();
+    assert_eq!(kept, media[2..].iter().collect::<Vec<_>>());
+    for path in &media[2..] {
+        assert_eq!(app.get(&format!("/{path}")).await.status, 200, "{path}");
+    }
+    app.remove("data");
+    app.settle().await;
+    assert_eq!(forget_media(&app.services, &root, 100).await.unwrap(), 4);
+    assert!(!app.state_files().iter().any(|path| path.starts_with("cached-assets/local")));
 }

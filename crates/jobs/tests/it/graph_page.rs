@@ -19,21 +19,26 @@ view per dataset, config or split.
 A higher *version* makes the stored views of the step obsolete. The *difficulty*, from 0 to 100, tells how much machine
 a job needs; pools of workers take ranges of it, and each failed run adds 20. A revision is served as soon as all steps
 marked under *answers* are done. *Heavy* steps read whole data files; one place of every worker takes none of them.
+*Background* steps wait until there is nothing else to do.
 
 ";
 
 fn page(graph: &Graph) -> String {
     let mut page = HEAD.to_owned();
-    page.push_str("| step | level | version | difficulty | answers | heavy | triggered by |\n");
-    page.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
+    page.push_str("| step | level | version | difficulty | answers | heavy | background | triggered by |\n");
+    page.push_str("| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     let yes = |flag: bool| if flag { "yes" } else { "" };
     for step in graph.steps() {
         let Step { name, version, difficulty, .. } = step;
         let parents: Vec<String> = step.triggered_by.iter().map(|parent| format!("`{parent}`")).collect();
         let parents = if parents.is_empty() { "a new revision".to_owned() } else { parents.join(", ") };
-        let (level, answers, heavy) = (level(step), yes(step.answers), yes(step.heavy));
-        writeln!(page, "| `{name}` | {level} | {version} | {difficulty} | {answers} | {heavy} | {parents} |")
-            .expect("writing to memory succeeds");
+        let (level, answers) = (level(step), yes(step.answers));
+        let (heavy, background) = (yes(step.heavy), yes(step.background));
+        writeln!(
+            page,
+            "| `{name}` | {level} | {version} | {difficulty} | {answers} | {heavy} | {background} | {parents} |"
+        )
+        .expect("writing to memory succeeds");
     }
     page.push_str("\n```mermaid\nflowchart TD\n");
     for step in graph.steps() {

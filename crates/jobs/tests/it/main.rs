@@ -7,6 +7,7 @@ mod deletion;
 mod failures;
 mod first_rows;
 mod graph_page;
+mod layout;
 mod limits;
 mod postgres;
 mod reuse;

@@ -81,14 +81,28 @@ section! {
         },
         /// Branch of a dataset on a remote Hub that is converted. A folder has one state only.
         source_revision: String = "main" { fate: Later("datasets of a remote Hub"), described: &[Worker2023] },
-        /// Parquet files of a dataset with larger row groups would be written again with smaller ones. They are served as
-        /// they are instead, as today's reference does.
+        /// Configs of Parquet files with a larger row group, before compression, are converted like files of any other
+        /// format: the published files then are ours, and `parquet_and_info.max_dataset_size_bytes` may cut them. Under
+        /// `COMPAT=reference` only the first row group of each of the first five files is looked at. `auto`, as
+        /// `unlimited`, publishes such files as they are; pages of rows are read from private copies all the same
+        /// (`parquet_layout.max_bytes`).
         max_row_group_byte_size_for_copy: SizeLimit = "unlimited" {
-            fate: Later("the rewriting of Parquet files with large row groups"),
+            fate: Read("config-parquet-and-info"),
             unit: "bytes",
-            why: "the description of 2023 has 100,000,000; since November 2025 files are no longer written again",
+            why: "the description of 2023 has 100,000,000; since November 2025 the reference converts no Parquet file",
             described: &[Worker2023],
         },
+    }
+}
+
+section! {
+    /// The step `config-parquet-layout`: private copies of Parquet files whose own layout makes pages of rows slow (one
+    /// large row group, no page index, large dictionaries). Queries read the copies; what is listed and sent stays the
+    /// original.
+    ParquetLayout = "parquet_layout" {
+        /// Most room for all copies together. Datasets that come when it is full are read from their originals. When it
+        /// is made smaller, the oldest copies go. 0: no copies, and those there are go.
+        max_bytes: u64 = "20_000_000_000" { fate: Read("config-parquet-layout and maintenance"), unit: "bytes" },
     }
 }
 
