@@ -48,7 +48,7 @@ impl Runtime {
         let state = state_directory(config)?;
         let store = crate::open::store(config).await?;
         let blobs =
-            Blobs::open(&config.paths().blobs.to_string_lossy()).context("the files of views cannot be kept")?;
+            Blobs::open(&config.paths().blobs.to_string_lossy(), &[]).context("the files of views cannot be kept")?;
         let memory = Arc::new(StoreMemory(Arc::clone(&store.snapshots)));
         let layout = if config.serve.single { Layout::Single } else { Layout::Detect };
         let roots: Vec<Root> = config.serve.folders.iter().map(|folder| Root::parse(folder, layout)).collect();

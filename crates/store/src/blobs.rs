@@ -47,15 +47,17 @@ pub struct Blobs {
 
 impl Blobs {
     /// Opens a folder (a path or a `file:` URL; made when missing) or any other URL that this build supports.
+    /// `options` are what such a place needs besides its URL, by the names that `object_store` gives them; folders need
+    /// none.
     ///
     /// # Errors
-    /// [`StoreError::Blob`] when the folder cannot be made or the URL is not supported.
-    pub fn open(place: &str) -> Result<Self, StoreError> {
+    /// [`StoreError::Blob`] when the folder cannot be made, or the URL or an option is not supported.
+    pub fn open(place: &str, options: &[(String, String)]) -> Result<Self, StoreError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| failure("open", place, error);
         let url = place.contains("://").then(|| Url::parse(place)).transpose().map_err(|e| failed(e.into()))?;
         match url {
             Some(url) if url.scheme() != "file" => {
-                let options = std::env::vars();
+                let options = options.iter().map(|(name, value)| (name, value.as_str()));
                 let (store, prefix) = object_store::parse_url_opts(&url, options).map_err(|e| failed(e.into()))?;
                 Ok(Self { store: Arc::from(store), prefix, root: None })
             }
@@ -287,7 +289,7 @@ mod tests {
 
     fn place() -> (tempfile::TempDir, Blobs) {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(folder.path().join("blobs").to_str().unwrap()).unwrap();
+        let blobs = Blobs::open(folder.path().join("blobs").to_str().unwrap(), &[]).unwrap();
         (folder, blobs)
     }
 
@@ -350,7 +352,7 @@ mod tests {
     #[tokio::test]
     async fn groups_are_second_segments() {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(&folder.path().to_string_lossy()).unwrap();
+        let blobs = Blobs::open(&folder.path().to_string_lossy(), &[]).unwrap();
         for key in ["views/a/train/0000.parquet", "views/a/test/0000.parquet", "views/b/x", "other/c/x"] {
             blobs.put(key, Bytes::from_static(b"x")).await.unwrap();
         }
@@ -360,6 +362,18 @@ mod tests {
         assert_eq!(names, ["a", "b"]);
         assert!(groups.values().all(|changed| *changed > 0));
         assert!(blobs.groups("nothing").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn other_places_are_named_by_url() {
+        let blobs = Blobs::open("memory:///viewer/blobs", &[]).unwrap();
+        blobs.put("a/b", Bytes::from_static(b"0123")).await.unwrap();
+        assert_eq!(blobs.get_range("a/b", 1..3).await.unwrap().unwrap(), "12");
+        assert_eq!(blobs.local_path("a/b"), None);
+        blobs.delete_prefix("a").await.unwrap();
+        assert_eq!(blobs.get("a/b").await.unwrap(), None);
+        let error = Blobs::open("nowhere://viewer", &[]).unwrap_err();
+        assert!(error.to_string().contains("nowhere://viewer"), "{error}");
     }
 
     #[tokio::test]
