@@ -1,5 +1,8 @@
 //! What can go wrong in the store.
 
+use std::fmt;
+use std::sync::Arc;
+
 /// A failure of the database or of its content. Not found is never an error here: methods return `Option`.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -59,6 +62,19 @@ impl StoreError {
         matches!(self, Self::Unavailable(_) | Self::ViewGone(_))
     }
 
+    /// The same failure for each of several callers.
+    pub(crate) fn copies(self) -> impl Iterator<Item = Self> {
+        let failure: Arc<Self> = Arc::new(self);
+        std::iter::repeat_with(move || {
+            let source = Box::new(Shared(Arc::clone(&failure)));
+            match &*failure {
+                Self::Database { what, .. } => Self::Database { what, source },
+                failure if failure.is_passing() => Self::Unavailable(source),
+                failure => Self::Corrupt(failure.to_string()),
+            }
+        })
+    }
+
     pub(crate) fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
     }
@@ -67,7 +83,26 @@ impl StoreError {
         Self::Database { what, source: source.into() }
     }
 
-    pub(crate) fn corrupt(error: impl std::fmt::Display) -> Self {
+    pub(crate) fn corrupt(error: impl fmt::Display) -> Self {
         Self::Corrupt(error.to_string())
+    }
+}
+
+/// What lies behind a failure that several callers learn of.
+#[derive(Debug)]
+struct Shared(Arc<StoreError>);
+
+impl fmt::Display for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match std::error::Error::source(&*self.0) {
+            Some(source) => write!(formatter, "{source}"),
+            None => write!(formatter, "{}", self.0),
+        }
+    }
+}
+
+impl std::error::Error for Shared {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.0).and_then(std::error::Error::source)
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Rules (`claim`): for each priority from high to low, first the oldest eligible job of a namespace without a
 //! started job, else the oldest of the namespaces with fewest started jobs. Eligible: waiting, due, inside the
-//! difficulty bounds and the allowed steps, its dataset neither rate-limited nor at its cap, and no job of the
-//! same unicity id started. Started jobs count for fairness only inside the bounds of the asker.
+//! difficulty bounds and the allowed steps, its dataset neither rate-limited nor at its cap nor left to other
+//! workers, and no job of the same unicity id started. Started jobs count for fairness only inside the bounds of the asker.
 
 use async_trait::async_trait;
 use belvedere_domain::job::{ClaimedJob, JobRecord};
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::StoreError;
 
 /// Who asks for a job and what they take.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct ClaimRequest {
     /// Unique per process start; for messages only, never trusted.
     pub owner: String,
@@ -28,6 +28,8 @@ pub struct ClaimRequest {
     pub only: Vec<StepName>,
     /// Never these steps.
     pub blocked: Vec<StepName>,
+    /// Never jobs of these datasets, which are left to other workers.
+    pub without: Vec<DatasetName>,
     /// How long the lease holds without a heartbeat, in seconds.
     pub lease_seconds: f64,
     /// Limits across all workers.
@@ -35,7 +37,7 @@ pub struct ClaimRequest {
 }
 
 /// Limits across all workers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Fairness {
     /// Largest number of started jobs of one dataset; `None`: no cap.
     pub max_jobs_per_dataset: Option<u32>,

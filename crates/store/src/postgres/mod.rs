@@ -1,10 +1,15 @@
 //! The store in PostgreSQL, for many processes on many machines.
 //!
-//! Writes are functions of the database (`migrations/postgres`): one intention, one round trip, one transaction.
+//! Writes are functions of the database (`migrations/postgres`): one intention, one round trip, one transaction. Claims that
+//! are asked for at the same moment share one, and so do ends of jobs.
 //! Connections come from a pool that replaces broken ones; a server that restarts costs one failed call, which reads
 //! try again by themselves. Workers everywhere are woken through one listening connection per process.
 
+mod batches;
+mod claims;
+mod database;
 mod datasets;
+mod ends;
 mod queue;
 mod reports;
 mod row;
@@ -14,14 +19,18 @@ mod views;
 mod wakeups;
 
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::error::SqlState;
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls, Row};
 
 use crate::StoreError;
+use batches::Batches;
+use claims::Claims;
+use database::Database;
+use ends::Ends;
 use wakeups::Wakeups;
 
 /// Connections of one process. Statements are short; more only make the server busier.
@@ -31,17 +40,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Limits of every session: no statement, lock or forgotten transaction may hold others up for ever.
 /// Compiling statements (`jit`), or planning them anew for each set of values, takes longer than any of ours runs.
 const SESSION: &str = "-c jit=off -c plan_cache_mode=force_generic_plan -c statement_timeout=120s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s";
-/// How often a write is repeated when the server had to choose between it and another one.
-const ATTEMPTS: u32 = 5;
-/// Raised by our functions when a view to be reused is gone.
-const VIEW_GONE: &str = "BV001";
 
 type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// One PostgreSQL database.
 pub(crate) struct Postgres {
-    pool: Pool,
-    wakeups: Wakeups,
+    database: Database,
+    wakeups: Arc<Wakeups>,
+    claims: Batches<Claims>,
+    ends: Batches<Ends>,
 }
 
 impl Postgres {
@@ -62,56 +69,27 @@ impl Postgres {
         let mut client = pool.get().await.map_err(StoreError::unavailable)?;
         schema::migrate(&mut client).await?;
         drop(client);
-        Ok(Self { pool, wakeups: Wakeups::start(config) })
+        let (database, wakeups) = (Database { pool }, Arc::new(Wakeups::start(config)));
+        let claims = Claims { database: database.clone(), wakeups: Arc::clone(&wakeups) };
+        let ends = Ends { database: database.clone(), wakeups: Arc::clone(&wakeups) };
+        Ok(Self {
+            database,
+            wakeups,
+            claims: Batches::new(claims, claims::LIMIT),
+            ends: Batches::new(ends, ends::LIMIT),
+        })
     }
 
-    async fn client(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(StoreError::unavailable)
-    }
-
-    async fn attempt(
-        &self,
-        sql: &str,
-        params: Params<'_>,
-    ) -> Result<Result<Vec<Row>, tokio_postgres::Error>, StoreError> {
-        let client = self.client().await?;
-        let rows = async {
-            let statement = client.prepare_cached(sql).await?;
-            client.query(&statement, params).await
-        };
-        let rows = rows.await;
-        if rows.as_ref().is_err_and(is_broken) {
-            // What ended this connection (a restart, a lost network) has most likely ended the idle ones too.
-            drop(Object::take(client));
-            self.pool.retain(|_, _| false);
-        }
-        Ok(rows)
-    }
-
-    /// Runs a statement that only reads; once more if the connection broke.
     async fn read(&self, what: &'static str, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
-        match self.attempt(sql, params).await?.map_err(|error| failure(what, error)) {
-            Err(StoreError::Unavailable(_)) => self.attempt(sql, params).await?.map_err(|error| failure(what, error)),
-            other => other,
-        }
+        self.database.read(what, sql, params).await
     }
 
-    /// Runs a statement that writes. It is repeated only when the server has undone it for the sake of another.
     async fn write(&self, what: &'static str, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
-        for _ in 1..ATTEMPTS {
-            match self.attempt(sql, params).await? {
-                Err(error) if error.code().is_some_and(is_conflict) => {
-                    tracing::debug!(what, error = %error, "a write is repeated after a conflict");
-                }
-                other => return other.map_err(|error| failure(what, error)),
-            }
-        }
-        self.attempt(sql, params).await?.map_err(|error| failure(what, error))
+        self.database.write(what, sql, params).await
     }
 
-    /// Runs a statement that writes and returns one row.
     async fn write_one(&self, what: &'static str, sql: &str, params: Params<'_>) -> Result<Row, StoreError> {
-        one(self.write(what, sql, params).await?)
+        self.database.write_one(what, sql, params).await
     }
 }
 
@@ -123,33 +101,6 @@ fn one(rows: Vec<Row>) -> Result<Row, StoreError> {
 /// The column of a row.
 fn get<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, index: usize) -> Result<T, StoreError> {
     row.try_get(index).map_err(StoreError::corrupt)
-}
-
-fn is_conflict(code: &SqlState) -> bool {
-    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION].contains(code)
-}
-
-/// Whether the connection is of no use any more.
-fn is_broken(error: &tokio_postgres::Error) -> bool {
-    let of_network = std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-    error.is_closed() || of_network || error.code().is_some_and(|code| code.code().starts_with("57P"))
-}
-
-fn failure(what: &'static str, error: tokio_postgres::Error) -> StoreError {
-    let Some(refusal) = error.as_db_error() else {
-        return if is_broken(&error) { StoreError::unavailable(error) } else { StoreError::database(what, error) };
-    };
-    let code = refusal.code().code();
-    if code == VIEW_GONE {
-        return StoreError::ViewGone(refusal.message().to_owned());
-    }
-    // Connection exceptions, lack of resources other than disk, shutdown, conflicts, timeouts.
-    let passing = code.starts_with("08") || code.starts_with("57P") || code.starts_with("40");
-    if passing || matches!(code, "53300" | "53200" | "55P03" | "57014" | "25P03") {
-        StoreError::unavailable(error)
-    } else {
-        StoreError::database(what, error)
-    }
 }
 
 fn without_password(url: &str) -> String {

@@ -6,19 +6,19 @@ use belvedere_domain::{DatasetName, Lease, NewJob, StepName};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::views::Columns;
-use super::{Postgres, get, one, row};
-use crate::codec::{config_text, difficulty_range, merged, microseconds, split_text, status, total};
-use crate::{ClaimRequest, Completion, DeadJob, Finished, NewView, Pulse, Queue, RateLimit, StoreError, TargetChange};
+use super::database::Database;
+use super::ends::End;
+use super::{Postgres, ends, get, one, row};
+use crate::codec::{config_text, merged, microseconds, split_text, status, total};
+use crate::{ClaimRequest, Completion, DeadJob, Finished, NewView, Pulse, Queue, StoreError, TargetChange};
 
 const PENDING: &str = concat!("SELECT ", include_str!("../sql/job_columns.sql"), " FROM jobs");
-const CLAIM: &str = concat!("SELECT ", include_str!("../sql/job_columns.sql"), include_str!("sql/claim.sql"));
 
 #[async_trait]
 impl Queue for Postgres {
     async fn set_target(&self, change: TargetChange) -> Result<(usize, usize), StoreError> {
         let (dataset, revision) = (change.dataset.as_str(), change.revision.as_str());
-        let create = as_json(change.plan.create);
+        let create = jobs_json(change.plan.create);
         let delete: Vec<i64> = change.plan.delete.iter().map(|job| job.0).collect();
         let sql = "SELECT queued, dropped FROM set_target($1, $2, $3::text::jsonb, $4)";
         let row = self.write_one("set a target", sql, &[&dataset, &revision, &create, &delete]).await?;
@@ -27,21 +27,14 @@ impl Queue for Postgres {
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<usize, StoreError> {
-        let jobs = as_json(jobs);
+        let jobs = jobs_json(jobs);
         let row = self.write_one("queue jobs", "SELECT enqueue_jobs($1::text::jsonb, 0)", &[&jobs]).await?;
         self.wakeups.wake_all();
         Ok(number(get(&row, 0)?))
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Option<ClaimedJob>, StoreError> {
-        let (low, high) = difficulty_range(request);
-        let only: Vec<&str> = request.only.iter().map(StepName::as_str).collect();
-        let blocked: Vec<&str> = request.blocked.iter().map(StepName::as_str).collect();
-        let lease = microseconds(request.lease_seconds);
-        let cap = request.fairness.max_jobs_per_dataset.map(i64::from);
-        let rows =
-            self.write("claim a job", CLAIM, &[&request.owner, &low, &high, &only, &blocked, &lease, &cap]).await?;
-        rows.first().map(|found| row::job(found)?.decode_claimed()).transpose()
+        self.claims.call(request.clone()).await
     }
 
     async fn heartbeat(&self, leases: &[Lease], lease_seconds: f64) -> Result<Vec<Pulse>, StoreError> {
@@ -64,89 +57,19 @@ impl Queue for Postgres {
     }
 
     async fn finish(&self, lease: &Lease, completion: Completion) -> Result<Finished, StoreError> {
-        let Completion { views, children, answer_set, rate_limit, coalesce_seconds } = completion;
-        let views = Columns::of(&views);
-        let has_children = !children.is_empty();
-        let children = has_children.then(|| as_json(children));
-        let answers: Vec<&str> = answer_set.iter().map(StepName::as_str).collect();
-        let distance = microseconds(coalesce_seconds).max(0);
-        let window = rate_limit.map(|limit| microseconds(limit.window_seconds));
-        let RateLimit { budget_seconds, minimum_seconds, penalty_seconds, .. } = rate_limit.unwrap_or_default();
-        let penalty = microseconds(penalty_seconds);
-        let row = self
-            .write_one(
-                "finish a job",
-                include_str!("sql/finish.sql"),
-                &[
-                    &lease.job.0,
-                    &lease.token,
-                    &views.steps,
-                    &views.configs,
-                    &views.splits,
-                    &views.digests,
-                    &views.versions,
-                    &views.statuses,
-                    &views.codes,
-                    &views.progress,
-                    &views.internals,
-                    &views.details,
-                    &views.contents,
-                    &children,
-                    &answers,
-                    &distance,
-                    &window,
-                    &budget_seconds,
-                    &minimum_seconds,
-                    &penalty,
-                ],
-            )
-            .await?;
-        // A finished job frees a place; only new ones are worth waking other machines for.
-        if has_children {
-            self.wakeups.wake_all();
-        } else {
-            self.wakeups.wake_here();
-        }
-        Ok(match get::<i64>(&row, 0)? {
-            0 => Finished::LeaseLost,
-            1 => Finished::Saved { served: get::<Option<String>>(&row, 1)?.map(crate::codec::revision).transpose()? },
-            _ => Finished::Superseded,
-        })
+        self.ends.call(End { lease: lease.clone(), completion }).await
     }
 
     async fn save(&self, lease: &Lease, view: NewView) -> Result<bool, StoreError> {
-        let views = [view];
-        let views = Columns::of(&views);
-        let row = self
-            .write_one(
-                "save a view",
-                include_str!("sql/save.sql"),
-                &[
-                    &lease.job.0,
-                    &lease.token,
-                    &views.steps,
-                    &views.configs,
-                    &views.splits,
-                    &views.digests,
-                    &views.versions,
-                    &views.statuses,
-                    &views.codes,
-                    &views.progress,
-                    &views.internals,
-                    &views.details,
-                    &views.contents,
-                ],
-            )
-            .await?;
-        get(&row, 0)
+        let completion = Completion { views: vec![view], ..Completion::default() };
+        let outcomes = self.database.end(&[&End { lease: lease.clone(), completion }], false).await?;
+        Ok(matches!(ends::only(outcomes)?, Finished::Saved { .. }))
     }
 
     async fn release(&self, lease: &Lease, delay_seconds: f64, count_attempt: bool) -> Result<bool, StoreError> {
-        let delay = microseconds(delay_seconds);
-        let sql = "SELECT release_job($1, $2, $3, $4)";
-        let row = self.write_one("give a job back", sql, &[&lease.job.0, &lease.token, &delay, &count_attempt]).await?;
+        let held = self.database.release(lease, delay_seconds, count_attempt).await?;
         self.wakeups.wake_all();
-        get(&row, 0)
+        Ok(held)
     }
 
     async fn collect_expired(&self, max_crashes: u32, lease_seconds: f64) -> Result<(usize, Vec<DeadJob>), StoreError> {
@@ -209,26 +132,43 @@ impl Queue for Postgres {
     }
 }
 
-/// The argument of `enqueue_jobs`.
-fn as_json(jobs: Vec<NewJob>) -> String {
-    let jobs: Vec<_> = merged(jobs)
-        .iter()
-        .map(|job| {
-            json!({
-                "step": job.key.step,
-                "dataset": job.key.dataset,
-                "namespace": job.key.dataset.namespace(),
-                "revision": job.revision,
-                "config": config_text(&job.key),
-                "split": split_text(&job.key),
-                "priority": job.priority.rank(),
-                "difficulty": job.difficulty,
-                "forced": job.forced,
-                "coalesced": job.coalesce,
-            })
-        })
-        .collect();
+impl Database {
+    /// Puts a job back to wait; `false`: lease lost.
+    pub(super) async fn release(
+        &self,
+        lease: &Lease,
+        delay_seconds: f64,
+        count_attempt: bool,
+    ) -> Result<bool, StoreError> {
+        let delay = microseconds(delay_seconds);
+        let sql = "SELECT release_job($1, $2, $3, $4)";
+        let row = self.write_one("give a job back", sql, &[&lease.job.0, &lease.token, &delay, &count_attempt]).await?;
+        get(&row, 0)
+    }
+}
+
+/// The argument of `enqueue_jobs`: each job once.
+fn jobs_json(jobs: Vec<NewJob>) -> String {
+    as_json(merged(jobs).iter().map(job_json).collect())
+}
+
+pub(super) fn as_json(jobs: Vec<serde_json::Value>) -> String {
     serde_json::Value::Array(jobs).to_string()
+}
+
+pub(super) fn job_json(job: &NewJob) -> serde_json::Value {
+    json!({
+        "step": job.key.step,
+        "dataset": job.key.dataset,
+        "namespace": job.key.dataset.namespace(),
+        "revision": job.revision,
+        "config": config_text(&job.key),
+        "split": split_text(&job.key),
+        "priority": job.priority.rank(),
+        "difficulty": job.difficulty,
+        "forced": job.forced,
+        "coalesced": job.coalesce,
+    })
 }
 
 fn number(count: i64) -> usize {

@@ -3,12 +3,14 @@
 
 use deadpool_postgres::Object;
 
-use super::failure;
+use super::database::failure;
 use crate::StoreError;
 
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_initial.sql"),
     include_str!("../../migrations/postgres/0002_functions.sql"),
+    include_str!("../../migrations/postgres/0003_claim.sql"),
+    include_str!("../../migrations/postgres/0004_end.sql"),
     include_str!("../../migrations/postgres/0005_reports.sql"),
 ];
 

@@ -88,9 +88,12 @@ impl Views for Postgres {
     }
 }
 
-/// Views as the parallel arrays that `put_views` takes. A status of `None` stands for a view stored already.
+/// The views of several jobs as the parallel arrays that the database takes. A status of `None` stands for a view
+/// stored already.
 #[derive(Default)]
 pub(super) struct Columns<'a> {
+    /// The place of the job, from 1.
+    pub(super) jobs: Vec<i64>,
     pub(super) steps: Vec<&'a str>,
     pub(super) configs: Vec<&'a str>,
     pub(super) splits: Vec<&'a str>,
@@ -105,25 +108,33 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    pub(super) fn of(views: &'a [NewView]) -> Self {
+    /// The views of each job.
+    pub(super) fn of(jobs: impl Iterator<Item = &'a [NewView]>) -> Self {
         let mut columns = Self::default();
-        for new in views {
-            let view = match &new.content {
-                ViewContent::Computed(view) => Some(view),
-                ViewContent::Reused => None,
-            };
-            columns.steps.push(new.key.step.as_str());
-            columns.configs.push(config_text(&new.key));
-            columns.splits.push(split_text(&new.key));
-            columns.digests.push(new.digest.as_bytes());
-            columns.versions.push(i64::from(new.runner_version));
-            columns.statuses.push(view.map(|view| i64::from(view.outcome.http_status())));
-            columns.codes.push(view.and_then(|view| view.outcome.code()));
-            columns.progress.push(view.and_then(|view| view.progress).map(i64::from));
-            columns.internals.push(view.map(|view| view.internal.as_str()));
-            columns.details.push(view.map(|view| view.details.as_str()));
-            columns.contents.push(view.map(|view| view.content.as_str()));
+        for (place, views) in (1..).zip(jobs) {
+            for new in views {
+                columns.push(place, new);
+            }
         }
         columns
+    }
+
+    fn push(&mut self, place: i64, new: &'a NewView) {
+        let view = match &new.content {
+            ViewContent::Computed(view) => Some(view),
+            ViewContent::Reused => None,
+        };
+        self.jobs.push(place);
+        self.steps.push(new.key.step.as_str());
+        self.configs.push(config_text(&new.key));
+        self.splits.push(split_text(&new.key));
+        self.digests.push(new.digest.as_bytes());
+        self.versions.push(i64::from(new.runner_version));
+        self.statuses.push(view.map(|view| i64::from(view.outcome.http_status())));
+        self.codes.push(view.and_then(|view| view.outcome.code()));
+        self.progress.push(view.and_then(|view| view.progress).map(i64::from));
+        self.internals.push(view.map(|view| view.internal.as_str()));
+        self.details.push(view.map(|view| view.details.as_str()));
+        self.contents.push(view.map(|view| view.content.as_str()));
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Choice<'a> {
     blocked: HashSet<&'a str>,
     /// Datasets over their budget.
     resting: HashSet<String>,
-    /// Datasets at their cap.
+    /// Datasets at their cap, and those left to other workers.
     full: HashSet<String>,
     /// Started jobs per namespace, as far as this asker's limits reach.
     pub(super) running: HashMap<String, u32>,
@@ -63,7 +63,7 @@ impl<'a> Choice<'a> {
             only: request.only.iter().map(StepName::as_str).collect(),
             blocked: request.blocked.iter().map(StepName::as_str).collect(),
             resting: HashSet::new(),
-            full: HashSet::new(),
+            full: request.without.iter().map(ToString::to_string).collect(),
             running: HashMap::new(),
             any_started: false,
         };
@@ -91,7 +91,7 @@ impl<'a> Choice<'a> {
         }
         if let Some(cap) = cap {
             let full = per_dataset.into_iter().filter(|(_, count)| *count >= cap);
-            self.full = full.map(|(dataset, _)| dataset).collect();
+            self.full.extend(full.map(|(dataset, _)| dataset));
         }
         Ok(())
     }

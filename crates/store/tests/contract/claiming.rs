@@ -182,6 +182,45 @@ pub(crate) async fn resting_datasets_are_passed_over_and_do_not_count(bed: &Bed)
     assert_eq!(bed.next().await, "nothing");
 }
 
+pub(crate) async fn datasets_left_to_others_are_passed_over(bed: &Bed) {
+    bed.enqueue((0..3000).map(|n| job_of(split_key("a/strange", "s", "c", &format!("n{n}"))))).await;
+    bed.enqueue([job("a/known", "s1"), job("a/known", "s2"), job("b/strange", "s1")]).await;
+    let without = ["a/strange", "b/strange"].map(dataset_name).to_vec();
+    let request = ClaimRequest { without, ..anything() };
+    assert_eq!(bed.next_with(&request).await, "a/known s1");
+    assert_eq!(bed.next_with(&request).await, "a/known s2");
+    assert_eq!(bed.next_with(&request).await, "nothing");
+    // What others run of such a dataset still makes its namespace busy, and they are not hindered.
+    assert_eq!(bed.next().await, "b/strange s1");
+    bed.enqueue([job("b/known", "s1"), job("c/known", "s1")]).await;
+    assert_eq!(bed.next_with(&request).await, "c/known s1");
+    assert_eq!(bed.next_with(&request).await, "b/known s1");
+    assert_eq!(bed.next().await, "a/strange s");
+}
+
+/// They get what they would have got one after the other.
+pub(crate) async fn claims_at_the_same_moment_follow_the_rules(bed: &Bed) {
+    for dataset in ["a/one", "b/one", "c/one", "d/one"] {
+        bed.enqueue((0..50).map(|n| job_of(split_key(dataset, "s", "c", &format!("{n:02}"))))).await;
+    }
+    bed.enqueue([with_priority(job("a/one", "urgent"), Priority::High)]).await;
+    bed.enqueue((0..30).map(|n| job_of(split_key("e/one", "t", "c", &format!("{n:02}"))))).await;
+    let claim = |count: usize| async move {
+        let claims = (0..count).map(|_| bed.claim());
+        let mut claimed: Vec<_> = futures::future::join_all(claims).await.into_iter().flatten().collect();
+        claimed.sort_by_key(|job| job.record.id);
+        let name = |job: &belvedere_domain::job::ClaimedJob| {
+            let key = &job.record.key;
+            let split = key.split.as_ref().map_or("urgent", belvedere_domain::SplitName::as_str);
+            format!("{} {split}", key.dataset.namespace())
+        };
+        claimed.iter().map(name).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(claim(3).await, "b 00, c 00, a urgent");
+    assert_eq!(claim(2).await, "d 00, e 00");
+    assert_eq!(claim(7).await, "a 00, a 01, b 01, b 02, c 01, d 01, e 01");
+}
+
 pub(crate) async fn a_claim_tells_all_about_the_job(bed: &Bed) {
     let new = NewJob {
         forced: true,

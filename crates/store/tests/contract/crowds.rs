@@ -101,6 +101,65 @@ pub(crate) async fn two_processes_claim_none_gets_the_same(bed: &Bed) {
     assert_all_different(&ids, 900);
 }
 
+/// Whoever asked and went away takes nothing along. SQLite answers even those who are gone: their lease runs out.
+pub(crate) async fn a_job_whose_asker_is_gone_is_given_to_the_next(bed: &Bed) {
+    if !bed.is_postgres() {
+        return;
+    }
+    bed.target("a/one", "r1").await;
+    for _ in 0..20 {
+        bed.enqueue([job("a/one", "s1")]).await;
+        let request = anything();
+        let mut gone = bed.store.queue.claim(&request);
+        assert!(futures::poll!(&mut gone).is_pending());
+        drop(gone);
+        let claimed = loop {
+            if let Some(claimed) = bed.claim().await {
+                break claimed;
+            }
+        };
+        assert_eq!(claimed.record.attempt, 1);
+        bed.finish(&claimed).await;
+    }
+}
+
+/// Two processes end jobs that trigger each other, in the worst order for both. PostgreSQL undoes one of two that wait
+/// for each other, after a second; nobody must notice, but there should be none.
+pub(crate) async fn two_processes_end_what_triggers_each_other(bed: &Bed) {
+    if !bed.is_postgres() {
+        return;
+    }
+    let other = Store::connect(&bed.url).await.unwrap();
+    bed.target("a/one", "r1").await;
+    for round in 0..15 {
+        let steps = ["s0", "s1", "s2", "s3"];
+        let coalesced = |name: &str| belvedere_domain::NewJob { coalesce: true, ..job("a/one", name) };
+        bed.enqueue(steps.map(coalesced)).await;
+        let mut claimed = Vec::new();
+        for _ in steps {
+            claimed.push(bed.claim().await.unwrap());
+        }
+        bed.enqueue(steps.map(coalesced)).await;
+        let end = |store: Store, number: usize| {
+            let lease = claimed[number].lease.clone();
+            let mut completion = with_view(&claimed[number], ok(&format!("round {round}")));
+            completion.children = vec![coalesced(steps[3 - number]), coalesced(steps[(number + 1) % 4])];
+            completion.coalesce_seconds = 0.001;
+            async move { store.queue.finish(&lease, completion).await.unwrap() }
+        };
+        let (here, there) = (bed.store.clone(), other.clone());
+        let ends = [end(here.clone(), 3), end(here, 0), end(there.clone(), 2), end(there, 1)];
+        for finished in futures::future::join_all(ends).await {
+            assert!(matches!(finished, Finished::Saved { .. }), "{finished:?}");
+        }
+        assert_eq!(bed.pending().await.len(), 4);
+        bed.sql("DELETE FROM jobs; DELETE FROM job_runs").await;
+    }
+    let server = crate::bed::postgres_client(&bed.url).await;
+    let row = server.query_one("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", &[]);
+    assert_eq!(row.await.unwrap().get::<_, i64>(0), 0);
+}
+
 pub(crate) async fn the_last_two_finish_together_and_the_answer_set_is_served(bed: &Bed) {
     for round in 0..20 {
         let revision = format!("r{round}");

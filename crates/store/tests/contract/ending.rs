@@ -1,6 +1,6 @@
 //! How jobs end: views, children, distances, budgets, superseded work.
 
-use belvedere_domain::{NewJob, StepName};
+use belvedere_domain::{Json, NewJob, StepName, View};
 use belvedere_store::{Completion, Finished, NewView, RateLimit, StoreError, ViewContent};
 
 use crate::bed::{
@@ -277,4 +277,116 @@ pub(crate) async fn results_of_deleted_datasets_are_not_stored(bed: &Bed) {
     assert_eq!(bed.finish_with(&claimed, with_view(&claimed, ok("x"))).await, Finished::Superseded);
     assert!(bed.pending().await.is_empty());
     assert_eq!(bed.store.datasets.get(&dataset_name("a/one")).await.unwrap(), None);
+}
+
+pub(crate) async fn ends_at_the_same_moment_have_their_own_outcomes(bed: &Bed) {
+    for dataset in ["a/good", "b/stale", "c/moved", "d/gone", "e/nul", "f/deleted", "g/good"] {
+        bed.target(dataset, "r1").await;
+        bed.enqueue([job(dataset, "s1")]).await;
+    }
+    let mut ends = Vec::new();
+    for _ in 0..7 {
+        let claimed = bed.claim().await.unwrap();
+        let mut completion = with_view(&claimed, ok("done"));
+        completion.children = vec![job(claimed.record.key.dataset.as_str(), "child")];
+        ends.push((claimed.lease, completion));
+    }
+    ends[1].0.token ^= 1;
+    ends[3].1.views[0].content = ViewContent::Reused;
+    // PostgreSQL takes no such text; SQLite does.
+    ends[4].1.views[0].content = ViewContent::Computed(View { content: Json::from_text("\"\0\""), ..ok("") });
+    bed.target("c/moved", "r2").await;
+    bed.store.datasets.delete(&dataset_name("f/deleted")).await.unwrap();
+    let finish = |(lease, completion)| async move { bed.store.queue.finish(&lease, completion).await };
+    let outcomes = futures::future::join_all(ends.into_iter().map(finish)).await;
+    let saved = |outcome: &Result<Finished, StoreError>| matches!(outcome, Ok(Finished::Saved { .. }));
+    assert!(saved(&outcomes[0]) && saved(&outcomes[6]), "{outcomes:?}");
+    assert!(matches!(outcomes[1], Ok(Finished::LeaseLost)), "{outcomes:?}");
+    assert!(matches!(outcomes[2], Ok(Finished::Superseded)), "{outcomes:?}");
+    assert!(matches!(outcomes[3], Err(StoreError::ViewGone(_))), "{outcomes:?}");
+    assert!(matches!(outcomes[5], Ok(Finished::Superseded)), "{outcomes:?}");
+    if bed.is_postgres() {
+        let refusal = format!("{:?}", outcomes[4].as_ref().unwrap_err());
+        assert!(refusal.contains("finish a job"), "{refusal}");
+    } else {
+        assert!(saved(&outcomes[4]), "{outcomes:?}");
+    }
+    let mut expected = vec!["a/good child Waiting", "b/stale s1 Started", "d/gone s1 Started", "g/good child Waiting"];
+    expected.push(if bed.is_postgres() { "e/nul s1 Started" } else { "e/nul child Waiting" });
+    expected.sort_unstable();
+    let mut pending = bed.pending().await;
+    pending.sort();
+    assert_eq!(pending, expected);
+}
+
+pub(crate) async fn ends_at_the_same_moment_queue_a_common_child_once(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue((0..8).map(|n| job("a/one", &format!("s{n}")))).await;
+    let mut ends = Vec::new();
+    for n in 0..8 {
+        let claimed = bed.claim().await.unwrap();
+        let mut completion = with_view(&claimed, ok("done"));
+        let child = NewJob { forced: n == 5, coalesce: true, ..job("a/one", "common") };
+        let priority = if n == 3 { belvedere_domain::Priority::High } else { child.priority };
+        completion.children = vec![NewJob { priority, ..child }];
+        completion.answer_set = vec![step("common")];
+        ends.push((claimed.lease, completion));
+    }
+    let finish = |(lease, completion)| async move { bed.store.queue.finish(&lease, completion).await.unwrap() };
+    let outcomes = futures::future::join_all(ends.into_iter().map(finish)).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Finished::Saved { served: None }), "{outcomes:?}");
+    let pending = bed.store.queue.pending(None).await.unwrap();
+    assert_eq!(pending.len(), 1);
+    assert!(pending[0].forced && pending[0].coalesce);
+    assert_eq!(pending[0].priority, belvedere_domain::Priority::High);
+    assert_eq!(bed.store.views.rows(&dataset_name("a/one")).await.unwrap().len(), 8);
+}
+
+pub(crate) async fn ends_of_different_kinds_do_not_disturb_each_other(bed: &Bed) {
+    let rate_limit = RateLimit { budget_seconds: 9.0, minimum_seconds: 1.0, ..RateLimit::default() };
+    let datasets = ["a/one", "b/one", "c/one", "d/one"];
+    for dataset in datasets {
+        bed.target(dataset, "r1").await;
+        bed.enqueue([NewJob { coalesce: true, ..job(dataset, "s1") }]).await;
+    }
+    let mut ends = Vec::new();
+    for n in 0..4 {
+        let claimed = bed.claim().await.unwrap();
+        let mut completion = with_view(&claimed, ok("done"));
+        completion.answer_set = if n < 2 { vec![step("s1")] } else { never() };
+        completion.rate_limit = (n % 2 == 1).then_some(rate_limit);
+        ends.push((claimed.lease, completion));
+    }
+    bed.age_started(10).await;
+    let finish = |(lease, completion)| async move { bed.store.queue.finish(&lease, completion).await.unwrap() };
+    let outcomes = futures::future::join_all(ends.into_iter().map(finish)).await;
+    let served = Finished::Saved { served: Some(revision_of("r1")) };
+    assert_eq!(outcomes, [served.clone(), served.clone(), served.clone(), served]);
+    let blocked = bed.store.queue.blocked_datasets().await.unwrap();
+    assert_eq!(blocked, [dataset_name("b/one"), dataset_name("d/one")]);
+}
+
+pub(crate) async fn one_artifact_may_get_several_views_at_once(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue([job("a/one", "s1")]).await;
+    let claimed = bed.claim().await.unwrap();
+    let key = claimed.record.key.clone();
+    let view = |digest: &str, content| NewView {
+        key: key.clone(),
+        digest: digest_of(digest),
+        runner_version: 1,
+        content: ViewContent::Computed(content),
+    };
+    // The last one wins; a view stored just before may be pointed at by another artifact of the same end.
+    let other = NewView { key: dataset_key("a/one", "s2"), content: ViewContent::Reused, ..view("two", ok("")) };
+    let views = vec![view("one", failed()), view("two", failed()), view("two", ok("better")), other];
+    bed.finish_with(&claimed, Completion { views, answer_set: never(), ..Completion::default() }).await;
+    for name in ["s1", "s2"] {
+        let found = bed.store.views.read(&dataset_key("a/one", name), None, 0.0).await.unwrap().unwrap();
+        assert_eq!((found.stored.digest, found.stored.view), (digest_of("two"), ok("better")));
+    }
+    // What nobody points at any more goes with the next look.
+    bed.store.datasets.delete(&dataset_name("a/one")).await.unwrap();
+    assert!(bed.store.views.by_digest(&digest_of("one")).await.unwrap().is_none());
+    assert!(bed.store.views.by_digest(&digest_of("two")).await.unwrap().is_none());
 }

@@ -1,7 +1,7 @@
 //! Leases: heartbeats, fencing, expiry, giving back.
 
 use belvedere_domain::{Lease, NewJob, Priority};
-use belvedere_store::{ClaimRequest, Finished, NewView, Pulse, ViewContent};
+use belvedere_store::{ClaimRequest, Completion, Finished, NewView, Pulse, ViewContent};
 
 use crate::bed::{Bed, anything, at_revision, computed, digest_of, job, ok, with_view};
 
@@ -52,6 +52,25 @@ pub(crate) async fn stale_tokens_change_nothing(bed: &Bed) {
     assert!(!bed.store.views.has_any(&stale.record.key.dataset).await.unwrap());
     assert_eq!(bed.finish(&fresh).await, Finished::Saved { served: Some(fresh.record.revision.clone()) });
     assert_eq!(bed.finish(&fresh).await, Finished::LeaseLost);
+}
+
+/// On PostgreSQL a circle of locks would show as an error or a repetition.
+pub(crate) async fn signs_of_life_and_ends_at_the_same_moment_never_wait_for_each_other(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    let queue = &bed.store.queue;
+    for round in 0..20 {
+        bed.enqueue((0..16).map(|n| job("a/one", &format!("s{round}-{n}")))).await;
+        let mut leases = Vec::new();
+        while let Some(claimed) = bed.claim().await {
+            leases.push(claimed.lease);
+        }
+        let backwards: Vec<Lease> = leases.iter().rev().cloned().collect();
+        let beats = (0..4).map(|_| queue.heartbeat(&backwards, 300.0));
+        let ends = leases.iter().map(|lease| queue.finish(lease, Completion::default()));
+        let (beats, ends) = futures::join!(futures::future::join_all(beats), futures::future::join_all(ends));
+        assert!(beats.iter().all(Result::is_ok), "{beats:?}");
+        assert!(ends.iter().all(|end| matches!(end, Ok(Finished::Saved { .. }))), "{ends:?}");
+    }
 }
 
 pub(crate) async fn a_late_finish_counts_until_somebody_else_took_the_job(bed: &Bed) {

@@ -61,6 +61,8 @@ suite! {
         a_long_head_of_one_namespace_hides_nobody
         many_namespaces_and_difficulties_are_all_found
         resting_datasets_are_passed_over_and_do_not_count
+        datasets_left_to_others_are_passed_over
+        claims_at_the_same_moment_follow_the_rules
         a_claim_tells_all_about_the_job;
     queueing:
         the_same_work_waits_once
@@ -76,6 +78,7 @@ suite! {
         a_heartbeat_extends_the_lease
         a_heartbeat_tells_of_lost_and_superseded_jobs
         stale_tokens_change_nothing
+        signs_of_life_and_ends_at_the_same_moment_never_wait_for_each_other
         a_late_finish_counts_until_somebody_else_took_the_job
         expired_leases_go_back_at_their_age
         crashes_are_counted_and_capped
@@ -100,6 +103,10 @@ suite! {
         the_rate_limit_forgets_and_ignores_short_jobs
         a_resting_dataset_queues_but_does_not_run
         superseded_results_are_not_stored
+        ends_at_the_same_moment_have_their_own_outcomes
+        ends_at_the_same_moment_queue_a_common_child_once
+        ends_of_different_kinds_do_not_disturb_each_other
+        one_artifact_may_get_several_views_at_once
         results_of_deleted_datasets_are_not_stored;
     targets:
         a_new_target_drops_the_waiting_jobs_of_the_old
@@ -145,6 +152,8 @@ suite! {
         many_enqueue_one_job_waits
         many_claim_none_gets_the_same
         two_processes_claim_none_gets_the_same
+        a_job_whose_asker_is_gone_is_given_to_the_next
+        two_processes_end_what_triggers_each_other
         the_last_two_finish_together_and_the_answer_set_is_served;
     model:
         random_histories_follow_the_model;

@@ -28,6 +28,11 @@ enum Action {
         cap: Option<u32>,
         expired: bool,
     },
+    /// Several askers of one kind at the same moment.
+    ClaimTogether {
+        count: usize,
+        cap: Option<u32>,
+    },
     /// Leases are named by the order in which they were given; stale ones are tried too.
     Finish(prop::sample::Index),
     Heartbeat(prop::sample::Index),
@@ -53,11 +58,14 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         cap,
         expired,
     });
+    let cap = prop_oneof![3 => Just(None), 1 => (1..3u32).prop_map(Some)];
+    let together = (2..6usize, cap).prop_map(|(count, cap)| Action::ClaimTogether { count, cap });
     let release = (any::<prop::sample::Index>(), any::<bool>(), any::<bool>())
         .prop_map(|(lease, delayed, counted)| Action::Release { lease, delayed, counted });
     let action = prop_oneof![
         6 => enqueue,
         6 => claim,
+        2 => together,
         3 => any::<prop::sample::Index>().prop_map(Action::Finish),
         1 => any::<prop::sample::Index>().prop_map(Action::Heartbeat),
         2 => release,
@@ -178,6 +186,11 @@ fn words(job: &ModelJob) -> String {
     format!("{dataset} {step} {priority} {difficulty} forced={forced} started={started} {attempt}/{crashes}")
 }
 
+/// Dataset and step, unique among the jobs that start.
+fn name_of(job: &ClaimedJob) -> (String, String) {
+    (job.record.key.dataset.to_string(), job.record.key.step.to_string())
+}
+
 struct History<'a> {
     bed: &'a Bed,
     model: Model,
@@ -230,13 +243,24 @@ impl History<'_> {
                 };
                 let claimed = queue.claim(&request).await.unwrap();
                 let expected = self.model.claim(*min, *max, *cap, *expired);
-                assert_eq!(
-                    claimed.as_ref().map(|job| (job.record.key.dataset.to_string(), job.record.key.step.to_string())),
-                    expected.map(|job| (job.dataset.to_owned(), job.step))
-                );
+                assert_eq!(claimed.as_ref().map(name_of), expected.map(|job| (job.dataset.to_owned(), job.step)));
                 if let Some(claimed) = claimed {
                     self.learn(&claimed);
                 }
+            }
+            Action::ClaimTogether { count, cap } => {
+                let fairness = Fairness { max_jobs_per_dataset: *cap };
+                let request = ClaimRequest { fairness, ..anything() };
+                let claims = futures::future::join_all((0..*count).map(|_| queue.claim(&request))).await;
+                let mut claimed: HashMap<_, _> =
+                    claims.into_iter().filter_map(Result::unwrap).map(|job| (name_of(&job), job)).collect();
+                for _ in 0..*count {
+                    let Some(expected) = self.model.claim(None, None, *cap, false) else { break };
+                    let name = (expected.dataset.to_owned(), expected.step);
+                    let job = claimed.remove(&name).unwrap_or_else(|| panic!("{name:?} was not claimed"));
+                    self.learn(&job);
+                }
+                assert!(claimed.is_empty(), "{claimed:?}");
             }
             Action::Finish(index) => {
                 let Some((number, lease)) = self.choose(index) else { return };

@@ -187,7 +187,7 @@ pub(crate) async fn cancelled_jobs_wait_again(bed: &Bed) {
     bed.enqueue([job("a/one", "s1"), job("a/one", "s2"), job("a/one", "s3")]).await;
     let (first, second) = (bed.claim().await.unwrap(), bed.claim().await.unwrap());
     let cancelled = bed.store.reports.cancel(&[step("s1"), step("s3")]).await.unwrap();
-    assert_eq!(cancelled, [first.record.clone()]);
+    assert_eq!(cancelled, std::slice::from_ref(&first.record));
     assert_eq!(bed.pending().await, ["a/one s1 Waiting", "a/one s2 Started", "a/one s3 Waiting"]);
     // Neither its result nor its failure counts any more.
     assert_eq!(bed.finish_with(&first, with_view(&first, ok("late"))).await, Finished::LeaseLost);

@@ -1,0 +1,149 @@
+//! Joins calls that come at the same moment into one call of the database.
+//!
+//! A call that finds no other under way goes at once, alone. Those that come meanwhile wait and then go together: so
+//! one asker never waits, and many share what one statement, one round trip and one flush of the disk cost.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use crate::StoreError;
+
+/// Requests of one call; more would only make the first ones wait.
+const MAX_REQUESTS: usize = 32;
+/// Bytes of one call, from which on no request is added.
+const MAX_BYTES: usize = 4 << 20;
+
+/// How requests of one kind are carried out together.
+#[async_trait]
+pub(super) trait Batch: Send + Sync + 'static {
+    /// What is asked.
+    type Request: Send + Sync + 'static;
+    /// What each asker gets.
+    type Answer: Send + 'static;
+
+    /// Whether both may go in one call.
+    fn agree(one: &Self::Request, other: &Self::Request) -> bool;
+
+    /// Roughly how many bytes a request sends.
+    fn size_bytes(request: &Self::Request) -> usize;
+
+    /// Carries out requests that agree, and answers each.
+    async fn run(&self, asked: Vec<Asked<Self>>);
+}
+
+/// A request and who waits for its answer.
+pub(super) struct Asked<B: Batch + ?Sized> {
+    pub(super) request: B::Request,
+    reply: oneshot::Sender<Result<B::Answer, StoreError>>,
+}
+
+impl<B: Batch + ?Sized> Asked<B> {
+    /// Gives the answer back when nobody waits for it any more.
+    pub(super) fn answer(self, answer: Result<B::Answer, StoreError>) -> Result<(), Result<B::Answer, StoreError>> {
+        self.reply.send(answer)
+    }
+}
+
+/// The calls of one kind of this process.
+pub(super) struct Batches<B: Batch> {
+    shared: Arc<Shared<B>>,
+}
+
+struct Shared<B: Batch> {
+    batch: B,
+    /// Calls of the database at the same time.
+    limit: usize,
+    line: Mutex<Line<B>>,
+}
+
+struct Line<B: Batch> {
+    waiting: VecDeque<Asked<B>>,
+    running: usize,
+}
+
+impl<B: Batch> Batches<B> {
+    pub(super) fn new(batch: B, limit: usize) -> Self {
+        let line = Mutex::new(Line { waiting: VecDeque::new(), running: 0 });
+        Self { shared: Arc::new(Shared { batch, limit, line }) }
+    }
+
+    /// Carries out a request, perhaps together with others.
+    pub(super) async fn call(&self, request: B::Request) -> Result<B::Answer, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let starts = {
+            let mut line = self.shared.line();
+            line.waiting.push_back(Asked { request, reply });
+            let starts = line.running < self.shared.limit;
+            line.running += usize::from(starts);
+            starts
+        };
+        if starts {
+            let turn = Turn { shared: Arc::clone(&self.shared), over: false };
+            tokio::spawn(run_until_empty(turn));
+        }
+        answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the store is closing")))
+    }
+}
+
+impl<B: Batch> Shared<B> {
+    fn line(&self) -> MutexGuard<'_, Line<B>> {
+        self.line.lock().expect("never poisoned: no code panics while holding it")
+    }
+
+    /// The oldest request and those that agree with it. None when nobody waits: the turn is over, which the same lock
+    /// tells those who come next.
+    fn take(&self) -> Vec<Asked<B>> {
+        let mut line = self.line();
+        line.waiting.retain(|asked| !asked.reply.is_closed());
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        let mut rest = VecDeque::with_capacity(line.waiting.len());
+        for asked in std::mem::take(&mut line.waiting) {
+            let fits = taken.len() < MAX_REQUESTS && bytes < MAX_BYTES;
+            if fits && taken.first().is_none_or(|first: &Asked<B>| B::agree(&first.request, &asked.request)) {
+                bytes += B::size_bytes(&asked.request);
+                taken.push(asked);
+            } else {
+                rest.push_back(asked);
+            }
+        }
+        line.waiting = rest;
+        line.running -= usize::from(taken.is_empty());
+        taken
+    }
+}
+
+/// One of the calls that may run at the same time. Cut off, it takes those who wait along: they learn of it at once.
+struct Turn<B: Batch> {
+    shared: Arc<Shared<B>>,
+    over: bool,
+}
+
+impl<B: Batch> Drop for Turn<B> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let mut line = self.shared.line();
+        line.running -= 1;
+        if line.running == 0 {
+            line.waiting.clear();
+        }
+    }
+}
+
+async fn run_until_empty<B: Batch>(mut turn: Turn<B>) {
+    loop {
+        // Tasks that are about to ask get to it first. Nobody else is there: this takes no time.
+        tokio::task::yield_now().await;
+        let taken = turn.shared.take();
+        if taken.is_empty() {
+            turn.over = true;
+            return;
+        }
+        turn.shared.batch.run(taken).await;
+    }
+}

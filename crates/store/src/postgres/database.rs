@@ -1,0 +1,97 @@
+//! Statements on pooled connections: which are tried again, and what their failures mean.
+
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+
+use super::{Params, one};
+use crate::StoreError;
+
+/// How often a write is repeated when the server had to choose between it and another one.
+const ATTEMPTS: u32 = 5;
+
+/// The connections of this process. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Database {
+    pub(super) pool: Pool,
+}
+
+impl Database {
+    async fn client(&self) -> Result<Object, StoreError> {
+        self.pool.get().await.map_err(StoreError::unavailable)
+    }
+
+    async fn attempt(
+        &self,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<Result<Vec<Row>, tokio_postgres::Error>, StoreError> {
+        let client = self.client().await?;
+        let rows = async {
+            let statement = client.prepare_cached(sql).await?;
+            client.query(&statement, params).await
+        };
+        let rows = rows.await;
+        if rows.as_ref().is_err_and(is_broken) {
+            // What ended this connection (a restart, a lost network) has most likely ended the idle ones too.
+            drop(Object::take(client));
+            self.pool.retain(|_, _| false);
+        }
+        Ok(rows)
+    }
+
+    /// Runs a statement that only reads; once more if the connection broke.
+    pub(super) async fn read(&self, what: &'static str, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
+        match self.attempt(sql, params).await?.map_err(|error| failure(what, error)) {
+            Err(StoreError::Unavailable(_)) => self.attempt(sql, params).await?.map_err(|error| failure(what, error)),
+            other => other,
+        }
+    }
+
+    /// Runs a statement that writes. It is repeated only when the server has undone it for the sake of another.
+    pub(super) async fn write(
+        &self,
+        what: &'static str,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
+        for _ in 1..ATTEMPTS {
+            match self.attempt(sql, params).await? {
+                Err(error) if error.code().is_some_and(is_conflict) => {
+                    tracing::debug!(what, error = %error, "a write is repeated after a conflict");
+                }
+                other => return other.map_err(|error| failure(what, error)),
+            }
+        }
+        self.attempt(sql, params).await?.map_err(|error| failure(what, error))
+    }
+
+    /// Runs a statement that writes and returns one row.
+    pub(super) async fn write_one(&self, what: &'static str, sql: &str, params: Params<'_>) -> Result<Row, StoreError> {
+        one(self.write(what, sql, params).await?)
+    }
+}
+
+fn is_conflict(code: &SqlState) -> bool {
+    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION].contains(code)
+}
+
+/// Whether the connection is of no use any more.
+fn is_broken(error: &tokio_postgres::Error) -> bool {
+    let of_network = std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+    error.is_closed() || of_network || error.code().is_some_and(|code| code.code().starts_with("57P"))
+}
+
+pub(super) fn failure(what: &'static str, error: tokio_postgres::Error) -> StoreError {
+    let Some(refusal) = error.as_db_error() else {
+        return if is_broken(&error) { StoreError::unavailable(error) } else { StoreError::database(what, error) };
+    };
+    let code = refusal.code().code();
+    // Connection exceptions, lack of resources other than disk, shutdown, conflicts, timeouts.
+    let passing = code.starts_with("08") || code.starts_with("57P") || code.starts_with("40");
+    if passing || matches!(code, "53300" | "53200" | "55P03" | "57014" | "25P03") {
+        StoreError::unavailable(error)
+    } else {
+        StoreError::database(what, error)
+    }
+}

@@ -1,0 +1,163 @@
+//! Ends jobs: all that end at the same moment in one transaction, each with an outcome of its own.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use belvedere_domain::{Lease, NewJob, StepName};
+
+use super::batches::{Asked, Batch};
+use super::database::Database;
+use super::get;
+use super::queue::{as_json, job_json};
+use super::views::Columns;
+use super::wakeups::Wakeups;
+use crate::codec::microseconds;
+use crate::{Completion, Finished, NewView, RateLimit, StoreError, ViewContent};
+
+const END: &str = include_str!("sql/end.sql");
+
+/// Transactions at the same time: one is flushed to the disk while the other runs.
+pub(super) const LIMIT: usize = 2;
+
+/// What one job leaves behind.
+pub(super) struct End {
+    pub(super) lease: Lease,
+    pub(super) completion: Completion,
+}
+
+pub(super) struct Ends {
+    pub(super) database: Database,
+    pub(super) wakeups: Arc<Wakeups>,
+}
+
+#[async_trait]
+impl Batch for Ends {
+    type Request = End;
+    type Answer = Finished;
+
+    fn agree(one: &End, other: &End) -> bool {
+        let (one, other) = (&one.completion, &other.completion);
+        one.rate_limit == other.rate_limit
+            && one.coalesce_seconds.total_cmp(&other.coalesce_seconds).is_eq()
+            && one.answer_set == other.answer_set
+    }
+
+    fn size_bytes(end: &End) -> usize {
+        end.completion.views.iter().map(size_of_view).sum()
+    }
+
+    async fn run(&self, asked: Vec<Asked<Self>>) {
+        let ends: Vec<&End> = asked.iter().map(|asked| &asked.request).collect();
+        let outcomes = match self.database.end(&ends, true).await {
+            Ok(outcomes) => outcomes,
+            // Whatever the database does not like about one of them is no business of the others.
+            Err(error) if ends.len() > 1 && !error.is_passing() => {
+                let mut outcomes = Vec::with_capacity(ends.len());
+                for end in &ends {
+                    outcomes.push(self.database.end(&[end], true).await.and_then(only));
+                }
+                outcomes
+            }
+            Err(error) => error.copies().take(ends.len()).map(Err).collect(),
+        };
+        // A finished job frees a place; only new ones are worth waking other machines for.
+        if ends.iter().any(|end| !end.completion.children.is_empty()) {
+            self.wakeups.wake_all();
+        } else {
+            self.wakeups.wake_here();
+        }
+        for (asked, outcome) in asked.into_iter().zip(outcomes) {
+            // What is stored is stored, whether somebody waits to hear it or not.
+            let _ = asked.answer(outcome);
+        }
+    }
+}
+
+type Outcomes = Vec<Result<Finished, StoreError>>;
+
+/// The outcome of the only job.
+pub(super) fn only(outcomes: Outcomes) -> Result<Finished, StoreError> {
+    let missing = || StoreError::Corrupt("a job ended without an outcome".to_owned());
+    outcomes.into_iter().next().ok_or_else(missing)?
+}
+
+impl Database {
+    /// Ends jobs whose completions agree, in one transaction. With `ends` false they go on, and only their views are stored.
+    pub(super) async fn end(&self, asked: &[&End], ends: bool) -> Result<Outcomes, StoreError> {
+        let Some(first) = asked.first() else { return Ok(Vec::new()) };
+        let jobs: Vec<i64> = asked.iter().map(|end| end.lease.job.0).collect();
+        let tokens: Vec<i64> = asked.iter().map(|end| end.lease.token).collect();
+        let views = Columns::of(asked.iter().map(|end| end.completion.views.as_slice()));
+        let children = children(asked);
+        let Completion { answer_set, rate_limit, coalesce_seconds, .. } = &first.completion;
+        let answers: Vec<&str> = answer_set.iter().map(StepName::as_str).collect();
+        let distance = microseconds(*coalesce_seconds).max(0);
+        let window = rate_limit.map(|limit| microseconds(limit.window_seconds));
+        let RateLimit { budget_seconds, minimum_seconds, penalty_seconds, .. } = rate_limit.unwrap_or_default();
+        let penalty = microseconds(penalty_seconds);
+        let row = self
+            .write_one(
+                "finish a job",
+                END,
+                &[
+                    &jobs,
+                    &tokens,
+                    &ends,
+                    &views.jobs,
+                    &views.steps,
+                    &views.configs,
+                    &views.splits,
+                    &views.digests,
+                    &views.versions,
+                    &views.statuses,
+                    &views.codes,
+                    &views.progress,
+                    &views.internals,
+                    &views.details,
+                    &views.contents,
+                    &children,
+                    &answers,
+                    &distance,
+                    &window,
+                    &budget_seconds,
+                    &minimum_seconds,
+                    &penalty,
+                ],
+            )
+            .await?;
+        let (outcomes, notes): (Vec<i64>, Vec<Option<String>>) = (get(&row, 0)?, get(&row, 1)?);
+        Ok(outcomes.into_iter().zip(notes).map(|(outcome, note)| read(outcome, note)).collect())
+    }
+}
+
+fn read(outcome: i64, note: Option<String>) -> Result<Finished, StoreError> {
+    match outcome {
+        0 => Ok(Finished::LeaseLost),
+        1 => Ok(Finished::Saved { served: note.map(crate::codec::revision).transpose()? }),
+        2 => Ok(Finished::Superseded),
+        _ => Err(StoreError::ViewGone(note.unwrap_or_default())),
+    }
+}
+
+/// The children of all, each with the place of the job that it belongs to; `None` when there are none.
+fn children(asked: &[&End]) -> Option<String> {
+    let of = |(place, end): (usize, &&End)| {
+        let child = move |child: &NewJob| {
+            let mut json = job_json(child);
+            json["parent"] = (place + 1).into();
+            json
+        };
+        end.completion.children.iter().map(child).collect::<Vec<_>>()
+    };
+    let children: Vec<_> = asked.iter().enumerate().flat_map(of).collect();
+    (!children.is_empty()).then(|| as_json(children))
+}
+
+fn size_of_view(view: &NewView) -> usize {
+    match &view.content {
+        ViewContent::Computed(view) => {
+            view.content.as_str().len() + view.details.as_str().len() + view.internal.as_str().len()
+        }
+        ViewContent::Reused => 0,
+    }
+}

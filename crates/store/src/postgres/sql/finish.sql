@@ -1,2 +1,0 @@
-SELECT outcome, served
-FROM finish_job($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::jsonb, $15, $16, $17, $18, $19, $20)
