@@ -76,6 +76,11 @@ impl Files {
         matches!(self.hub.head(dataset).await, Ok(Some(_)) | Err(HubError::Busy(_)))
     }
 
+    /// True if the Hub knows for certain that it does not have the dataset. Another machine may.
+    pub async fn is_elsewhere(&self, dataset: &DatasetName) -> bool {
+        matches!(self.hub.head(dataset).await, Ok(None))
+    }
+
     /// The files of a revision.
     ///
     /// # Errors

@@ -2,8 +2,10 @@
 //!
 //! A worker has some places for jobs of any step, and one that takes no heavy step, so that first rows never wait
 //! behind a conversion. Whatever happens to a job (error, panic, death of its child, too long a run) ends in a view
-//! that names the cause. A worker that is told to stop finishes what it can and hands the other leases back.
+//! that names the cause. A worker that is told to stop finishes what it can and hands the other leases back. Jobs of
+//! datasets whose files it does not have are left to other workers.
 
+mod elsewhere;
 mod heartbeat;
 mod run;
 
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Services;
 use crate::registry::Registry;
 use crate::{gates, settings};
+use elsewhere::Elsewhere;
 
 /// What one look at the queue came to.
 #[derive(Clone, PartialEq, Debug)]
@@ -38,6 +41,7 @@ pub struct Worker {
     registry: Arc<Registry>,
     owner: Arc<str>,
     running: Arc<Mutex<HashMap<JobId, Running>>>,
+    elsewhere: Arc<Mutex<Elsewhere>>,
 }
 
 /// A job in work.
@@ -52,7 +56,7 @@ struct Running {
 impl Worker {
     /// A worker. `owner` tells processes apart in messages; it must be fresh at each start.
     pub fn new(services: Arc<Services>, registry: Arc<Registry>, owner: &str) -> Self {
-        Self { services, registry, owner: owner.into(), running: Arc::default() }
+        Self { services, registry, owner: owner.into(), running: Arc::default(), elsewhere: Arc::default() }
     }
 
     fn settings(&self) -> &settings::WorkerSettings {
@@ -163,6 +167,7 @@ impl Worker {
             difficulty_min_inclusive: settings.difficulty_min_inclusive,
             only: settings.job_types_only.clone(),
             blocked,
+            without: self.elsewhere().datasets(Instant::now()),
             lease_seconds: settings.lease_seconds(),
             fairness: Fairness { max_jobs_per_dataset: settings.max_jobs_per_dataset },
         }
@@ -205,6 +210,10 @@ impl Worker {
             run::bury(self, job).await;
         }
         Ok(requeued)
+    }
+
+    fn elsewhere(&self) -> std::sync::MutexGuard<'_, Elsewhere> {
+        self.elsewhere.lock().expect("never poisoned: no code panics while holding it")
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Running>> {

@@ -172,6 +172,9 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
         }
         Attempt::RevisionGone => {
             worker.services.files.changed(&job.record.key.dataset).await;
+            if worker.services.files.is_elsewhere(&job.record.key.dataset).await {
+                return leave_to_others(worker, job, stop).await;
+            }
             release(worker, job, worker.settings().retry_seconds, true, stop).await;
             return;
         }
@@ -229,6 +232,17 @@ async fn pause_for(error: &StoreError) {
 
 /// Stopped half-way: hand the lease back, unless it is somebody else's already.
 async fn abandon(worker: &Worker, job: &ClaimedJob, stop: &CancellationToken) {
+    release(worker, job, 0.0, false, stop).await;
+}
+
+/// The files of the job's dataset are not on this machine: a worker that has them is to do it. If they are gone
+/// everywhere, so is the job as soon as the API notices.
+async fn leave_to_others(worker: &Worker, job: &ClaimedJob, stop: &CancellationToken) {
+    let dataset = &job.record.key.dataset;
+    // Before it waits again, so that no place of this worker takes it.
+    if worker.elsewhere().note(dataset, std::time::Instant::now()) {
+        tracing::warn!(dataset.name = %dataset, "its files are not here; its jobs are left to workers that have them");
+    }
     release(worker, job, 0.0, false, stop).await;
 }
 

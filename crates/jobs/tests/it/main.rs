@@ -4,6 +4,7 @@
 
 mod conversion;
 mod deletion;
+mod elsewhere;
 mod failures;
 mod first_rows;
 mod graph_page;
