@@ -6,18 +6,19 @@ use std::sync::Arc;
 use anyhow::Context;
 use belvedere_api::{ApiSettings, ApiState, Router};
 use belvedere_domain::Graph;
+use belvedere_engine::statistics::Rules;
 use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root, RootError};
 use belvedere_jobs::call::{Caller, InProcess};
 use belvedere_jobs::child::{ChildCommand, ChildPool};
 use belvedere_jobs::files::Files;
 use belvedere_jobs::memory::StoreMemory;
-use belvedere_jobs::settings::{DuckdbIndex, FirstRows, Names, Parquet, Urls, WorkerSettings};
+use belvedere_jobs::settings::{DescriptiveStatistics, DuckdbIndex, FirstRows, Names, Parquet, Urls, WorkerSettings};
 use belvedere_jobs::{Refresher, Registry, Services, Settings, Worker};
 use belvedere_store::{Blobs, RateLimit};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::config::types::Compat;
+use crate::config::types::{Compat, StatisticsRules};
 use crate::exit::Advice;
 use crate::steps;
 
@@ -213,6 +214,17 @@ fn settings(config: &Config, graph: &Graph) -> Result<Settings, Advice> {
             memory_bytes: config.worker.child_memory_bytes / 2,
             target_revision: config.duckdb_index.target_revision.clone(),
             url_template: config.duckdb_index.url_template.clone(),
+        },
+        descriptive_statistics: DescriptiveStatistics {
+            rules: match config.descriptive_statistics.rules {
+                StatisticsRules::Seed => Rules::Seed,
+                StatisticsRules::Reference => Rules::Reference,
+            },
+            histogram_num_bins: config.descriptive_statistics.histogram_num_bins,
+            max_num_string_labels: config.descriptive_statistics.max_num_string_labels as usize,
+            max_split_size_bytes: config.descriptive_statistics.max_split_size_bytes.for_local_files(),
+            max_memory_bytes: config.descriptive_statistics.max_memory_bytes as usize,
+            cache_directory: config.paths().statistics,
         },
         urls: urls(config),
         worker: worker_settings(config, graph)?,

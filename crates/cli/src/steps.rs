@@ -17,7 +17,6 @@ const NOT_YET: &[&str] = &[
     "dataset-modalities",
     "dataset-opt-in-out-urls-count",
     "dataset-presidio-entities-count",
-    "split-descriptive-statistics",
     "split-image-url-columns",
     "split-opt-in-out-urls-count",
     "split-opt-in-out-urls-scan",

@@ -145,7 +145,7 @@ fn values_are_shown_with_their_origins() {
 #[test]
 fn a_preset_is_shown_as_the_origin_of_what_it_changes() {
     let compat = [("COMPAT", "reference"), ("WORKER_MAX_LOAD_PCT", "7")];
-    insta::assert_snapshot!(alone(&compat, &["config", "show", "--changed"]), @r"
+    insta::assert_snapshot!(alone(&compat, &["config", "show", "--changed"]), @r#"
     exit code: 0
     --- stdout
     SETTING                                      VALUE      ORIGIN
@@ -154,10 +154,11 @@ fn a_preset_is_shown_as_the_origin_of_what_it_changes() {
     worker.max_load_pct                          7          environment WORKER_MAX_LOAD_PCT
     parquet_and_info.max_dataset_size_bytes      100000000  COMPAT=reference
     descriptive_statistics.max_split_size_bytes  100000000  COMPAT=reference
+    descriptive_statistics.rules                 reference  COMPAT=reference
     duckdb_index.max_dataset_size_bytes          100000000  COMPAT=reference
     --- stderr
-    ");
-    insta::assert_snapshot!(alone(&compat, &["config", "show", "--changed", "--for", "worker"]), @r"
+    "#);
+    insta::assert_snapshot!(alone(&compat, &["config", "show", "--changed", "--for", "worker"]), @r#"
     exit code: 0
     --- stdout
     SETTING                                      VALUE      ORIGIN
@@ -166,9 +167,10 @@ fn a_preset_is_shown_as_the_origin_of_what_it_changes() {
     worker.max_load_pct                          7          environment WORKER_MAX_LOAD_PCT
     parquet_and_info.max_dataset_size_bytes      100000000  COMPAT=reference
     descriptive_statistics.max_split_size_bytes  100000000  COMPAT=reference
+    descriptive_statistics.rules                 reference  COMPAT=reference
     duckdb_index.max_dataset_size_bytes          100000000  COMPAT=reference
     --- stderr
-    ");
+    "#);
 }
 
 #[test]

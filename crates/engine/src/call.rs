@@ -1,6 +1,7 @@
 //! The calls: what can be asked of files, as plain data that crosses a process boundary as JSON.
 
 mod duckdb_index;
+mod statistics;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::compare::Compared;
 use crate::source::SourceFile;
 
 pub use duckdb_index::{DuckdbIndex, DuckdbIndexed};
+pub use statistics::{SplitStatistics, Statistics};
 
 /// One piece of work on files.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,6 +47,8 @@ pub enum Call {
     Footers(Footers),
     /// Write a Parquet file once more, in the layout of ours.
     Relayout(Relayout),
+    /// Figures of every column of a split.
+    Statistics(Statistics),
 }
 
 /// The answer to the call of the same name.
@@ -64,6 +68,7 @@ pub enum Reply {
     Search(SearchPage),
     BuildSearchIndex(SearchIndexBuilt),
     Relayout(Relaid),
+    Statistics(SplitStatistics),
 }
 
 /// See [`Call::Convert`].

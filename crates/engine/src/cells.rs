@@ -3,8 +3,8 @@
 //! Types are looked at once per column and batch: [`Cells`] is a tree of writers over the arrays. It knows nothing of
 //! rows, pages or files; media cells are handed to the [`MediaStore`].
 
-mod decimal;
-mod temporal;
+pub(crate) mod decimal;
+pub(crate) mod temporal;
 
 use std::ops::Range;
 

@@ -14,6 +14,7 @@ use crate::inspect::inspect;
 use crate::relayout;
 use crate::rows::rows;
 use crate::search;
+use crate::statistics::statistics;
 use crate::task::Task;
 use crate::write::WriteOptions;
 
@@ -48,6 +49,7 @@ pub fn execute_with(call: &Call, footers: &FooterCache, task: &Task) -> Result<R
         Call::BuildSearchIndex(call) => search::build(call, footers, task).map(Reply::BuildSearchIndex),
         Call::Footers(call) => relayout::facts(call, footers).map(Reply::Footers),
         Call::Relayout(call) => relayout::relayout(call, WriteOptions::default(), footers).map(Reply::Relayout),
+        Call::Statistics(call) => statistics(call, footers, task).map(Reply::Statistics),
     }
 }
 

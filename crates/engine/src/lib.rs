@@ -33,6 +33,7 @@ mod rows;
 mod scan;
 pub mod search;
 pub mod source;
+pub mod statistics;
 pub mod task;
 mod write;
 

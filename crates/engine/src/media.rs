@@ -7,6 +7,7 @@
 //! their own format), documents have no thumbnail.
 
 mod image;
+pub(crate) mod measure;
 mod sniff;
 
 use std::cell::OnceCell;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use belvedere_domain::view::ErrorBody;
 use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, SplitName, StepName};
+use belvedere_engine::statistics::ColumnStatistics;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as JsonValue};
@@ -484,6 +485,20 @@ pub struct DatasetIndexSizes {
     pub configs: Vec<ConfigIndexSizeItem>,
     /// Config after config.
     pub splits: Vec<SplitIndexSize>,
+}
+
+/// `split-descriptive-statistics`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DescriptiveStatistics {
+    /// Rows that were read.
+    pub num_examples: u64,
+    /// The columns that the reference describes too, by name.
+    pub statistics: Vec<ColumnStatistics>,
+    /// The split was cut, or not all of its files were read.
+    pub partial: bool,
+    /// Columns of other types and values inside of columns, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_statistics: Vec<ColumnStatistics>,
 }
 
 /// `*-is-valid`: which answers there are.

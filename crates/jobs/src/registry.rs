@@ -22,6 +22,7 @@ fn jobs() -> Vec<Box<dyn Job>> {
         Box::new(config::info::InfoJob),
         Box::new(config::size::SizeJob),
         Box::new(split::first_rows::FirstRowsJob),
+        Box::new(split::descriptive_statistics::DescriptiveStatisticsJob),
         Box::new(split::is_valid::IsValidJob),
         Box::new(config::is_valid::IsValidJob),
         Box::new(dataset::split_names::SplitNamesJob),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use belvedere_domain::{DatasetName, StepName};
+use belvedere_engine::statistics::Rules;
 use belvedere_store::RateLimit;
 use serde::Serialize;
 
@@ -19,6 +20,8 @@ pub struct Settings {
     pub parquet: Parquet,
     /// The DuckDB files of splits.
     pub duckdb_index: DuckdbIndex,
+    /// Figures of columns.
+    pub descriptive_statistics: DescriptiveStatistics,
     /// The worker.
     pub worker: WorkerSettings,
     /// Where URLs in views point to.
@@ -120,6 +123,43 @@ impl Default for DuckdbIndex {
             memory_bytes: 1 << 30,
             target_revision: "refs/convert/parquet".into(),
             url_template: "/datasets/%s/resolve/%s/%s".into(),
+        }
+    }
+}
+
+/// Figures of columns.
+#[derive(Clone, Debug)]
+pub struct DescriptiveStatistics {
+    /// Whose rules they follow.
+    pub rules: Rules,
+    /// Bins of a histogram.
+    pub histogram_num_bins: u32,
+    /// Distinct texts up to which a column is one of labels.
+    pub max_num_string_labels: usize,
+    /// Uncompressed bytes of a split after which no further file is read; `None`: no limit.
+    pub max_split_size_bytes: Option<u64>,
+    /// Bytes of values in memory; what is beyond them goes to the directory.
+    pub max_memory_bytes: usize,
+    /// Directory for values that do not fit.
+    pub cache_directory: PathBuf,
+}
+
+impl DescriptiveStatistics {
+    /// What decides the figures.
+    pub fn deciding(&self) -> impl Serialize + use<> {
+        (self.rules, self.histogram_num_bins, self.max_num_string_labels, self.max_split_size_bytes)
+    }
+}
+
+impl Default for DescriptiveStatistics {
+    fn default() -> Self {
+        Self {
+            rules: Rules::Seed,
+            histogram_num_bins: 10,
+            max_num_string_labels: 30,
+            max_split_size_bytes: None,
+            max_memory_bytes: 128 << 20,
+            cache_directory: std::env::temp_dir(),
         }
     }
 }

@@ -91,6 +91,13 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         config: Some("config-is-valid"),
         split: Some("split-is-valid"),
     },
+    Endpoint {
+        path: "/statistics",
+        summary: "Figures of every column of a split: extremes, mean, median, deviation, histogram or frequencies.",
+        dataset: None,
+        config: None,
+        split: Some("split-descriptive-statistics"),
+    },
 ];
 
 /// Serves the most specific level for which all parameters are there.

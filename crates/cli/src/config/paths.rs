@@ -16,6 +16,8 @@ pub struct Paths {
     pub cached_assets: PathBuf,
     /// Parent of the scratch directories of jobs.
     pub scratch: PathBuf,
+    /// Values of statistics that do not fit into memory.
+    pub statistics: PathBuf,
     /// Parent of temporary files.
     pub temporary: PathBuf,
 }
@@ -30,6 +32,7 @@ impl Config {
             blobs: state.join("blobs"),
             cached_assets: or_in_state(&self.cached_assets.storage_root, "cached-assets"),
             scratch: or_in_state(&self.datasets_based.hf_datasets_cache, "scratch"),
+            statistics: or_in_state(&self.descriptive_statistics.cache_directory, "statistics"),
             temporary: or_in_state(&self.worker.temporary_directory, "tmp"),
         }
     }

@@ -7,7 +7,7 @@ use crate::content::IsValid;
 use crate::job::{Job, JobContext, JobError, Ready};
 
 const STEP: Step = Step::split("split-is-valid")
-    .triggered_by(&["config-size", "split-first-rows", "config-parquet-metadata"])
+    .triggered_by(&["config-size", "split-first-rows", "config-parquet-metadata", "split-descriptive-statistics"])
     .version(4)
     .difficulty(20);
 
@@ -25,13 +25,14 @@ impl Job for IsValidJob {
             at("config-size", Level::Config),
             at("split-first-rows", Level::Split),
             at("config-parquet-metadata", Level::Config),
+            at("split-descriptive-statistics", Level::Split),
         ];
         let found = ctx.read_all(&keys).await?;
         let settled = found.iter().flatten().count();
         let ok = |index: usize| found[index].as_ref().is_some_and(|found| found.stored.view.outcome.is_ok());
-        let (viewer, preview) = (ok(0), ok(1));
-        // Filter, search and statistics are answered by endpoints of their own, which do not exist yet.
-        let flags = IsValid { preview, viewer, ..IsValid::default() };
+        let (viewer, preview, statistics) = (ok(0), ok(1), ok(3));
+        // Filter and search are answered by endpoints of their own, which do not exist yet.
+        let flags = IsValid { preview, viewer, statistics, ..IsValid::default() };
         Ok(View::ok(&flags).with_progress(settled, keys.len()).into())
     }
 }

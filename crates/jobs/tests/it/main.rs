@@ -13,6 +13,7 @@ mod limits;
 mod postgres;
 mod reuse;
 mod revisions;
+mod statistics;
 
 use belvedere_testing::{Answer, TestApp};
 

@@ -9,7 +9,7 @@ async fn unchanged_configs_cost_nothing() {
     let app = two_configs().await;
     app.write("data/b.csv", "y\n1\n2\n3\n");
     app.settle().await;
-    assert_eq!(app.children.take_calls(), ["convert b", "head b/train", "rows 0+100"]);
+    assert_eq!(app.children.take_calls(), ["convert b", "head b/train", "rows 0+100", "statistics"]);
     assert_eq!(app.get(SIZE).await.json()["size"]["dataset"]["num_rows"], 4);
     let target = app.dataset("local/data").await.unwrap().target;
     let unchanged = app.get("/rows?dataset=local/data&config=a&split=train").await;
@@ -76,7 +76,7 @@ async fn a_forced_job_computes_anew() {
     app.force("config-parquet-and-info", Some("default"), None).await;
     app.run_jobs().await;
     // Its view is another one, and so are those that depend on it.
-    assert_eq!(app.children.take_calls(), ["convert default, 1 of 1 files known", "rows 0+100"]);
+    assert_eq!(app.children.take_calls(), ["convert default, 1 of 1 files known", "rows 0+100", "statistics"]);
     assert_eq!(app.get(ROWS).await.json()["num_rows_total"], 3);
     app.force("split-first-rows", Some("default"), Some("train")).await;
     app.run_jobs().await;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::Described::Worker2023;
 use crate::config::Fate::{Built, Later, Read};
 use crate::config::table::section;
-use crate::config::types::{Secret, SizeLimit};
+use crate::config::types::{Secret, SizeLimit, StatisticsRules};
 
 section! {
     /// The step `dataset-config-names`.
@@ -131,12 +131,13 @@ section! {
 section! {
     /// The step `split-descriptive-statistics`.
     DescriptiveStatistics = "descriptive_statistics" {
-        /// Directory for files while statistics are computed. Unset: `statistics` in the state directory.
-        cache_directory: Option<PathBuf> = "" { fate: Later("the statistics"), described: &[Worker2023] },
+        /// Directory for values that do not fit into memory while statistics are computed. Unset: `statistics` in the state
+        /// directory.
+        cache_directory: Option<PathBuf> = "" { fate: Read("split-descriptive-statistics"), described: &[Worker2023] },
         /// Most data of a split that statistics are computed of; the rest is left out and the answer says `partial`.
         /// `auto`: no limit for files of this machine, 100,000,000 for those of a remote Hub.
         max_split_size_bytes: SizeLimit = "auto" {
-            fate: Later("the statistics"),
+            fate: Read("split-descriptive-statistics"),
             unit: "bytes",
             reference: Some("100_000_000"),
             why: "as for `parquet_and_info.max_dataset_size_bytes`",
@@ -145,10 +146,31 @@ section! {
         },
         /// Number of bins of a histogram.
         histogram_num_bins: u32 = "10" {
-            fate: Later("the statistics"),
+            fate: Read("split-descriptive-statistics"),
             min: Some(1.0),
             max: Some(10_000.0),
             described: &[Worker2023],
+        },
+        /// Most distinct values of a text column, null counting as one, for which their frequencies are told; with more, the
+        /// lengths of its texts are. The reference of today has rules of its own, see `rules`.
+        max_num_string_labels: u32 = "30" {
+            fate: Read("split-descriptive-statistics"),
+            min: Some(0.0),
+            max: Some(100_000.0),
+        },
+        /// Whose rules hold. `seed`: those described in 2023: few texts are labels, texts that look like dates stay texts,
+        /// `n_unique` counts what occurs, the last bin of whole numbers holds the greatest one alone; columns of further types,
+        /// nested values and details are told besides. `reference`: those of today's reference, and nothing besides.
+        rules: StatisticsRules = "seed" {
+            fate: Read("split-descriptive-statistics"),
+            reference: Some("reference"),
+            why: "the description of 2023 is ours; the reference has changed since",
+        },
+        /// Most memory for gathered values; what is beyond it is written to the directory.
+        max_memory_bytes: u64 = "134_217_728" {
+            fate: Read("split-descriptive-statistics"),
+            unit: "bytes",
+            min: Some(1_048_576.0),
         },
     }
 }

@@ -114,6 +114,16 @@ choice! {
     }
 }
 
+choice! {
+    /// Whose rules statistics follow.
+    StatisticsRules = "`seed` or `reference`" {
+        /// Those of the description of 2023, with figures of more types.
+        Seed = "seed",
+        /// Those of today's dataset viewer of the Hugging Face Hub.
+        Reference = "reference",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

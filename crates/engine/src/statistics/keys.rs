@@ -1,0 +1,160 @@
+//! Values as unsigned integers of the same order, so that one kind of sorting, spilling and counting serves them all.
+
+/// An unsigned integer that stands for a value.
+pub(super) trait Key: Copy + Ord + Default + Send + Sync + 'static {
+    /// Bytes of its stored form.
+    const BYTES: usize;
+
+    /// Appends the stored form.
+    fn write(self, out: &mut Vec<u8>);
+
+    /// Reads the stored form from exactly [`BYTES`](Self::BYTES) bytes.
+    fn read(bytes: &[u8]) -> Self;
+
+    /// How far above a smaller key it is; `None` beyond 32 bits.
+    fn above(self, smaller: Self) -> Option<u32>;
+
+    /// The key so far above this one.
+    fn plus(self, distance: u32) -> Self;
+
+    /// Sorts ascending.
+    fn sort(keys: &mut Vec<Self>);
+}
+
+impl Key for u64 {
+    const BYTES: usize = 8;
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_le_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        Self::from_le_bytes(bytes.try_into().expect("eight bytes"))
+    }
+
+    fn above(self, smaller: Self) -> Option<u32> {
+        u32::try_from(self - smaller).ok()
+    }
+
+    fn plus(self, distance: u32) -> Self {
+        self + Self::from(distance)
+    }
+
+    fn sort(keys: &mut Vec<Self>) {
+        keys.sort_unstable();
+    }
+}
+
+impl Key for u128 {
+    const BYTES: usize = 16;
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_le_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        Self::from_le_bytes(bytes.try_into().expect("sixteen bytes"))
+    }
+
+    fn above(self, smaller: Self) -> Option<u32> {
+        u32::try_from(self - smaller).ok()
+    }
+
+    fn plus(self, distance: u32) -> Self {
+        self + Self::from(distance)
+    }
+
+    fn sort(keys: &mut Vec<Self>) {
+        keys.sort_unstable();
+    }
+}
+
+/// What the 64 bits of a key stand for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Scale {
+    /// An `i64`.
+    Signed,
+    /// A `u64`.
+    Unsigned,
+    /// An `f64` that is a number.
+    Float,
+}
+
+const SIGN: u64 = 1 << 63;
+
+/// The key of a signed integer.
+pub(super) const fn of_signed(value: i64) -> u64 {
+    value.cast_unsigned() ^ SIGN
+}
+
+/// The signed integer of a key.
+pub(super) const fn to_signed(key: u64) -> i64 {
+    (key ^ SIGN).cast_signed()
+}
+
+/// The key of a float that is no NaN. Both zeros have the same.
+pub(super) fn of_float(value: f64) -> u64 {
+    let bits = (value + 0.0).to_bits();
+    if bits & SIGN == 0 { bits | SIGN } else { !bits }
+}
+
+/// The float of a key.
+pub(super) const fn to_float(key: u64) -> f64 {
+    f64::from_bits(if key & SIGN == 0 { !key } else { key ^ SIGN })
+}
+
+/// The key of a wide signed integer.
+pub(super) const fn of_wide(value: i128) -> u128 {
+    value.cast_unsigned() ^ (1 << 127)
+}
+
+/// The wide signed integer of a key.
+pub(super) const fn to_wide(key: u128) -> i128 {
+    (key ^ (1 << 127)).cast_signed()
+}
+
+impl Scale {
+    /// The value as a float.
+    pub(super) fn to_f64(self, key: u64) -> f64 {
+        match self {
+            Self::Signed => to_signed(key) as f64,
+            Self::Unsigned => key as f64,
+            Self::Float => to_float(key),
+        }
+    }
+
+    /// The value as an integer; floats have none.
+    pub(super) fn to_integer(self, key: u64) -> i128 {
+        match self {
+            Self::Signed => i128::from(to_signed(key)),
+            Self::Unsigned | Self::Float => i128::from(key),
+        }
+    }
+
+    /// The key of an integer that lies between two others of this scale.
+    pub(super) fn of_integer(self, value: i128) -> u64 {
+        match self {
+            Self::Signed => of_signed(i64::try_from(value).expect("between two of the type")),
+            Self::Unsigned | Self::Float => u64::try_from(value).expect("between two of the type"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_order_of_their_values() {
+        let integers = [i64::MIN, -1, 0, 1, i64::MAX];
+        assert!(integers.windows(2).all(|pair| of_signed(pair[0]) < of_signed(pair[1])));
+        assert!(integers.iter().all(|&value| to_signed(of_signed(value)) == value));
+        let floats = [f64::NEG_INFINITY, -1e300, -1.0, -f64::MIN_POSITIVE, 0.0, 5e-324, 1.0, f64::INFINITY];
+        assert!(floats.windows(2).all(|pair| of_float(pair[0]) < of_float(pair[1])));
+        assert!(floats.iter().all(|&value| to_float(of_float(value)) == value));
+        assert_eq!(of_float(-0.0), of_float(0.0));
+        let wide = [i128::MIN, -1, 0, i128::MAX];
+        assert!(wide.windows(2).all(|pair| of_wide(pair[0]) < of_wide(pair[1])));
+        assert!(wide.iter().all(|&value| to_wide(of_wide(value)) == value));
+    }
+}
