@@ -12,8 +12,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use crate::search::call::{BuildSearchIndex, RowMatch, Search, SearchIndexBuilt, SearchPage, TextMatch};
 use crate::compare::Compared;
+pub use crate::search::call::{BuildSearchIndex, RowMatch, Search, SearchIndexBuilt, SearchPage, TextMatch};
 use crate::source::SourceFile;
 
 pub use duckdb_index::{DuckdbIndex, DuckdbIndexed};

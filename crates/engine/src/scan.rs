@@ -3,6 +3,7 @@
 mod batches;
 mod gather;
 mod parallel;
+mod texts;
 
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::bloom_filter::Sbbf;
@@ -153,6 +154,19 @@ impl SplitTable {
         // Values that repeat are small in the file and not in memory: one byte for each is the least to reckon with.
         let row_bytes = (all / (group.num_rows as u64).max(1)).max(columns.len() as u64).max(1);
         (bytes / row_bytes).clamp(1, MAX_TABLE_ROWS) as usize
+    }
+
+    /// Compressed bytes of a feature in all files.
+    pub(crate) fn column_bytes(&self, feature: usize) -> u64 {
+        let in_file = |file: &OpenFile| {
+            let Some(column) = file.columns[feature] else { return 0 };
+            let metadata = file.footer.metadata();
+            let schema = metadata.file_metadata().schema_descr();
+            let leaves = (0..schema.num_columns()).filter(|&leaf| schema.get_column_root_idx(leaf) == column);
+            let bytes = |leaf| metadata.row_groups().iter().map(move |group| group.column(leaf).byte_range().1);
+            leaves.flat_map(bytes).sum()
+        };
+        self.files.iter().map(in_file).sum()
     }
 
     /// Tables of at most `batch_rows` rows with some columns of a group: `columns` are positions in the features,

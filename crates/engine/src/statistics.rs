@@ -20,12 +20,14 @@ mod show;
 mod spread;
 mod walk;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
+use belvedere_domain::Feature;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -42,10 +44,12 @@ use leaf::{LeafState, names_needed};
 use multiset::Budget;
 use plan::{Column, Leaf, plan};
 
-/// Rows of a piece of work, about.
-const PIECE_ROWS: usize = 256 << 10;
-/// Rows decoded at once.
-const BATCH_ROWS: usize = 8 << 10;
+/// Rows of a piece of work: as many as keep all threads busy, within these bounds.
+const PIECE_ROWS: std::ops::RangeInclusive<u64> = 128 << 10..=1 << 20;
+/// Pieces for each thread, so that none is left with the last one for long.
+const PIECES_PER_THREAD: usize = 4;
+/// Bytes decoded at once, about.
+const BATCH_BYTES: u64 = 8 << 20;
 
 /// Whose rules figures follow where they differ.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -112,7 +116,9 @@ pub(crate) fn statistics(call: &Statistics, cache: &FooterCache, task: &Task) ->
     let files = files_within(call, cache)?;
     let partial = files.len() < call.files.len();
     let table = SplitTable::open(files, call.features.as_ref(), cache)?;
-    let columns = plan(table.features(), call.rules);
+    let mut columns = plan(table.features(), call.rules);
+    // Large ones first, so that no thread is left with one at the end.
+    columns.sort_by_cached_key(|column| Reverse(table.column_bytes(column.index)));
     if columns.is_empty() {
         let message = "no column has a type that statistics are computed of";
         return Err(EngineError::new(ErrorKind::Features, message));
@@ -126,7 +132,7 @@ pub(crate) fn statistics(call: &Statistics, cache: &FooterCache, task: &Task) ->
     };
     let scan = Scan {
         table: &table,
-        pieces: pieces(table.groups()),
+        pieces: pieces(table.groups(), columns.len(), task.threads),
         budget: Budget::new(call.memory_bytes, call.scratch.clone()),
         media: Media::new(&call.repository, &call.linked_files),
         making,
@@ -148,13 +154,16 @@ fn files_within<'c>(call: &'c Statistics, cache: &FooterCache) -> Result<&'c [cr
     Ok(&call.files)
 }
 
-/// Row groups in a row, of about [`PIECE_ROWS`] rows together.
-fn pieces(groups: &[Group]) -> Vec<Range<usize>> {
+/// Row groups in a row that are read together.
+fn pieces(groups: &[Group], columns: usize, threads: usize) -> Vec<Range<usize>> {
+    let total: u64 = groups.iter().map(|group| group.num_rows as u64).sum();
+    let wanted = (PIECES_PER_THREAD * threads).div_ceil(columns.max(1)) as u64;
+    let piece_rows = total.div_ceil(wanted).clamp(*PIECE_ROWS.start(), *PIECE_ROWS.end());
     let mut pieces = Vec::new();
     let (mut start, mut rows) = (0, 0);
     for (index, group) in groups.iter().enumerate() {
-        rows += group.num_rows;
-        if rows >= PIECE_ROWS || index + 1 == groups.len() {
+        rows += group.num_rows as u64;
+        if rows >= piece_rows || index + 1 == groups.len() {
             pieces.push(start..index + 1);
             (start, rows) = (index + 1, 0);
         }
@@ -305,8 +314,20 @@ impl Scan<'_> {
         groups: Range<usize>,
         visit: &mut dyn FnMut(&ArrayRef) -> Result<bool, EngineError>,
     ) -> Result<(), EngineError> {
+        let is_text = matches!(&self.table.features()[column].1, Feature::Value(dtype) if dtype.is_text());
         for group in &self.table.groups()[groups] {
-            for batch in self.table.read(group, &[column], None, BATCH_ROWS)? {
+            let rows = self.table.rows_within(group, &[column], BATCH_BYTES);
+            let texts = if is_text { self.table.read_texts(group, column, None, rows)? } else { None };
+            if let Some(texts) = texts {
+                for array in texts {
+                    self.making.task.check()?;
+                    if !visit(&array?)? {
+                        return Ok(());
+                    }
+                }
+                continue;
+            }
+            for batch in self.table.read(group, &[column], None, rows)? {
                 self.making.task.check()?;
                 if !visit(batch?.column(0))? {
                     return Ok(());

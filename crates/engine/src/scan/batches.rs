@@ -18,7 +18,7 @@ use crate::rows::stored_as;
 use crate::source::ReadRanges;
 
 /// Compressed bytes of the chosen columns of a row group that are fetched in one read; larger ones stream page by page.
-const MAX_FETCH: u64 = 64 << 20;
+pub(super) const MAX_FETCH: u64 = 64 << 20;
 
 /// Tables of one row group, in order.
 pub(crate) struct Batches<'t> {
@@ -144,7 +144,7 @@ fn open(
     Ok(Source::Streamed(builder.build().map_err(unreadable)?))
 }
 
-fn fetch(decoder: &mut ParquetPushDecoder, file: &Ranges) -> Result<Option<RecordBatch>, EngineError> {
+pub(super) fn fetch(decoder: &mut ParquetPushDecoder, file: &Ranges) -> Result<Option<RecordBatch>, EngineError> {
     loop {
         match decoder.try_decode().map_err(unreadable)? {
             DecodeResult::NeedsData(ranges) => {

@@ -15,8 +15,8 @@ use crate::statistics::walk::reach;
 
 pub(super) use texts::{Names, SAMPLE, Texts, key_of};
 
-/// Keys gathered before they are sorted into a run.
-const RUN_KEYS: usize = 512 << 10;
+/// Bytes of keys gathered before they are sorted into a run.
+const RUN_BYTES: usize = 8 << 20;
 
 /// Sorts what it is given into runs.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl<K> Default for Sorter<K> {
 impl<K: Key> Sorter<K> {
     fn extend(&mut self, keys: impl Iterator<Item = K>) {
         self.keys.extend(keys);
-        if self.keys.len() >= RUN_KEYS {
+        if self.keys.len() >= RUN_BYTES / K::BYTES {
             self.runs.push(Run::of(std::mem::take(&mut self.keys)));
         }
     }
@@ -47,7 +47,7 @@ impl<K: Key> Sorter<K> {
 
     fn push_counted(&mut self, key: K, count: u32) {
         self.counted.push((key, count));
-        if self.counted.len() >= RUN_KEYS {
+        if self.counted.len() >= RUN_BYTES / K::BYTES {
             self.seal_counted();
         }
     }

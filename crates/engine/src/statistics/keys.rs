@@ -17,8 +17,20 @@ pub(super) trait Key: Copy + Ord + Default + Send + Sync + 'static {
     /// The key so far above this one.
     fn plus(self, distance: u32) -> Self;
 
-    /// Sorts ascending.
-    fn sort(keys: &mut Vec<Self>);
+    /// How many low bits there are below the 32 highest ones in which keys with these differences differ.
+    fn shift(differences: Self) -> u32;
+
+    /// Eight bits from a place on.
+    fn digit(self, shift: u32) -> usize;
+
+    /// The bits from a place on, for comparing.
+    fn above_bit(self, shift: u32) -> Self;
+
+    /// The bits in which two keys differ.
+    fn differences(self, other: Self) -> Self;
+
+    /// All bits of both.
+    fn or(self, other: Self) -> Self;
 }
 
 impl Key for u64 {
@@ -40,8 +52,24 @@ impl Key for u64 {
         self + Self::from(distance)
     }
 
-    fn sort(keys: &mut Vec<Self>) {
-        keys.sort_unstable();
+    fn shift(differences: Self) -> u32 {
+        (Self::BITS - differences.leading_zeros()).saturating_sub(32)
+    }
+
+    fn digit(self, shift: u32) -> usize {
+        (self >> shift) as usize & 0xff
+    }
+
+    fn above_bit(self, shift: u32) -> Self {
+        self >> shift
+    }
+
+    fn differences(self, other: Self) -> Self {
+        self ^ other
+    }
+
+    fn or(self, other: Self) -> Self {
+        self | other
     }
 }
 
@@ -64,8 +92,24 @@ impl Key for u128 {
         self + Self::from(distance)
     }
 
-    fn sort(keys: &mut Vec<Self>) {
-        keys.sort_unstable();
+    fn shift(differences: Self) -> u32 {
+        (Self::BITS - differences.leading_zeros()).saturating_sub(32)
+    }
+
+    fn digit(self, shift: u32) -> usize {
+        (self >> shift) as usize & 0xff
+    }
+
+    fn above_bit(self, shift: u32) -> Self {
+        self >> shift
+    }
+
+    fn differences(self, other: Self) -> Self {
+        self ^ other
+    }
+
+    fn or(self, other: Self) -> Self {
+        self | other
     }
 }
 
@@ -140,9 +184,78 @@ impl Scale {
     }
 }
 
+/// Keys below which sorting by comparison is quicker.
+const FEW: usize = 2_048;
+
+/// Sorts ascending: by the 32 highest bits in which keys differ, from the lowest of their four digits on; what is equal
+/// in these is compared.
+pub(super) fn sort<K: Key>(keys: &mut Vec<K>) {
+    if keys.len() < FEW || keys.is_sorted() {
+        keys.sort_unstable();
+        return;
+    }
+    let first = keys[0];
+    let differences = keys.iter().fold(K::default(), |all, &key| all.or(key.differences(first)));
+    let shift = K::shift(differences);
+    let mut counts = [[0_u32; 256]; 4];
+    for &key in &*keys {
+        for (counts, place) in counts.iter_mut().zip(0..) {
+            counts[key.digit(shift + 8 * place)] += 1;
+        }
+    }
+    let mut other = vec![K::default(); keys.len()];
+    for (counts, place) in counts.iter().zip(0..) {
+        // A digit that all keys share moves nothing.
+        if counts.iter().any(|&count| count as usize == keys.len()) {
+            continue;
+        }
+        let mut starts = [0_usize; 256];
+        let mut start = 0;
+        for (place, &count) in starts.iter_mut().zip(counts) {
+            *place = start;
+            start += count as usize;
+        }
+        for &key in &*keys {
+            let place = &mut starts[key.digit(shift + 8 * place)];
+            other[*place] = key;
+            *place += 1;
+        }
+        std::mem::swap(keys, &mut other);
+    }
+    if shift > 0 {
+        for same in keys.chunk_by_mut(|left, right| left.above_bit(shift) == right.above_bit(shift)) {
+            same.sort_unstable();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sorting_is_by_value() {
+        let noise = |seed: u64, mask: u64| {
+            let step = |state: &mut u64| {
+                *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                Some((*state >> 7) & mask)
+            };
+            std::iter::repeat_n((), 10_000).scan(seed, move |state, ()| step(state)).collect::<Vec<u64>>()
+        };
+        for mask in [u64::MAX, 0xff00, 0x7, 0x00ff_0000_0000_00ff, 0xffff_ffff] {
+            let mut keys = noise(mask, mask);
+            let mut expected = keys.clone();
+            expected.sort_unstable();
+            sort(&mut keys);
+            assert!(keys == expected, "{mask:x}");
+            let wide = |key: &u64| u128::from(*key) << 64 | u128::from(key.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let mut keys: Vec<u128> = noise(mask, mask).iter().map(wide).collect();
+            let mut expected = keys.clone();
+            expected.sort_unstable();
+            sort(&mut keys);
+            assert!(keys == expected, "{mask:x}, wide");
+        }
+    }
 
     #[test]
     fn keys_have_the_order_of_their_values() {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{EngineError, ErrorKind};
-use crate::statistics::keys::Key;
+use crate::statistics::keys::{Key, sort};
 use crate::task::Task;
 
 use cursor::Cursor;
@@ -69,7 +69,7 @@ impl<K: Key> Run<K> {
         if let Some(span) = high.above(low).filter(|&span| span < dense) {
             return Self::counted(&keys, low, span);
         }
-        K::sort(&mut keys);
+        sort(&mut keys);
         let distinct = 1 + keys.windows(2).filter(|pair| pair[0] != pair[1]).count();
         if distinct > keys.len() / 2 {
             return Self { keys, counts: Vec::new() };
@@ -103,6 +103,30 @@ impl<K: Key> Run<K> {
         pairs.sort_unstable_by_key(|(key, _)| *key);
         let (keys, counts) = pairs.into_iter().unzip();
         Self { keys, counts }
+    }
+
+    /// Every distinct key with its number.
+    fn for_each(&self, task: &Task, mut visit: impl FnMut(K, u64)) -> Result<(), EngineError> {
+        for (part, keys) in self.keys.chunks(CHECK_EVERY as usize).enumerate() {
+            task.check()?;
+            if self.counts.is_empty() {
+                // What is equal may reach over the end of a part; then the next part goes on with it.
+                let first = part * CHECK_EVERY as usize;
+                let goes_on = first > 0 && self.keys[first - 1] == keys[0];
+                let skipped = if goes_on { keys.iter().take_while(|key| **key == keys[0]).count() } else { 0 };
+                let mut at = first + skipped;
+                while at < first + keys.len() {
+                    let key = self.keys[at];
+                    let count = self.keys[at..].iter().take_while(|other| **other == key).count();
+                    visit(key, count as u64);
+                    at += count;
+                }
+            } else {
+                let counts = &self.counts[part * CHECK_EVERY as usize..];
+                keys.iter().zip(counts).for_each(|(&key, &count)| visit(key, count.into()));
+            }
+        }
+        Ok(())
     }
 
     fn len(&self) -> u64 {
@@ -216,6 +240,9 @@ impl<K: Key> Multiset<K> {
     /// # Errors
     /// Those of reading the scratch file and of the task.
     pub(super) fn for_each(&self, task: &Task, mut visit: impl FnMut(K, u64)) -> Result<(), EngineError> {
+        if let [Stored::Memory(run)] = self.runs.as_slice() {
+            return run.for_each(task, visit);
+        }
         let mut cursors = self.runs.iter().map(|run| self.cursor(run)).collect::<Result<Vec<_>, _>>()?;
         let mut heads: Vec<Head<K>> = Vec::with_capacity(cursors.len());
         for (run, cursor) in cursors.iter_mut().enumerate() {

@@ -1,0 +1,165 @@
+//! How long exact figures of twelve mixed columns take, beside polars as the reference uses it and DuckDB's aggregates.
+//!
+//! See `benches/README.md` for what is measured and how to run it.
+
+#![expect(clippy::print_stdout, reason = "the figures are the output")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail, ensure};
+use belvedere_domain::data_files::{Reader, ResolvedConfig};
+use belvedere_domain::{ConfigName, SplitName};
+use belvedere_engine::call::{Convert, Footers, ParquetFile, Statistics};
+use belvedere_engine::source::SourceFile;
+use belvedere_engine::statistics::Rules;
+use belvedere_engine::{Call, FooterCache, Reply, Task, execute_with};
+use clap::Parser;
+
+#[derive(Parser)]
+struct Args {
+    /// A Python with pyarrow, polars and duckdb.
+    #[arg(long)]
+    python: PathBuf,
+    /// Rows of the table.
+    #[arg(long, default_value_t = 1_000_000)]
+    rows: u64,
+    /// Runs of each, taken in turns.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Threads of ours.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Bytes of gathered values in memory.
+    #[arg(long, default_value_t = 128 << 20)]
+    memory_bytes: usize,
+    /// Only ours, to see its memory.
+    #[arg(long)]
+    alone: bool,
+    /// Where the table is kept for the next run; a temporary folder otherwise.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let temporary = tempfile::tempdir()?;
+    let folder = args.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
+    fs::create_dir_all(&folder)?;
+    let foreign = folder.join(format!("foreign-{}.parquet", args.rows));
+    let ours = folder.join(format!("ours-{}.parquet", args.rows));
+    if !ours.exists() {
+        let arrow = temporary.path().join("data.arrow");
+        python(&args.python, include_str!("data.py"), &[&args.rows.to_string(), text(&foreign)?, text(&arrow)?])?;
+        fs::copy(convert(&arrow, temporary.path())?, &ours)?;
+    }
+    let mut sorted = vec![Vec::new(); 6];
+    let peers = [include_str!("polars_peer.py"), include_str!("duckdb_peer.py")];
+    for _ in 0..args.runs {
+        for (index, path) in [&ours, &foreign].into_iter().enumerate() {
+            sorted[index].push(describe(path, &args, temporary.path())?);
+            for (peer, script) in peers.iter().enumerate().filter(|_| !args.alone) {
+                let printed = python(&args.python, script, &[text(path)?, "1"])?;
+                let times: Vec<f64> = serde_json::from_slice(&printed).context("the peer prints a list of times")?;
+                sorted[2 + 2 * peer + index].extend(times);
+            }
+        }
+    }
+    let names =
+        ["ours", "ours, foreign layout", "polars", "polars, foreign layout", "DuckDB", "DuckDB, foreign layout"];
+    let medians: Vec<Option<f64>> = sorted.iter_mut().map(|times| median(times)).collect();
+    for (index, (name, time)) in names.iter().zip(&medians).enumerate() {
+        if let (Some(time), Some(own)) = (time, medians[index % 2]) {
+            println!("{name:<24} {time:>9.1} ms, {:>5.2} × ours", time / own);
+        }
+    }
+    println!("peak memory of this process: {:.0} MB", peak_memory().unwrap_or_default() / 1e6);
+    Ok(())
+}
+
+fn median(times: &mut [f64]) -> Option<f64> {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied()
+}
+
+/// Milliseconds of one run, with the footer known.
+fn describe(path: &Path, args: &Args, scratch: &Path) -> anyhow::Result<f64> {
+    let cache = FooterCache::default();
+    let task = Task::new(args.threads);
+    let file = listed(path)?;
+    let Reply::Footers(footers) = execute_with(&Call::Footers(Footers { files: vec![file.clone()] }), &cache, &task)?
+    else {
+        bail!("footers were asked for");
+    };
+    let call = Call::Statistics(Statistics {
+        files: vec![ParquetFile { file, num_rows: footers.num_rows[0] }],
+        features: None,
+        rules: Rules::Seed,
+        histogram_bins: 10,
+        max_string_labels: 30,
+        max_split_bytes: None,
+        memory_bytes: args.memory_bytes,
+        scratch: scratch.to_owned(),
+        repository: String::new(),
+        linked_files: Vec::new(),
+    });
+    let started = Instant::now();
+    let Reply::Statistics(found) = execute_with(&call, &cache, &task)? else { bail!("statistics were asked for") };
+    let time = started.elapsed().as_secs_f64() * 1e3;
+    ensure!(found.statistics.len() == 12 && found.statistics.iter().all(|column| column.error.is_none()));
+    Ok(time)
+}
+
+fn convert(arrow: &Path, output: &Path) -> anyhow::Result<PathBuf> {
+    let file = listed(arrow)?;
+    let config = ResolvedConfig {
+        name: ConfigName::new("default")?,
+        reader: Reader::Arrow,
+        parameters: Default::default(),
+        reader_features: None,
+        declared_features: None,
+        declared_splits: None,
+        declared_texts: Default::default(),
+        splits: [(SplitName::new("train")?, vec![file.path.clone()])].into_iter().collect(),
+    };
+    let call = Convert {
+        config,
+        files: vec![file],
+        output: output.to_owned(),
+        repository: "hf://datasets/bench/statistics@main".to_owned(),
+        max_split_bytes: None,
+        content_ids: Default::default(),
+        segments: Vec::new(),
+    };
+    match belvedere_engine::execute(Call::Convert(call), &Task::default())? {
+        // Of a table beyond one file, the first one is described.
+        Reply::Convert(converted) => Ok(output.join(&converted.splits[0].files[0].path)),
+        _ => bail!("a conversion was asked for"),
+    }
+}
+
+fn listed(path: &Path) -> anyhow::Result<SourceFile> {
+    let name = path.file_name().and_then(|name| name.to_str()).context("a file name")?;
+    let size = fs::metadata(path)?.len();
+    Ok(SourceFile { path: name.to_owned(), local_path: path.to_owned(), size, identity: None })
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().context("a path of text")
+}
+
+fn python(program: &Path, script: &str, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let output = Command::new(program).args(["-c", script]).args(arguments).output();
+    let output = output.with_context(|| format!("cannot run {}", program.display()))?;
+    ensure!(output.status.success(), "the script failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(output.stdout)
+}
+
+/// Largest memory of this process in bytes, where the system tells.
+fn peak_memory() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0)
+}
