@@ -115,7 +115,9 @@ pub(super) fn of_numbers(
         // The common case without a look at what it is for every value.
         Tongue::Floats => spread(set, &questions, making.task, |key| key, to_float),
         Tongue::Moments(..) => spread(set, &questions, making.task, measured, |key| key as f64),
-        _ => spread(set, &questions, making.task, |key| key, |key| scale.to_f64(key)),
+        // Whole numbers from the least one on: large ones have no room for their digits in a float.
+        _ => spread(set, &questions, making.task, |key| key, |key| (key - low) as f64)
+            .map(|found| Spread { mean: scale.to_f64(low) + found.mean, ..found }),
     }?;
     tell(&tongue, Told { found, low, high, origin, scale, edges }, measured, fields)
         .ok_or_else(|| EngineError::new(ErrorKind::Incompatible, "a time lies beyond the calendar"))
