@@ -10,6 +10,9 @@ pub(crate) const TARGET: &str = "belvedere::progress";
 
 /// Removes what is on the line of the cursor.
 const CLEAR: &str = "\r\x1b[2K";
+/// Around a status line: what does not fit is cut at the edge of the terminal, however wide that is, since a line that
+/// went on below could not be removed. The cursor returns to its start, so that the terminal's own `^C` stays there too.
+const CUT: [&str; 2] = ["\x1b[?7l", "\x1b[?7h\r"];
 
 /// Standard error of this process. Clones share it.
 #[derive(Clone, Debug)]
@@ -63,7 +66,7 @@ impl Console {
     pub fn status(&self, text: &str) {
         let mut shown = self.lock();
         if self.is_terminal() && *shown != text {
-            let _ = write!(io::stderr(), "{CLEAR}{text}");
+            let _ = write!(io::stderr(), "{CLEAR}{}", cut(text));
             text.clone_into(&mut shown);
         }
     }
@@ -71,6 +74,11 @@ impl Console {
     fn lock(&self) -> MutexGuard<'_, String> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn cut(status: &str) -> String {
+    let [begin, end] = CUT;
+    if status.is_empty() { String::new() } else { format!("{begin}{status}{end}") }
 }
 
 impl Write for Console {
@@ -83,7 +91,7 @@ impl Write for Console {
         }
         out.write_all(CLEAR.as_bytes())?;
         out.write_all(bytes)?;
-        out.write_all(shown.as_bytes())?;
+        out.write_all(cut(&shown).as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -97,5 +105,16 @@ impl<'a> MakeWriter<'a> for Console {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_cut_by_the_terminal_and_nothing_is_around_none() {
+        assert_eq!(cut("3 jobs to do"), "\x1b[?7l3 jobs to do\x1b[?7h\r");
+        assert_eq!(cut(""), "");
     }
 }

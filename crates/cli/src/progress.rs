@@ -1,6 +1,6 @@
 //! What `serve` tells a person: what the folders were taken for, its address, how far it is, and what is wrong.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use belvedere_hub::{Hub, HubEvent};
 use belvedere_store::DatasetRow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -81,8 +82,8 @@ fn tell_notes(notes: &[String], console: &Console) {
 
 /// What has been told so far.
 struct Told {
-    /// The revision at which each dataset was told to be ready.
-    datasets: HashMap<DatasetName, Revision>,
+    /// The revision at which each dataset was told to be ready, and whether no job was left then.
+    datasets: HashMap<DatasetName, (Revision, bool)>,
     notes: HashSet<String>,
     with_problems: HashSet<DatasetName>,
     tried: bool,
@@ -97,23 +98,24 @@ pub async fn follow(runtime: &Runtime, router: Router, base_url: String, console
         with_problems: HashSet::new(),
         tried: false,
     };
+    let mut hashing = Hashing::default();
     let (mut busy_since, mut last_line, mut last_told) = (Some(Instant::now()), Instant::now(), String::new());
     loop {
         let pause = LOOKS[usize::from(busy_since.is_none())];
         tokio::select! { () = tokio::time::sleep(pause) => {}, () = stop.cancelled() => break }
         // The log tells when the store is away.
         let Ok(rows) = runtime.services.store.datasets.list().await else { continue };
-        let hashing = hashing(&mut events);
-        for row in rows.iter().filter(|row| row.pending_jobs == 0) {
-            if told.datasets.get(&row.name) != Some(&row.target) {
+        hashing.follow(&mut events);
+        for row in &rows {
+            if told.is_news(row) {
                 tell(row, runtime, &console, &mut told).await;
             }
         }
-        let busy = rows.iter().filter(|row| row.pending_jobs > 0).count();
-        if busy > 0 || hashing.is_some() {
+        let done = rows.iter().filter(|row| told.is_ready(row)).count();
+        let jobs: u64 = rows.iter().map(|row| row.pending_jobs).sum();
+        let hashing = hashing.line();
+        if done < rows.len() || hashing.is_some() {
             busy_since.get_or_insert_with(Instant::now);
-            let jobs: u64 = rows.iter().map(|row| row.pending_jobs).sum();
-            let done = rows.len() - busy;
             let line = hashing.unwrap_or_else(|| {
                 format!("{done} of {} ready, {} to do", plural(rows.len(), "dataset"), plural(jobs as usize, "job"))
             });
@@ -131,9 +133,29 @@ pub async fn follow(runtime: &Runtime, router: Router, base_url: String, console
             if !std::mem::replace(&mut told.tried, true) {
                 suggest(&rows, &router, &base_url, &console).await;
             }
+        } else {
+            // What follows when every question has its answer, such as private copies of Parquet files.
+            let line = format!("{} in the background", plural(jobs as usize, "job"));
+            console.status(if jobs > 0 { &line } else { "" });
         }
     }
     console.status("");
+}
+
+impl Told {
+    /// True when there is something to be told of a dataset: it is served, or nothing is left to be done for it.
+    fn is_news(&self, row: &DatasetRow) -> bool {
+        let is_complete = row.pending_jobs == 0;
+        match self.datasets.get(&row.name) {
+            Some((revision, was_complete)) if *revision == row.target => is_complete && !was_complete,
+            // Errors are told all at once, when no more will come.
+            _ => is_complete || (row.served.as_ref() == Some(&row.target) && row.errors == 0),
+        }
+    }
+
+    fn is_ready(&self, row: &DatasetRow) -> bool {
+        self.datasets.get(&row.name).is_some_and(|(revision, _)| *revision == row.target)
+    }
 }
 
 /// Tells that a dataset is ready, or what is wrong with it.
@@ -146,7 +168,11 @@ async fn tell(row: &DatasetRow, runtime: &Runtime, console: &Console, told: &mut
             Err(_) => return,
         },
     };
-    told.datasets.insert(row.name.clone(), row.target.clone());
+    let was_ready = told.is_ready(row);
+    told.datasets.insert(row.name.clone(), (row.target.clone(), row.pending_jobs == 0));
+    if was_ready && problems.is_empty() {
+        return;
+    }
     if problems.is_empty() {
         told.with_problems.remove(&row.name);
         console.say(&format!("{} {}", Style::Green.paint("ready  ", console.color), row.name));
@@ -193,21 +219,104 @@ async fn suggest(rows: &[DatasetRow], router: &Router, base_url: &str, console: 
     console.say(&format!("  or open {base_url}/ in a browser; Ctrl-C stops"));
 }
 
-/// What is being hashed now, in words.
-fn hashing(events: &mut Receiver<HubEvent>) -> Option<String> {
-    let mut line = None;
-    while let Ok(event) = events.try_recv() {
-        line = match event {
-            HubEvent::Hashing { dataset, done_bytes, total_bytes } if done_bytes < total_bytes => {
-                Some(format!("reading {dataset}: {} of {}", bytes(done_bytes), bytes(total_bytes)))
+/// The datasets that are being hashed, as far as they are.
+#[derive(Default)]
+struct Hashing(BTreeMap<DatasetName, (u64, u64)>);
+
+impl Hashing {
+    /// Takes what the Hub told since the last time.
+    fn follow(&mut self, events: &mut Receiver<HubEvent>) {
+        loop {
+            match events.try_recv() {
+                Ok(HubEvent::Hashing { dataset, done_bytes, total_bytes }) if done_bytes < total_bytes => {
+                    self.0.insert(dataset, (done_bytes, total_bytes));
+                }
+                Ok(
+                    HubEvent::Hashing { dataset, .. }
+                    | HubEvent::Removed { dataset }
+                    | HubEvent::Updated { dataset, is_provisional: false, .. },
+                ) => {
+                    self.0.remove(&dataset);
+                }
+                Ok(HubEvent::Updated { .. } | HubEvent::Scanning { .. }) => {}
+                // What was missed may have been the end of something.
+                Err(TryRecvError::Lagged(_)) => self.0.clear(),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
-            _ => None,
-        };
+        }
     }
-    line
+
+    /// In words; `None` when there is nothing.
+    fn line(&self) -> Option<String> {
+        let (dataset, (done, total)) = self.0.first_key_value()?;
+        let more = match self.0.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        Some(format!("reading {dataset}: {} of {}{more}", bytes(*done), bytes(*total)))
+    }
 }
 
 /// A name as part of a query.
 pub fn encoded(name: &str) -> String {
     utf8_percent_encode(name, QUERY).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use belvedere_domain::Timestamp;
+
+    use super::*;
+
+    fn name(text: &str) -> DatasetName {
+        DatasetName::new(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_being_hashed_is_shown_until_it_is_done() {
+        let (sender, mut events) = tokio::sync::broadcast::channel(8);
+        let mut hashing = Hashing::default();
+        let mut line = |news: &[(&str, u64)]| {
+            for (dataset, done_bytes) in news {
+                let event = HubEvent::Hashing { dataset: name(dataset), done_bytes: *done_bytes, total_bytes: 9_000 };
+                sender.send(event).unwrap();
+            }
+            hashing.follow(&mut events);
+            hashing.line()
+        };
+        assert_eq!(line(&[]), None);
+        assert_eq!(line(&[("a/b", 1_000)]).as_deref(), Some("reading a/b: 1.0 kB of 9.0 kB"));
+        assert_eq!(line(&[]).as_deref(), Some("reading a/b: 1.0 kB of 9.0 kB"), "no news is not the end");
+        assert_eq!(line(&[("c/d", 1), ("a/b", 2_000)]).as_deref(), Some("reading a/b: 2.0 kB of 9.0 kB, and 1 more"));
+        assert_eq!(line(&[("a/b", 9_000), ("c/d", 9_000)]), None);
+    }
+
+    #[test]
+    fn a_dataset_is_ready_once_it_is_served_and_told_again_only_if_errors_followed() {
+        let mut told =
+            Told { datasets: HashMap::new(), notes: HashSet::new(), with_problems: HashSet::new(), tried: false };
+        let target = Revision::new("new").unwrap();
+        let mut row = DatasetRow {
+            name: name("a/b"),
+            target: target.clone(),
+            target_since: Timestamp(0),
+            served: None,
+            pending_jobs: 3,
+            errors: 0,
+        };
+        assert!(!told.is_news(&row));
+        row.served = Some(target.clone());
+        assert!(told.is_news(&row));
+        row.errors = 1;
+        assert!(!told.is_news(&row), "more of them may come");
+        told.datasets.insert(row.name.clone(), (target.clone(), false));
+        assert!(told.is_ready(&row) && !told.is_news(&row));
+        row.pending_jobs = 0;
+        assert!(told.is_news(&row));
+        told.datasets.insert(row.name.clone(), (target, true));
+        assert!(!told.is_news(&row));
+        row.target = Revision::new("newer").unwrap();
+        row.pending_jobs = 1;
+        assert!(!told.is_ready(&row) && !told.is_news(&row));
+    }
 }

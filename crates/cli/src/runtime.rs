@@ -171,15 +171,7 @@ fn child_command(worker: &WorkerSettings, temporary: PathBuf) -> anyhow::Result<
         Advice::environment(message, "name another one in `TMPDIR`, or none for one in the state directory")
     })?;
     let program = std::env::current_exe().context("the path of this program is unknown")?;
-    Ok(ChildCommand {
-        program,
-        arguments: vec!["engine-child".into()],
-        memory_bytes: worker.child_memory_bytes,
-        // Over all calls of one child: generous, since each job's own duration is watched as well.
-        cpu_seconds: Some((worker.max_job_duration_seconds * 8.0).max(60.0) as u64),
-        file_bytes: worker.child_file_bytes,
-        scratch: temporary,
-    })
+    Ok(ChildCommand::new(program, "engine-child", temporary, worker))
 }
 
 /// Settings of jobs, from the configuration.

@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::call::{CallError, Caller};
+use crate::settings::WorkerSettings;
 
 /// Largest message in bytes, either way.
 const MAX_MESSAGE_BYTES: usize = 1 << 30;
@@ -40,6 +41,21 @@ pub struct ChildCommand {
     pub file_bytes: Option<u64>,
     /// Its temporary directory.
     pub scratch: PathBuf,
+}
+
+impl ChildCommand {
+    /// The program with one argument that makes it serve calls, under the limits of a worker.
+    pub fn new(program: PathBuf, argument: &str, scratch: PathBuf, worker: &WorkerSettings) -> Self {
+        Self {
+            program,
+            arguments: vec![argument.to_owned()],
+            memory_bytes: worker.child_memory_bytes,
+            // Over all calls of one child: generous, since each job's own duration is watched as well.
+            cpu_seconds: Some((worker.max_job_duration_seconds * 8.0).max(60.0) as u64),
+            file_bytes: worker.child_file_bytes,
+            scratch,
+        }
+    }
 }
 
 /// Children that serve calls, at most `size` at a time.
