@@ -22,7 +22,7 @@ fn worker_over(app: &TestApp, folder: &std::path::Path) -> Worker {
     let services = Services {
         store: services.store.clone(),
         blobs: services.blobs.clone(),
-        files: Files::new(hub, services.blobs.clone()),
+        files: Files::new(hub, services.blobs.clone(), None),
         graph: Arc::clone(&services.graph),
         settings: services.settings.clone(),
         children: Arc::clone(&services.children),
