@@ -66,6 +66,31 @@ fn entries() -> Vec<Entry> {
         ],
         json: true,
     });
+    entries.push(Entry {
+        path: "/filter",
+        summary: "The rows of a split that match a condition, in the order asked.",
+        parameters: vec![
+            ("dataset", true, DATASET),
+            ("config", true, CONFIG),
+            ("split", true, SPLIT),
+            (
+                "where",
+                false,
+                "The condition, as <code>\"age\" &gt; 30 AND \"name\" LIKE 'A%'</code>; all rows when absent.",
+            ),
+            (
+                "orderby",
+                false,
+                "Keys of order, as <code>\"age\" DESC, \"name\"</code>; the order of the split when absent.",
+            ),
+            ("offset", false, "First of the matching rows, from 0."),
+            ("length", false, LENGTH),
+            ("columns", false, COLUMNS),
+            ("format", false, FORMAT),
+            ("revision", false, REVISION),
+        ],
+        json: true,
+    });
     let plain = |path, summary| Entry { path, summary, parameters: Vec::new(), json: false };
     entries.push(plain("/healthcheck", "The process answers."));
     entries.push(plain("/metrics", "Counters and gauges as Prometheus text."));
@@ -109,7 +134,7 @@ fn operation(entry: &Entry) -> JsonValue {
             _ => json!({"type": "string"}),
         };
         // The texts are made for the page for people.
-        let description = description.replace("<code>", "`").replace("</code>", "`");
+        let description = description.replace("<code>", "`").replace("</code>", "`").replace("&gt;", ">");
         json!({"name": name, "in": "query", "required": required, "description": description, "schema": schema})
     };
     if !entry.json {

@@ -3,6 +3,7 @@
 pub(crate) mod assets;
 mod croissant;
 pub(crate) mod export;
+pub(crate) mod filter;
 pub(crate) mod format;
 pub(crate) mod health;
 pub(crate) mod index;

@@ -9,6 +9,7 @@ use belvedere_jobs::{Refresher, Services};
 use crate::admin::AdminSettings;
 use crate::metrics::Metrics;
 use crate::params::DEFAULT_LENGTH;
+use crate::public::filter::Selections;
 use crate::public::split::RowsIndexCache;
 
 /// Settings of the HTTP API.
@@ -28,6 +29,8 @@ pub struct ApiSettings {
     pub max_export_rows: Option<u64>,
     /// Bytes of such an answer that are made at a time, about; eight times as many of Parquet.
     pub piece_bytes: usize,
+    /// What a question about rows may cost.
+    pub query: QuerySettings,
     /// Answer some failures as today's reference implementation does.
     pub compat: bool,
     /// What time it is: only for how long readers have been waiting.
@@ -50,11 +53,39 @@ impl Default for ApiSettings {
             max_page_rows: 10_000,
             max_export_rows: None,
             piece_bytes: 4 << 20,
+            query: QuerySettings::default(),
             compat: false,
             clock: || Timestamp(chrono::Utc::now().timestamp_micros()),
             cached_assets: std::env::temp_dir().join("belvedere-cached-assets"),
             blobs: None,
             admin: AdminSettings::default(),
+        }
+    }
+}
+
+/// What questions about rows may cost, and how much of their answers is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct QuerySettings {
+    /// Seconds of one question.
+    pub max_seconds: f64,
+    /// Bytes of memory of one question, for what is kept while files are read.
+    pub max_memory_bytes: usize,
+    /// Rows that one question may look at, after those that statistics of the files rule out; `None`: any number.
+    pub max_rows: Option<u64>,
+    /// Rows of one answer, whose numbers are held in memory.
+    pub max_answer_rows: u64,
+    /// Bytes of row numbers that are kept for the next page.
+    pub kept_bytes: usize,
+}
+
+impl Default for QuerySettings {
+    fn default() -> Self {
+        Self {
+            max_seconds: 30.0,
+            max_memory_bytes: 256 << 20,
+            max_rows: None,
+            max_answer_rows: 1_000_000,
+            kept_bytes: 32 << 20,
         }
     }
 }
@@ -73,12 +104,14 @@ pub struct ApiState {
     pub(crate) settings: ApiSettings,
     pub(crate) metrics: Metrics,
     pub(crate) rows: RowsIndexCache,
+    pub(crate) selections: Selections,
 }
 
 impl ApiState {
     /// State for a router.
     pub fn new(services: Arc<Services>, refresher: Arc<Refresher>, settings: ApiSettings) -> Self {
         let metrics = Metrics::new(settings.admin.gauges_with_pid);
-        Self { services, refresher, settings, metrics, rows: RowsIndexCache::default() }
+        let selections = Selections::new(settings.query.kept_bytes);
+        Self { services, refresher, settings, metrics, rows: RowsIndexCache::default(), selections }
     }
 }

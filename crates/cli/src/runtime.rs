@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use belvedere_api::{ApiSettings, ApiState, Router};
+use belvedere_api::{ApiSettings, ApiState, QuerySettings, Router};
 use belvedere_domain::Graph;
 use belvedere_engine::statistics::Rules;
 use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root, RootError};
@@ -124,12 +124,24 @@ impl Runtime {
             patience_seconds: config.views.patience_seconds.as_secs_f64(),
             max_page_rows: u64::from(config.api.max_page_rows),
             max_export_rows: config.api.max_export_rows.get().map(u64::from),
+            query: QuerySettings {
+                max_seconds: config.query.max_seconds.as_secs_f64(),
+                max_memory_bytes: bytes(config.query.max_memory_bytes),
+                max_rows: config.query.max_rows.get().map(u64::from),
+                max_answer_rows: config.query.max_answer_rows,
+                kept_bytes: bytes(config.query.kept_bytes),
+            },
             compat: config.general.compat == Compat::Reference,
             cached_assets: config.paths().cached_assets,
             ..ApiSettings::default()
         };
         ApiState::new(Arc::clone(&self.services), Arc::clone(&self.refresher), settings)
     }
+}
+
+/// A number of bytes that fits this machine's memory.
+fn bytes(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// A number that no other process has, without asking for randomness: the moment of the start in nanoseconds.

@@ -116,6 +116,7 @@ error_codes! {
     JWTKeysError                                500 false  0 "The verification keys could not be built."
     JWTMissingRequiredClaim                     401 true   0 "The token lacks a claim."
     MissingRequiredParameter                    422 false  0 "A required parameter is missing."
+    QueryBudgetExceeded                         422 false  0 "The question takes more time, memory or rows than allowed. Narrow it."
     RenamedDatasetError                         404 false  0 "The dataset has another name now."
     ResponseNotFound                            404 false  0 "There is no such answer, and there will be none."
     ResponseNotReady                            500 false  0 "The answer is being prepared. Try again later."

@@ -255,12 +255,8 @@ pub struct Filter {
     pub offset: u64,
     /// Matching rows that are listed, at most.
     pub length: usize,
-    /// Of those listed, how many are shown, from the first on.
-    pub shown: usize,
     /// What it may cost.
     pub budget: Budget,
-    /// Where media cells of the rows shown go.
-    pub media: MediaTarget,
 }
 
 /// A condition and an order as they were written.
@@ -292,8 +288,6 @@ pub struct Filtered {
     pub rows: Vec<u64>,
     /// How many rows match in all.
     pub count: u64,
-    /// The rows shown.
-    pub page: PageOfRows,
 }
 
 /// A Parquet file of a split.

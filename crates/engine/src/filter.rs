@@ -1,8 +1,8 @@
-//! Which rows of a split match, how many there are, and what the first of them are.
+//! Which rows of a split match, and how many there are.
 
 use std::time::Duration;
 
-use crate::call::{Budget, Filter, Filtered};
+use crate::call::{Budget, Filter, Filtered, QueryText};
 use crate::error::EngineError;
 use crate::footers::FooterCache;
 use crate::query::Query;
@@ -22,9 +22,17 @@ pub(crate) fn filter(call: &Filter, cache: &FooterCache, task: &Task) -> Result<
     let bound = query.bind(table.features())?;
     let task = call.budget.applied_to(task);
     let matches = bound.first(&table, call.offset, call.length, call.budget.max_rows, &task)?;
-    let shown = &matches.rows[..call.shown.min(matches.rows.len())];
-    let page = table.page(shown, &call.media, &task)?;
-    Ok(Filtered { rows: matches.rows, count: matches.count, page })
+    Ok(Filtered { rows: matches.rows, count: matches.count })
+}
+
+impl QueryText {
+    /// Reads the texts without looking at a file.
+    ///
+    /// # Errors
+    /// [`Query`](crate::ErrorKind::Query) naming the parameter and the character where a text cannot be read on.
+    pub fn check(&self) -> Result<(), EngineError> {
+        Query::parse(self.condition.as_deref(), self.order.as_deref(), self.reference).map(drop)
+    }
 }
 
 impl Budget {

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use belvedere_engine::call::{Budget, Filter, MediaTarget, ParquetFile, QueryText};
+use belvedere_engine::call::{Budget, Filter, ParquetFile, QueryText};
 use belvedere_engine::source::SourceFile;
 use belvedere_engine::{Call, EngineError, Reply, Task, execute};
 use serde::Deserialize;
@@ -59,15 +59,7 @@ fn ask(condition: Option<&str>, order: Option<&str>) -> Result<(Vec<u64>, u64), 
         query: QueryText { condition: condition.map(str::to_owned), order: order.map(str::to_owned), reference: false },
         offset: 0,
         length: usize::MAX,
-        shown: 0,
         budget: Budget { max_seconds: 60.0, max_memory_bytes: 100 << 20, max_rows: None },
-        media: MediaTarget {
-            directory: "/nonexistent".into(),
-            url_prefix: String::new(),
-            resolve_prefix: String::new(),
-            repository: "hf://datasets/d@r".into(),
-            linked_files: Vec::new(),
-        },
     };
     match execute(Call::Filter(call), &Task::new(2))? {
         Reply::Filter(found) => Ok((found.rows, found.count)),

@@ -15,7 +15,7 @@ use belvedere_store::Found;
 
 use super::{miss, serve};
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::{Params, invalid};
 use crate::state::ApiState;
 
 /// Splits whose lists of files are kept parsed.
@@ -182,7 +182,8 @@ impl Split {
         Err(ApiError::new(ErrorCode::RevisionGone, text).at(revision))
     }
 
-    fn key(&self) -> (Digest, Revision, SplitName) {
+    /// Tells it apart from every other split, and from itself at another time.
+    pub(crate) fn key(&self) -> (Digest, Revision, SplitName) {
         (self.found.stored.digest, self.found.revision.clone(), self.name.clone())
     }
 }
@@ -202,6 +203,11 @@ pub(crate) fn failure(error: CallError, revision: &Revision) -> ApiError {
             let text = "Too much data would have to be read for this page. \
                         Write the Parquet files with a page index or smaller row groups.";
             ApiError::too_big(text).at(revision).because("TooBigError", error.to_string())
+        }
+        ErrorKind::Query => invalid(format!("Parameter {}", error.message)).at(revision),
+        ErrorKind::OverBudget | ErrorKind::TimedOut => {
+            ApiError::new(ErrorCode::QueryBudgetExceeded, format!("The question costs too much: {}.", error.message))
+                .at(revision)
         }
         ErrorKind::Parameter => ApiError::new(ErrorCode::InvalidParameter, error.message).at(revision),
         ErrorKind::Cell | ErrorKind::SchemaMismatch | ErrorKind::Incompatible | ErrorKind::Unreadable => {

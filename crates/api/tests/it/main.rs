@@ -8,6 +8,7 @@ mod assets;
 mod documents;
 mod errors;
 mod files;
+mod filter;
 mod formats;
 mod headers;
 mod index;

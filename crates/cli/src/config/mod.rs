@@ -33,7 +33,7 @@ pub use sections::access::{Cloudfront, S3};
 pub use sections::general::{General, Log, Secrets};
 pub use sections::hub::{Committer, Common, Hub, Views};
 pub use sections::scans::{OptInOutUrlsScan, PresidioEntitiesScan};
-pub use sections::services::{Admin, Api, Serve};
+pub use sections::services::{Admin, Api, Query, Serve};
 pub use sections::steps::{
     ConfigNames, DescriptiveStatistics, DuckdbIndex, FirstRows, ParquetAndInfo, ParquetLayout, ParquetMetadata,
     RowsIndex, SplitNames,
@@ -72,6 +72,7 @@ config! {
     general: General,
     serve: Serve,
     api: Api,
+    query: Query,
     store: Store,
     hub: Hub,
     views: Views,

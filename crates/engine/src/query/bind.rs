@@ -567,18 +567,22 @@ pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> O
         .map(|(_, name)| name)
 }
 
-/// Characters to change, add or leave out.
+/// Characters to change, add, leave out or exchange with their neighbour.
 fn distance(left: &[char], right: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, a) in left.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+    let mut rows = vec![(0..=right.len()).collect::<Vec<usize>>()];
+    for (line, a) in left.iter().enumerate() {
+        let mut row = vec![line + 1];
         for (column, b) in right.iter().enumerate() {
-            let change = diagonal + usize::from(a != b);
-            diagonal = row[column + 1];
-            row[column + 1] = change.min(diagonal + 1).min(row[column] + 1);
+            let change = rows[line][column] + usize::from(a != b);
+            let mut best = change.min(rows[line][column + 1] + 1).min(row[column] + 1);
+            if line > 0 && column > 0 && *a == right[column - 1] && left[line - 1] == *b {
+                best = best.min(rows[line - 1][column - 1] + 1);
+            }
+            row.push(best);
         }
+        rows.push(row);
     }
-    row[right.len()]
+    rows[left.len()][right.len()]
 }
 
 /// The first names, for a message.

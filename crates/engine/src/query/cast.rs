@@ -180,7 +180,7 @@ struct Strict<'t> {
 
 impl Strict<'_> {
     fn refuse(&self, value: &str) -> EngineError {
-        let message = format!("'{}' cannot be read as {}; TRY_CAST gives NULL instead", shortened(value), self.to);
+        let message = format!("'{}' cannot be read as {}", shortened(value), self.to);
         EngineError::new(ErrorKind::Query, message)
     }
 

@@ -241,7 +241,12 @@ impl Node {
             Kind::Cast { value, or_null } => {
                 let computed = value.evaluate(frame)?;
                 let changed = computed.map(|array| cast(array, &value.of, &self.of, *or_null));
-                changed.map_err(|error| self.placed(error))?
+                changed.map_err(|mut error| {
+                    if error.kind == ErrorKind::Query && matches!(computed, Value::Rows(_)) {
+                        error.message.push_str("; TRY_CAST gives NULL instead");
+                    }
+                    self.placed(error)
+                })?
             }
             Kind::Apply { arguments, kernel } => {
                 let value = apply(arguments, kernel, frame).map_err(|error| self.placed(error))?;

@@ -5,10 +5,8 @@ use arrow::compute::interleave_record_batch;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use super::{Group, SplitTable, for_each};
-use crate::call::{MediaTarget, PageOfRows};
 use crate::error::{EngineError, ErrorKind};
 use crate::features_arrow::to_schema;
-use crate::rows::Page;
 use crate::task::Task;
 
 impl SplitTable {
@@ -37,18 +35,6 @@ impl SplitTable {
         })?;
         let tables: Vec<RecordBatch> = tables.into_iter().flatten().collect();
         self.arrange(&tables, &sorted, rows, columns)
-    }
-
-    /// Rows as JSON, in the order asked, as [`Call::Rows`](crate::Call::Rows) shows them.
-    ///
-    /// # Errors
-    /// Those of [`SplitTable::gather`] and of cells.
-    pub(crate) fn page(&self, rows: &[u64], media: &MediaTarget, task: &Task) -> Result<PageOfRows, EngineError> {
-        let columns: Vec<usize> = (0..self.features.len()).collect();
-        let table = self.gather(rows, &columns, task)?;
-        let mut page = Page::new(&self.features, media, 0);
-        page.push_rows(&table, rows)?;
-        Ok(page.finish(self.features.clone(), Some(self.num_rows), false))
     }
 
     /// Ascending rows, by the groups that hold them.

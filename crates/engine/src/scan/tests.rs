@@ -6,7 +6,6 @@ use arrow::datatypes::Int64Type;
 use serde_json::json;
 
 use super::*;
-use crate::call::MediaTarget;
 use crate::features_arrow::to_schema;
 use crate::source::SourceFile;
 use crate::task::Task;
@@ -103,21 +102,6 @@ fn rows_are_gathered_in_the_order_asked() {
     assert!(gathered.column(1).is_null(0));
     assert_eq!(table.gather(&[], &[0], &Task::new(2)).unwrap().num_rows(), 0);
     assert_eq!(table.gather(&[300], &[0], &Task::new(2)).unwrap_err().kind, ErrorKind::Internal);
-}
-
-#[test]
-fn a_page_shows_rows_as_json() {
-    let folder = tempfile::tempdir().unwrap();
-    let media = MediaTarget {
-        directory: "/nonexistent".into(),
-        url_prefix: String::new(),
-        resolve_prefix: String::new(),
-        repository: "hf://datasets/d@r".into(),
-        linked_files: Vec::new(),
-    };
-    let page = opened(folder.path()).page(&[250, 7], &media, &Task::new(2)).unwrap();
-    let rows: Vec<_> = page.rows.iter().map(|row| row.get()).collect();
-    assert_eq!(rows, [r#"{"n":250,"s":null}"#, r#"{"n":7,"s":"row 7"}"#]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::job::{Job, JobContext, JobError, Ready};
 
 const STEP: Step = Step::split("split-is-valid")
     .triggered_by(&["config-size", "split-first-rows", "config-parquet-metadata", "split-descriptive-statistics"])
-    .version(4)
+    .version(5)
     .difficulty(20);
 
 pub(crate) struct IsValidJob;
@@ -31,8 +31,8 @@ impl Job for IsValidJob {
         let settled = found.iter().flatten().count();
         let ok = |index: usize| found[index].as_ref().is_some_and(|found| found.stored.view.outcome.is_ok());
         let (viewer, preview, statistics) = (ok(0), ok(1), ok(3));
-        // Filter and search are answered by endpoints of their own, which do not exist yet.
-        let flags = IsValid { preview, viewer, statistics, ..IsValid::default() };
+        // Search is answered by an endpoint of its own, which does not exist yet.
+        let flags = IsValid { preview, viewer, statistics, filter: ok(2), ..IsValid::default() };
         Ok(View::ok(&flags).with_progress(settled, keys.len()).into())
     }
 }

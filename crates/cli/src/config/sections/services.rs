@@ -63,6 +63,22 @@ section! {
 }
 
 section! {
+    /// What a question about rows may cost: a filter, an order.
+    Query = "query" {
+        /// Longest time of one question.
+        max_seconds: Duration = "30" { fate: Read("serve and api"), unit: "seconds", min: Some(0.1) },
+        /// Memory of one question for what is kept while the files are read.
+        max_memory_bytes: u64 = "256_000_000" { fate: Read("serve and api"), unit: "bytes", min: Some(1_000_000.0) },
+        /// Rows that one question may look at, after those that statistics of the files rule out; 0 for no limit.
+        max_rows: Limit = "0" { fate: Read("serve and api"), unit: "rows" },
+        /// Largest number of rows of one answer, in any format; their numbers are held in memory.
+        max_answer_rows: u64 = "1_000_000" { fate: Read("serve and api"), unit: "rows", min: Some(100.0) },
+        /// Memory for the numbers of matching rows, kept for the next page.
+        kept_bytes: u64 = "32_000_000" { fate: Read("serve and api"), unit: "bytes" },
+    }
+}
+
+section! {
     /// The admin service: reports about queue and views, and forced refreshes.
     Admin = "admin" {
         /// The organization that a user must be part of to reach the protected routes. Unset: authentication is
