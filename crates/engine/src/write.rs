@@ -4,6 +4,7 @@
 //! are bounded in rows and bytes, and never span two input files, so that those of an unchanged input can be copied
 //! into the next conversion ([`SplitWriter::copy`]). A file gets its name only when it is complete.
 
+mod bloom;
 mod file;
 mod layout;
 mod piece;

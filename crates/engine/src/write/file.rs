@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
@@ -19,7 +20,7 @@ use super::WrittenRun;
 use super::layout::{self, WriteOptions};
 use crate::call::WrittenFile;
 use crate::error::{EngineError, ErrorKind};
-use crate::ranges::Ranges;
+use crate::ranges::{Ranges, unreadable};
 
 /// Tables are encoded in slices of this many rows, so that the bounds of a row group are looked at often enough.
 const SLICE_ROWS: usize = 8_192;
@@ -174,7 +175,7 @@ impl Shard {
                 bytes_written: column.compressed_size().unsigned_abs(),
                 rows_written: group.num_rows().unsigned_abs(),
                 metadata: column.clone(),
-                bloom_filter: None,
+                bloom_filter: Sbbf::read_from_column_chunk(column, source).map_err(unreadable)?,
                 column_index: column_index.cloned(),
                 offset_index: offset_index.cloned(),
             };

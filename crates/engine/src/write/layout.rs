@@ -10,9 +10,10 @@ use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowSchemaConverter, encode_arrow_s
 use parquet::basic::{Compression, Encoding, Type as PhysicalType};
 use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
+use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor, SchemaDescriptor};
 
 use crate::error::{EngineError, ErrorKind};
+use crate::write::bloom;
 use crate::write::file::failed;
 
 /// Rows per page: what a response shows at most is 100, so one page per column mostly suffices.
@@ -103,15 +104,17 @@ pub(super) fn properties(
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES));
-    for (column, dictionary) in descriptor.columns().iter().zip(dictionaries(&descriptor, sample)) {
+    for (column, traits) in descriptor.columns().iter().zip(traits(&descriptor, sample)) {
         let path = column.path().clone();
         if is_binary(column) {
             properties = properties
                 .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
                 .set_column_encoding(path.clone(), Encoding::PLAIN)
                 .set_column_statistics_enabled(path, EnabledStatistics::None);
-        } else if dictionary {
+        } else if traits.repeats {
             properties = properties.set_column_dictionary_enabled(path, true);
+        } else if traits.bloom_filter {
+            properties = bloom::with_filter(properties, column);
         }
     }
     Ok(Layout { schema: descriptor, properties: properties.build() })
@@ -123,20 +126,37 @@ fn is_binary(column: &ColumnDescriptor) -> bool {
     bytes && column.logical_type_ref().is_none() && column.converted_type() == parquet::basic::ConvertedType::NONE
 }
 
-/// For each leaf column: do its values repeat so much that a dictionary pays?
-fn dictionaries(descriptor: &SchemaDescriptor, sample: Sample<'_>) -> Vec<bool> {
+/// What the sample tells of a leaf column.
+#[derive(Clone, Copy, Default)]
+struct Traits {
+    /// Its values repeat so much that a dictionary pays.
+    repeats: bool,
+    /// Its values may be looked up one by one.
+    bloom_filter: bool,
+}
+
+/// The traits of each leaf column.
+fn traits(descriptor: &SchemaDescriptor, sample: Sample<'_>) -> Vec<Traits> {
     match sample {
         Sample::RowGroup(group) => {
-            group.columns().iter().map(|column| column.dictionary_page_offset().is_some()).collect()
+            let of_column = |leaf: usize| Traits {
+                repeats: group.column(leaf).dictionary_page_offset().is_some(),
+                bloom_filter: bloom::has_filter(group, leaf),
+            };
+            (0..group.num_columns()).map(of_column).collect()
         }
         Sample::Table(table) => {
             let mut leaves = Vec::with_capacity(descriptor.num_columns());
             table.columns().iter().for_each(|array| push_leaves(array, &mut leaves));
             // A type whose leaves are not known here goes without dictionaries.
-            match leaves.len() == descriptor.num_columns() {
-                true => leaves.iter().map(repeats).collect(),
-                false => vec![false; descriptor.num_columns()],
+            if leaves.len() != descriptor.num_columns() {
+                return vec![Traits::default(); descriptor.num_columns()];
             }
+            let of_leaf = |(leaf, column): (&ArrayRef, &ColumnDescPtr)| {
+                let repeats = repeats(leaf);
+                Traits { repeats, bloom_filter: bloom::is_worth_it(column, leaf, repeats) }
+            };
+            leaves.iter().zip(descriptor.columns()).map(of_leaf).collect()
         }
     }
 }
