@@ -1,6 +1,7 @@
 //! The Parquet files of a split as one sequence of row groups: read by columns, in parallel, or gathered row by row.
 
 mod batches;
+mod fields;
 mod gather;
 mod parallel;
 mod texts;
@@ -19,6 +20,7 @@ use crate::footers::{self, Footer, FooterCache};
 use crate::ranges::{Ranges, unreadable};
 
 pub(crate) use batches::Batches;
+pub(crate) use fields::{FieldPath, child};
 pub(crate) use gather::selection;
 pub(crate) use parallel::{for_each, for_each_group};
 

@@ -21,6 +21,7 @@ use super::texts;
 use super::types::{HUGE, Type};
 use super::wrong;
 use crate::error::EngineError;
+use crate::scan::FieldPath;
 
 /// The reference's name for the number of a row.
 const ROW_NUMBER: &str = "__hf_index_id";
@@ -201,9 +202,8 @@ impl<'f> Binder<'f> {
         let (name, mut here) = (&self.features[feature].0, Some(&self.features[feature].1));
         let mut column = Column {
             name: name.clone(),
-            parts: vec![name.clone()],
             of: self.features.iter().nth(feature).map_or(Type::Null, |(_, feature)| Type::of(feature)),
-            place: Place::Field { feature, path: Vec::new(), derived: None },
+            place: Place::Field { path: FieldPath { feature, names: Vec::new() }, derived: None },
             labels: None,
         };
         let mut rest = path;
@@ -224,10 +224,9 @@ impl<'f> Binder<'f> {
                 _ => None,
             };
             column.name = format!("{}.{field}", column.name);
-            column.parts.push(field);
             column.of = of;
             if let Place::Field { path, .. } = &mut column.place {
-                path.push(position);
+                path.names.push(field);
             }
             rest = after;
         }
@@ -256,15 +255,15 @@ impl<'f> Binder<'f> {
     fn derived(&self, path: &[String]) -> Option<Column> {
         let name = path.join(".");
         if name == ROW_NUMBER {
-            return Some(Column { name, parts: Vec::new(), place: Place::RowNumber, of: Type::Integer, labels: None });
+            return Some(Column { name, place: Place::RowNumber, of: Type::Integer, labels: None });
         }
         let (base, kind) = Derived::ALL
             .into_iter()
             .find_map(|(end, kind)| Some((name.strip_suffix(end)?.strip_suffix('.')?.to_owned(), kind)))?;
         let feature = self.find(&base)?;
         let of = derived_type(&Type::of(&self.features[feature].1), kind)?;
-        let place = Place::Field { feature, path: Vec::new(), derived: Some(kind) };
-        Some(Column { name, parts: vec![base], place, of, labels: None })
+        let path = FieldPath { feature, names: Vec::new() };
+        Some(Column { name, place: Place::Field { path, derived: Some(kind) }, of, labels: None })
     }
 
     fn unknown(&self, path: &[String], at: usize) -> EngineError {

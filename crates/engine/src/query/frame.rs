@@ -3,21 +3,19 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, make_array};
-use arrow::buffer::NullBuffer;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 
 use super::node::internal;
 use super::types::Type;
 use crate::error::{EngineError, ErrorKind};
+use crate::scan::FieldPath;
 
 /// What an expression looks at.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Column {
     /// As written in messages.
     pub(super) name: String,
-    /// Name of the feature, and names of fields down from it.
-    pub(super) parts: Vec<String>,
     pub(super) place: Place,
     pub(super) of: Type,
     /// Names of the classes, of a class label.
@@ -29,8 +27,8 @@ pub(super) struct Column {
 pub(super) enum Place {
     /// Number of the row in the split.
     RowNumber,
-    /// A feature, and positions of fields down from it.
-    Field { feature: usize, path: Vec<usize>, derived: Option<Derived> },
+    /// A column or a field of it, or what is computed from that.
+    Field { path: FieldPath, derived: Option<Derived> },
 }
 
 /// What is computed from a column. The names are those that the reference gives its extra columns.
@@ -48,24 +46,24 @@ impl Derived {
 /// The columns of an expression for the rows of one table, each computed when it is first asked for.
 pub(super) struct Frame<'f> {
     columns: &'f [Column],
-    /// Columns of the table, by feature.
-    table: Option<(&'f RecordBatch, &'f [usize])>,
+    /// A table, and what its columns are.
+    table: Option<(&'f RecordBatch, &'f [FieldPath])>,
     numbers: Option<ArrayRef>,
     num_rows: usize,
     held: Vec<OnceCell<ArrayRef>>,
 }
 
 impl<'f> Frame<'f> {
-    /// A frame of a table whose columns are those features, in that order. `numbers` are the rows' numbers in the split,
+    /// A frame of a table whose columns are those fields, in that order. `numbers` are the rows' numbers in the split,
     /// needed only where a column asks for them.
     pub(super) fn new(
         columns: &'f [Column],
         table: &'f RecordBatch,
-        features: &'f [usize],
+        fields: &'f [FieldPath],
         numbers: Option<ArrayRef>,
     ) -> Self {
         let held = columns.iter().map(|_| OnceCell::new()).collect();
-        Self { columns, table: Some((table, features)), numbers, num_rows: table.num_rows(), held }
+        Self { columns, table: Some((table, fields)), numbers, num_rows: table.num_rows(), held }
     }
 
     /// A frame in which one column has given values, and no other is asked for.
@@ -99,34 +97,18 @@ impl<'f> Frame<'f> {
 
     fn compute(&self, column: &Column) -> Result<ArrayRef, EngineError> {
         let missing = || EngineError::new(ErrorKind::Internal, format!("column {} was not read", column.name));
-        let (feature, path, derived) = match &column.place {
+        let (path, derived) = match &column.place {
             Place::RowNumber => return self.numbers.clone().ok_or_else(missing),
-            Place::Field { feature, path, derived } => (feature, path, derived),
+            Place::Field { path, derived } => (path, derived),
         };
-        let (table, features) = self.table.ok_or_else(missing)?;
-        let position = features.iter().position(|other| other == feature).ok_or_else(missing)?;
-        let mut array = Arc::clone(table.column(position));
-        for &field in path {
-            array = child(&array, field)?;
-        }
+        let (table, fields) = self.table.ok_or_else(missing)?;
+        let position = fields.iter().position(|field| field == path).ok_or_else(missing)?;
+        let array = Arc::clone(table.column(position));
         match derived {
             None => column.of.hold(&array),
             Some(Derived::Length) => lengths(&array),
         }
     }
-}
-
-/// A field of a struct; null where the struct is.
-pub(super) fn child(array: &ArrayRef, field: usize) -> Result<ArrayRef, EngineError> {
-    let parent = array.as_struct_opt().ok_or_else(|| internal("a field of a column without fields"))?;
-    let child = parent.column(field);
-    let Some(nulls) = parent.nulls().filter(|nulls| nulls.null_count() > 0) else { return Ok(Arc::clone(child)) };
-    if *child.data_type() == DataType::Null {
-        return Ok(Arc::clone(child));
-    }
-    let nulls = NullBuffer::union(Some(nulls), child.nulls());
-    let data = child.to_data().into_builder().nulls(nulls).build().map_err(internal)?;
-    Ok(make_array(data))
 }
 
 /// Characters of texts, items of lists.

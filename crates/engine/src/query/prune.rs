@@ -184,17 +184,19 @@ impl Pruner<'_> {
     /// The leaf of the file that holds a column, with its type in Arrow.
     fn leaf(&self, column: &Column, metadata: &ParquetMetaData) -> Option<(usize, Field)> {
         let is_simple = !matches!(column.of, Type::Json | Type::Bytes | Type::List(_) | Type::Struct(_) | Type::Null);
-        let Place::Field { feature, .. } = column.place else { return None };
-        self.table.column_in_file(self.group, feature).filter(|_| is_simple)?;
+        let Place::Field { path, .. } = &column.place else { return None };
+        self.table.column_in_file(self.group, path.feature).filter(|_| is_simple)?;
         let schema = metadata.file_metadata().schema_descr();
-        let leaf = schema.columns().iter().position(|leaf| *leaf.path().parts() == *column.parts)?;
+        let mut leaves = self.table.leaves(self.group, path);
+        let leaf = leaves.next().filter(|_| leaves.next().is_none())?;
         if schema.column(leaf).max_rep_level() > 0 {
             return None;
         }
-        let mut field = self.table.footer(self.group).arrow.schema().field_with_name(column.parts.first()?).ok()?;
-        for part in &column.parts[1..] {
+        let name = &self.table.features()[path.feature].0;
+        let mut field = self.table.footer(self.group).arrow.schema().field_with_name(name).ok()?;
+        for name in &path.names {
             let DataType::Struct(fields) = field.data_type() else { return None };
-            field = fields.iter().find(|field| field.name() == part)?;
+            field = fields.find(name)?.1;
         }
         Some((leaf, field.clone()))
     }

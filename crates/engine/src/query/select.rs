@@ -21,7 +21,7 @@ use super::top::Top;
 use super::types::Type;
 use super::wrong;
 use crate::error::{EngineError, ErrorKind};
-use crate::scan::{Group, SplitTable, for_each_group};
+use crate::scan::{FieldPath, Group, SplitTable, for_each_group};
 use crate::task::Task;
 
 /// Rows that are computed at a time.
@@ -32,15 +32,15 @@ pub(crate) struct Bound {
     columns: Vec<Column>,
     /// The whole condition, for pruning.
     condition: Option<Node>,
-    /// Its parts that must all be true, by the features they read.
+    /// Its parts that must all be true, by the fields they read.
     stages: Vec<Stage>,
     keys: Vec<Key>,
     /// What the keys read, ascending.
-    key_features: Vec<usize>,
+    key_fields: Vec<FieldPath>,
 }
 
 struct Stage {
-    features: Vec<usize>,
+    fields: Vec<FieldPath>,
     /// Positions among the parts of the condition.
     parts: Vec<usize>,
 }
@@ -91,14 +91,14 @@ impl Bound {
         let columns = binder.columns;
         let mut stages: Vec<Stage> = Vec::new();
         for (part, node) in parts_of(condition.as_ref()).enumerate() {
-            let features = features_of(&columns, [node]);
-            match stages.iter_mut().find(|stage| stage.features == features) {
+            let fields = fields_of(&columns, [node]);
+            match stages.iter_mut().find(|stage| stage.fields == fields) {
                 Some(stage) => stage.parts.push(part),
-                None => stages.push(Stage { features, parts: vec![part] }),
+                None => stages.push(Stage { fields, parts: vec![part] }),
             }
         }
-        let key_features = features_of(&columns, keys.iter().map(|key| &key.value));
-        Ok(Self { columns, condition, stages, keys, key_features })
+        let key_fields = fields_of(&columns, keys.iter().map(|key| &key.value));
+        Ok(Self { columns, condition, stages, keys, key_fields })
     }
 
     fn key(binder: &mut Binder<'_>, key: &OrderKey) -> Result<Key, EngineError> {
@@ -205,20 +205,18 @@ fn parts_of(condition: Option<&Node>) -> impl Iterator<Item = &Node> {
     parts.iter()
 }
 
-/// The features that parts look at, ascending.
-fn features_of<'n>(columns: &[Column], nodes: impl IntoIterator<Item = &'n Node>) -> Vec<usize> {
+/// The fields that parts look at, each once.
+fn fields_of<'n>(columns: &[Column], nodes: impl IntoIterator<Item = &'n Node>) -> Vec<FieldPath> {
     let mut used = Vec::new();
     nodes.into_iter().for_each(|node| node.collect_columns(&mut used));
-    let mut features: Vec<usize> = used
-        .into_iter()
-        .filter_map(|column| match columns[column].place {
-            Place::Field { feature, .. } => Some(feature),
-            Place::RowNumber => None,
-        })
-        .collect();
-    features.sort_unstable();
-    features.dedup();
-    features
+    let path = |column: usize| match &columns[column].place {
+        Place::Field { path, .. } => Some(path.clone()),
+        Place::RowNumber => None,
+    };
+    let mut fields: Vec<FieldPath> = used.into_iter().filter_map(path).collect();
+    fields.sort_unstable();
+    fields.dedup();
+    fields
 }
 
 /// One row group.
@@ -239,11 +237,11 @@ impl GroupScan<'_> {
         }
         spend(rows.count())?;
         let mut stages: Vec<&Stage> = self.bound.stages.iter().collect();
-        stages.sort_by_cached_key(|stage| stage.features.iter().map(|feature| self.bytes_of(*feature)).sum::<u64>());
+        stages.sort_by_cached_key(|stage| stage.fields.iter().map(|field| self.bytes_of(field)).sum::<u64>());
         let mut mask: Option<BooleanBuffer> = None;
         for stage in stages {
             let parts = stage.parts.iter().map(|part| self.bound.part(*part)).collect::<Result<Vec<_>, _>>()?;
-            let found = self.mask(&rows, &stage.features, &parts)?;
+            let found = self.mask(&rows, &stage.fields, &parts)?;
             let both = mask.map_or_else(|| found.clone(), |before| &before & &found);
             rows = Rows::around(&both);
             mask = Some(both);
@@ -257,20 +255,17 @@ impl GroupScan<'_> {
         })
     }
 
-    /// Compressed bytes of a column of the group.
-    fn bytes_of(&self, feature: usize) -> u64 {
-        let Some(root) = self.table.column_in_file(self.group, feature) else { return 0 };
-        let schema = self.table.footer(self.group).metadata().file_metadata().schema_descr();
+    /// Compressed bytes of a field in the group.
+    fn bytes_of(&self, field: &FieldPath) -> u64 {
         let metadata = self.table.metadata(self.group);
-        let leaves = (0..metadata.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);
-        leaves.map(|leaf| metadata.column(leaf).compressed_size().unsigned_abs()).sum()
+        self.table.leaves(self.group, field).map(|leaf| metadata.column(leaf).compressed_size().unsigned_abs()).sum()
     }
 
     /// Marks the rows, of those given, for which all parts are true.
-    fn mask(&self, rows: &Rows, features: &[usize], parts: &[&Node]) -> Result<BooleanBuffer, EngineError> {
+    fn mask(&self, rows: &Rows, fields: &[FieldPath], parts: &[&Node]) -> Result<BooleanBuffer, EngineError> {
         let mut mask = BooleanBufferBuilder::new(self.group.num_rows);
-        self.read(rows, features, |table, numbers| {
-            let frame = Frame::new(&self.bound.columns, table, features, self.numbers(numbers));
+        self.read(rows, fields, |table, numbers| {
+            let frame = Frame::new(&self.bound.columns, table, fields, self.numbers(numbers));
             let mut found: Option<BooleanBuffer> = None;
             for part in parts {
                 let truth = part.evaluate(&frame)?.spread(table.num_rows())?;
@@ -295,12 +290,12 @@ impl GroupScan<'_> {
     fn read(
         &self,
         rows: &Rows,
-        features: &[usize],
+        fields: &[FieldPath],
         mut each: impl FnMut(&RecordBatch, &[std::ops::Range<usize>]) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         let mut left = rows.iter();
         let mut current = left.next().unwrap_or(0..0);
-        for table in self.table.read(self.group, features, rows.selection(self.group.num_rows), BATCH_ROWS)? {
+        for table in self.table.read_fields(self.group, fields, rows.selection(self.group.num_rows), BATCH_ROWS)? {
             let table = table?;
             self.task.check()?;
             let mut ranges = Vec::new();
@@ -340,9 +335,9 @@ impl GroupScan<'_> {
             Chosen::All => Rows::all(self.group.num_rows),
             Chosen::Some(mask) => Rows::around(mask),
         };
-        let features = &self.bound.key_features;
-        self.read(&rows, features, |table, ranges| {
-            let frame = Frame::new(&self.bound.columns, table, features, self.numbers(ranges));
+        let fields = &self.bound.key_fields;
+        self.read(&rows, fields, |table, ranges| {
+            let frame = Frame::new(&self.bound.columns, table, fields, self.numbers(ranges));
             let mut keys = Vec::with_capacity(self.bound.keys.len());
             for key in &self.bound.keys {
                 keys.push(key.value.evaluate(&frame)?.spread(table.num_rows())?);

@@ -29,7 +29,8 @@ pub(crate) struct Batches<'t> {
     schema: SchemaRef,
 }
 
-enum Source {
+/// Some leaf columns of a row group, as the file has them.
+pub(super) enum Source {
     /// All bytes of the wanted pages in one read.
     Fetched(Box<ParquetPushDecoder>, Ranges),
     /// Page by page.
@@ -48,17 +49,9 @@ impl<'t> Batches<'t> {
     ) -> Result<Self, EngineError> {
         let file = &table.files[group.file];
         let in_file: Vec<usize> = columns.iter().filter_map(|&column| file.columns[column]).collect();
-        let metadata = table.metadata(group);
-        let source = if in_file.is_empty() {
-            let left = rows.as_ref().map_or(group.num_rows, RowSelection::row_count);
-            Source::Counted { left, batch_rows: batch_rows.max(1) }
-        } else {
-            let mask = ProjectionMask::roots(file.footer.metadata().file_metadata().schema_descr(), in_file);
-            let wanted = (0..metadata.num_columns()).filter(|&leaf| mask.leaf_included(leaf));
-            let bytes: u64 = wanted.map(|leaf| metadata.column(leaf).byte_range().1).sum();
-            let fetch = bytes <= MAX_FETCH || rows.is_some();
-            open(file, group, mask, rows, batch_rows, fetch).map_err(|error| error.in_file(&file.path))?
-        };
+        let schema = file.footer.metadata().file_metadata().schema_descr();
+        let mask = (!in_file.is_empty()).then(|| ProjectionMask::roots(schema, in_file));
+        let source = Source::open(table, group, mask, rows, batch_rows)?;
         let described = |&column: &usize| {
             let (name, feature) = &table.features[column];
             (name.as_str(), feature, file.columns[column].is_some())
@@ -69,15 +62,7 @@ impl<'t> Batches<'t> {
     }
 
     fn next_table(&mut self) -> Result<Option<RecordBatch>, EngineError> {
-        let table = match &mut self.source {
-            Source::Fetched(decoder, ranges) => fetch(decoder, ranges)?,
-            Source::Streamed(reader) => reader.next().transpose().map_err(|error| unreadable(error.into()))?,
-            Source::Counted { left, batch_rows } => {
-                let rows = (*left).min(*batch_rows);
-                *left -= rows;
-                (rows > 0).then(|| empty_columns(rows))
-            }
-        };
+        let table = self.source.next_table()?;
         table.map(|table| self.conform(&table)).transpose()
     }
 
@@ -102,6 +87,39 @@ impl<'t> Batches<'t> {
         let options = RecordBatchOptions::new().with_row_count(Some(table.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
             .map_err(|error| EngineError::new(crate::ErrorKind::Internal, error))
+    }
+}
+
+impl Source {
+    /// The columns of a mask, or of none only their rows.
+    pub(super) fn open(
+        table: &SplitTable,
+        group: &Group,
+        mask: Option<ProjectionMask>,
+        rows: Option<RowSelection>,
+        batch_rows: usize,
+    ) -> Result<Self, EngineError> {
+        let Some(mask) = mask else {
+            let left = rows.as_ref().map_or(group.num_rows, RowSelection::row_count);
+            return Ok(Self::Counted { left, batch_rows: batch_rows.max(1) });
+        };
+        let (file, metadata) = (&table.files[group.file], table.metadata(group));
+        let wanted = (0..metadata.num_columns()).filter(|&leaf| mask.leaf_included(leaf));
+        let bytes: u64 = wanted.map(|leaf| metadata.column(leaf).byte_range().1).sum();
+        let fetch = bytes <= MAX_FETCH || rows.is_some();
+        open(file, group, mask, rows, batch_rows, fetch).map_err(|error| error.in_file(&file.path))
+    }
+
+    pub(super) fn next_table(&mut self) -> Result<Option<RecordBatch>, EngineError> {
+        match self {
+            Self::Fetched(decoder, ranges) => fetch(decoder, ranges),
+            Self::Streamed(reader) => reader.next().transpose().map_err(|error| unreadable(error.into())),
+            Self::Counted { left, batch_rows } => {
+                let rows = (*left).min(*batch_rows);
+                *left -= rows;
+                Ok((rows > 0).then(|| empty_columns(rows)))
+            }
+        }
     }
 }
 

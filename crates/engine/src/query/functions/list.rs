@@ -12,12 +12,13 @@ use serde_json::Value as JsonValue;
 use super::super::bind::Binder;
 use super::super::cast::cast;
 use super::super::expr::Comparison;
-use super::super::frame::{child, lengths};
+use super::super::frame::lengths;
 use super::super::node::{Node, Value, compared, internal};
 use super::super::types::{HUGE, Type};
 use super::super::wrong;
 use super::{Call, each};
 use crate::error::{EngineError, ErrorKind};
+use crate::scan::child;
 
 pub(super) const NAMES: &[&str] = &[
     "array_contains",
