@@ -17,7 +17,7 @@ pub use crate::search::call::{BuildSearchIndex, RowMatch, Search, SearchIndexBui
 use crate::source::SourceFile;
 
 pub use duckdb_index::{DuckdbIndex, DuckdbIndexed};
-pub use statistics::{SplitStatistics, Statistics};
+pub use statistics::{SelectedRows, SplitStatistics, Statistics};
 
 /// One piece of work on files.
 #[derive(Clone, Debug, Serialize, Deserialize)]

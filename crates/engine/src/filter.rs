@@ -35,6 +35,16 @@ impl QueryText {
     }
 }
 
+impl QueryText {
+    /// The condition and the order, read.
+    ///
+    /// # Errors
+    /// [`Query`](crate::ErrorKind::Query).
+    pub(crate) fn parsed(&self) -> Result<Query, EngineError> {
+        Query::parse(self.condition.as_deref(), self.order.as_deref(), self.reference)
+    }
+}
+
 impl Budget {
     /// The task within these bounds.
     pub(crate) fn applied_to(&self, task: &Task) -> Task {

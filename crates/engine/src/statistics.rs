@@ -7,6 +7,7 @@
 //!
 //! To describe another type: a `Kind` with its place in `plan.rs`, its keys in `gather.rs`, its words in `figures.rs`.
 
+mod chosen;
 mod dates;
 mod figures;
 mod gather;
@@ -35,9 +36,11 @@ use crate::call::{SplitStatistics, Statistics};
 use crate::error::{EngineError, ErrorKind};
 use crate::footers::FooterCache;
 use crate::media::measure::Media;
+use crate::query::select::Selection;
 use crate::scan::{Group, SplitTable, for_each};
 use crate::task::Task;
 
+use chosen::Wanted;
 use figures::Making;
 use gather::Gatherer;
 use leaf::{LeafState, names_needed};
@@ -116,6 +119,16 @@ pub(crate) fn statistics(call: &Statistics, cache: &FooterCache, task: &Task) ->
     let files = files_within(call, cache)?;
     let partial = files.len() < call.files.len();
     let table = SplitTable::open(files, call.features.as_ref(), cache)?;
+    let bounded;
+    let (task, selection, frames) = match &call.selected {
+        None => (task, None, None),
+        Some(selected) => {
+            bounded = selected.budget.applied_to(task);
+            let bound = selected.query.parsed()?.bind(table.features())?;
+            let selection = bound.select(&table, selected.budget.max_rows, &bounded)?;
+            (&bounded, Some(selection), Some(&selected.frames))
+        }
+    };
     let mut columns = plan(table.features(), call.rules);
     // Large ones first, so that no thread is left with one at the end.
     columns.sort_by_cached_key(|column| Reverse(table.column_bytes(column.index)));
@@ -136,9 +149,12 @@ pub(crate) fn statistics(call: &Statistics, cache: &FooterCache, task: &Task) ->
         budget: Budget::new(call.memory_bytes, call.scratch.clone()),
         media: Media::new(&call.repository, &call.linked_files),
         making,
+        selection: selection.as_ref(),
+        frames,
     };
     let reports = scan.run(&columns)?;
-    answer(reports, table.num_rows(), partial, call.rules)
+    let num_examples = selection.as_ref().map_or(table.num_rows(), Selection::count);
+    answer(reports, num_examples, partial, call.rules)
 }
 
 /// The first files, up to the one that exceeds the limit.
@@ -209,6 +225,10 @@ struct Scan<'s> {
     budget: Arc<Budget>,
     media: Media<'s>,
     making: Making<'s>,
+    /// The rows that are described, when not all are.
+    selection: Option<&'s Selection>,
+    /// The bins of all rows, by leaf.
+    frames: Option<&'s BTreeMap<String, Frame>>,
 }
 
 /// A column while its pieces are worked on.
@@ -296,7 +316,9 @@ impl Scan<'_> {
                 Ok(each_text(&reached.values, visit))
             })
         };
-        let finished = state.and_then(|state| state.finish(leaf, self.making, &self.budget, &reread));
+        let frame = self.frames.and_then(|frames| frames.get(&leaf.name));
+        let making = Making { frame, ..self.making };
+        let finished = state.and_then(|state| state.finish(leaf, making, &self.budget, &reread));
         match finished {
             Ok((report, frame)) => Ok(Ok((leaf.listed, report, frame))),
             Err(error) if leaf::is_of_column(&error) => {
@@ -315,21 +337,26 @@ impl Scan<'_> {
         visit: &mut dyn FnMut(&ArrayRef) -> Result<bool, EngineError>,
     ) -> Result<(), EngineError> {
         let is_text = matches!(&self.table.features()[column].1, Feature::Value(dtype) if dtype.is_text());
-        for group in &self.table.groups()[groups] {
+        for position in groups {
+            let group = &self.table.groups()[position];
+            let mut wanted = Wanted::of(self.selection, position, group);
+            if matches!(wanted, Wanted::Nothing) {
+                continue;
+            }
             let rows = self.table.rows_within(group, &[column], BATCH_BYTES);
-            let texts = if is_text { self.table.read_texts(group, column, None, rows)? } else { None };
+            let texts = if is_text { self.table.read_texts(group, column, wanted.blocks(), rows)? } else { None };
             if let Some(texts) = texts {
                 for array in texts {
                     self.making.task.check()?;
-                    if !visit(&array?)? {
+                    if !visit(&wanted.rows_of(array?)?)? {
                         return Ok(());
                     }
                 }
                 continue;
             }
-            for batch in self.table.read(group, &[column], None, rows)? {
+            for batch in self.table.read(group, &[column], wanted.blocks(), rows)? {
                 self.making.task.check()?;
-                if !visit(batch?.column(0))? {
+                if !visit(&wanted.rows_of(Arc::clone(batch?.column(0)))?)? {
                     return Ok(());
                 }
             }

@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 
 use belvedere_domain::{DatasetName, StepName};
+use belvedere_domain::Features;
+use belvedere_domain::view::REVISION_PLACEHOLDER;
+use belvedere_engine::Call;
+use belvedere_engine::call::{ParquetFile, SelectedRows, Statistics};
 use belvedere_engine::statistics::Rules;
 use belvedere_store::RateLimit;
 use serde::Serialize;
@@ -148,6 +152,29 @@ impl DescriptiveStatistics {
     /// What decides the figures.
     pub fn deciding(&self) -> impl Serialize + use<> {
         (self.rules, self.histogram_num_bins, self.max_num_string_labels, self.max_split_size_bytes)
+    }
+
+    /// Asks for the figures of a split, or of some of its rows.
+    pub fn call(
+        &self,
+        dataset: &DatasetName,
+        files: Vec<ParquetFile>,
+        features: Option<Features>,
+        selected: Option<SelectedRows>,
+    ) -> Call {
+        Call::Statistics(Statistics {
+            files,
+            features,
+            rules: self.rules,
+            histogram_bins: self.histogram_num_bins,
+            max_string_labels: self.max_num_string_labels,
+            max_split_bytes: self.max_split_size_bytes,
+            memory_bytes: self.max_memory_bytes,
+            scratch: self.cache_directory.clone(),
+            repository: format!("hf://datasets/{dataset}@{REVISION_PLACEHOLDER}"),
+            linked_files: Vec::new(),
+            selected,
+        })
     }
 }
 

@@ -104,6 +104,7 @@ fn describe(path: &Path, args: &Args, scratch: &Path) -> anyhow::Result<f64> {
         scratch: scratch.to_owned(),
         repository: String::new(),
         linked_files: Vec::new(),
+        selected: None,
     });
     let started = Instant::now();
     let Reply::Statistics(found) = execute_with(&call, &cache, &task)? else { bail!("statistics were asked for") };

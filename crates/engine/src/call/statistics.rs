@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use belvedere_domain::Features;
 use serde::{Deserialize, Serialize};
 
-use super::ParquetFile;
+use super::{Budget, ParquetFile, QueryText};
 use crate::source::SourceFile;
 use crate::statistics::{ColumnStatistics, Frame, Rules};
 
@@ -34,12 +34,26 @@ pub struct Statistics {
     /// Files of the repository that media cells may refer to.
     #[serde(default)]
     pub linked_files: Vec<SourceFile>,
+    /// The rows to describe; `None`: all of them.
+    #[serde(default)]
+    pub selected: Option<SelectedRows>,
+}
+
+/// Rows that match a condition, described in the bins of all rows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SelectedRows {
+    /// The condition. Its order says nothing.
+    pub query: QueryText,
+    /// What finding and describing them may cost.
+    pub budget: Budget,
+    /// The bins of all rows, by column.
+    pub frames: BTreeMap<String, Frame>,
 }
 
 /// See [`Call::Statistics`](super::Call::Statistics).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SplitStatistics {
-    /// Rows of the files that were read.
+    /// Rows of the files that were read, or those of them that were selected.
     pub num_examples: u64,
     /// The columns that the reference describes too, by name in code point order.
     pub statistics: Vec<ColumnStatistics>,

@@ -13,7 +13,7 @@ use belvedere_domain::Features;
 use serde_json::json;
 
 use super::*;
-use crate::call::ParquetFile;
+use crate::call::{Budget, ParquetFile, QueryText, SelectedRows};
 use crate::features_arrow::to_schema;
 use crate::source::SourceFile;
 use crate::write::{SplitWriter, WriteOptions};
@@ -103,6 +103,7 @@ fn call(folder: &Path, group_rows: usize) -> Statistics {
         scratch: folder.join("scratch"),
         repository: "hf://datasets/d@r".to_owned(),
         linked_files: Vec::new(),
+        selected: None,
     }
 }
 
@@ -276,4 +277,41 @@ fn an_empty_split_has_figures_of_nothing() {
     let found = described(&empty, 2);
     assert_eq!((found.num_examples, &column(&found, "f").column_statistics["mean"]), (0, &Json::Null));
     assert_eq!(column(&found, "l").column_statistics["frequencies"], json!({}));
+}
+
+#[test]
+fn some_rows_are_described_in_the_bins_of_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = call(folder.path(), 700);
+    let whole = described(&all, 2);
+    let of = |condition: &str| {
+        let query = QueryText { condition: Some(condition.to_owned()), order: None, reference: false };
+        let budget = Budget { max_seconds: 60.0, max_memory_bytes: 1 << 20, max_rows: None };
+        let selected = Some(SelectedRows { query, budget, frames: whole.frames.clone() });
+        described(&Statistics { selected, ..all.clone() }, 2)
+    };
+    let everything = of("i >= -500 or i is null");
+    assert_eq!(everything.statistics, whole.statistics);
+    assert_eq!(everything.more_statistics, whole.more_statistics);
+
+    let blue = of("l = 'blue'");
+    assert_eq!(blue.num_examples, 919);
+    let rest = of("l <> 'blue' or l is null");
+    assert_eq!(rest.num_examples, 3_000 - 919);
+    for name in ["i", "u", "f", "t", "ts", "li", "dec", "s.x", "li[]"] {
+        let [whole, blue, rest] =
+            [&whole, &blue, &rest].map(|found| column(found, name).column_statistics["histogram"].clone());
+        assert_eq!((&blue["bin_edges"], &rest["bin_edges"]), (&whole["bin_edges"], &whole["bin_edges"]), "{name}");
+        let counts = |histogram: &Json| -> Vec<u64> {
+            histogram["hist"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).collect()
+        };
+        let sums: Vec<u64> = counts(&blue).into_iter().zip(counts(&rest)).map(|(left, right)| left + right).collect();
+        assert_eq!(sums, counts(&whole), "{name}");
+    }
+    assert_eq!(column(&blue, "l").column_statistics["frequencies"], json!({"blue": 919}));
+    // Few texts are still described by their lengths, as all of them are.
+    let few = of("i = 7");
+    assert!(few.num_examples < 30 && column(&few, "t").column_type == "string_text");
+    let nothing = of("i > 1000");
+    assert_eq!((nothing.num_examples, &column(&nothing, "f").column_statistics["mean"]), (0, &Json::Null));
 }

@@ -1,10 +1,9 @@
 //! `split-descriptive-statistics`: figures of every column of a split, from its Parquet files.
 
 use async_trait::async_trait;
-use belvedere_domain::view::REVISION_PLACEHOLDER;
 use belvedere_domain::{ErrorCode, Features, Level, Step, StepName, View};
-use belvedere_engine::call::{SplitStatistics, Statistics};
-use belvedere_engine::{Call, ErrorKind, Reply};
+use belvedere_engine::call::SplitStatistics;
+use belvedere_engine::{ErrorKind, Reply};
 
 use crate::call::CallError;
 use crate::content::{ConfigParquetMetadata, DescriptiveStatistics as Content};
@@ -62,18 +61,7 @@ async fn statistics(
     features: Features,
     settings: DescriptiveStatistics,
 ) -> Result<SplitStatistics, CallError> {
-    let call = Call::Statistics(Statistics {
-        files: files.files,
-        features: Some(features),
-        rules: settings.rules,
-        histogram_bins: settings.histogram_num_bins,
-        max_string_labels: settings.max_num_string_labels,
-        max_split_bytes: settings.max_split_size_bytes,
-        memory_bytes: settings.max_memory_bytes,
-        scratch: settings.cache_directory,
-        repository: format!("hf://datasets/{}@{REVISION_PLACEHOLDER}", ctx.key.dataset),
-        linked_files: Vec::new(),
-    });
+    let call = settings.call(&ctx.key.dataset, files.files, Some(features), None);
     let limit =
         std::time::Duration::from_secs_f64(ctx.services.settings.worker.max_job_duration_seconds.clamp(1.0, 1e6) * 1.5);
     let reply = if files.trusted { ctx.services.trusted.call(call, limit).await? } else { ctx.call(call).await? };

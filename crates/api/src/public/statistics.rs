@@ -1,0 +1,173 @@
+//! `/statistics?where=`: figures of the rows that match a condition, in the bins of all rows, so that one can be drawn
+//! beside the other. Computed while the client waits, and stopped when it leaves.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use belvedere_domain::view::DigestBuilder;
+use belvedere_domain::{ArtifactKey, Digest, Revision, StepName};
+use belvedere_engine::Reply;
+use belvedere_engine::call::{Budget, QueryText, SelectedRows};
+use belvedere_jobs::content::DescriptiveStatistics;
+use belvedere_store::Found;
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::split::{self, Opened, RowsIndex, Split};
+use super::{miss, serve};
+use crate::error::ApiError;
+use crate::headers::{is_known, max_age, not_modified};
+use crate::params::{Params, invalid};
+use crate::state::ApiState;
+
+/// Answers that are kept, and their bytes in all.
+const KEPT: usize = 64;
+const KEPT_BYTES: usize = 8 << 20;
+/// What the caller waits longer than the engine, which can say more about why it stopped.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Recent answers, the last one first, by the view of all rows and the condition.
+#[derive(Default)]
+pub(crate) struct SelectedStatistics(Mutex<VecDeque<((Digest, String), Bytes)>>);
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    /// Rows of all.
+    num_rows_total: u64,
+    #[serde(flatten)]
+    selected: &'a DescriptiveStatistics,
+}
+
+/// True for a request about some of the rows.
+pub(crate) fn is_about_some(state: &ApiState, params: &Params) -> bool {
+    // The reference does not know the parameter, and so passes over it.
+    !state.settings.compat && params.get("where").is_some()
+}
+
+/// Figures of the rows that match.
+///
+/// # Errors
+/// What is wrong with the request or the condition, that the figures of all rows are not there yet, or that it costs too
+/// much.
+pub(crate) async fn answer(state: &ApiState, params: &Params, headers: &HeaderMap) -> Result<Response, ApiError> {
+    params.require(&["dataset", "config", "split"])?;
+    let condition = params.required("where")?.to_owned();
+    let query = QueryText { condition: Some(condition.clone()), order: None, reference: false };
+    query.check().map_err(|error| invalid(format!("Parameter {}", error.message)))?;
+    let split = match split::open(state, params, headers).await? {
+        Opened::Split(split) => split,
+        Opened::Stored(response) => return Ok(response),
+    };
+    let all = match all_rows(state, &split).await? {
+        Some(found) if found.stored.view.outcome.is_ok() => found,
+        Some(found) => return Ok(serve::view(state, &found, headers)),
+        None => return Err(miss::decide(state, &key_of(&split), Some(split.revision())).await?),
+    };
+    let tag = DigestBuilder::new("statistics-of-some", 1)
+        .part("all", all.stored.digest.as_bytes())
+        .part("where", &condition)
+        .finish();
+    let etag = format!("W/\"{}-{}\"", &tag.to_hex()[..24], split.revision());
+    if is_known(headers, &etag) {
+        return Ok(not_modified(respond(state, split.revision(), &etag, Body::empty())));
+    }
+    let key = (all.stored.digest, condition);
+    let body = match state.statistics.get(&key) {
+        Some(body) => body,
+        None => {
+            let body = Bytes::from(describe(state, &split, &all, query).await?);
+            state.statistics.keep(key, body.clone());
+            body
+        }
+    };
+    Ok(respond(state, split.revision(), &etag, Body::from(body)))
+}
+
+fn key_of(split: &Split) -> ArtifactKey {
+    let of_config = &split.found.key;
+    ArtifactKey {
+        step: StepName::known("split-descriptive-statistics"),
+        dataset: of_config.dataset.clone(),
+        config: of_config.config.clone(),
+        split: Some(split.name.clone()),
+    }
+}
+
+/// The figures of all rows of the same revision.
+async fn all_rows(state: &ApiState, split: &Split) -> Result<Option<Found>, ApiError> {
+    let views = &state.services.store.views;
+    Ok(views.read(&key_of(split), Some(split.revision()), state.settings.patience_seconds).await?)
+}
+
+async fn describe(state: &ApiState, split: &Split, all: &Found, query: QueryText) -> Result<String, ApiError> {
+    let view = &all.stored.view;
+    let whole: DescriptiveStatistics =
+        serde_json::from_str(view.content.as_str()).map_err(|error| ApiError::internal(&error))?;
+    let frames: Option<_> = view.internal.parse().map_err(|error| ApiError::internal(&error))?;
+    let settings = state.settings.query;
+    let budget = Budget {
+        max_seconds: settings.max_seconds,
+        max_memory_bytes: settings.max_memory_bytes,
+        max_rows: settings.max_rows,
+    };
+    let selected = SelectedRows { query, budget, frames: frames.unwrap_or_default() };
+    let dataset = &split.found.key.dataset;
+    let question = |index: &RowsIndex| {
+        let statistics = &state.services.settings.descriptive_statistics;
+        statistics.call(dataset, index.files.files.clone(), index.features.clone(), Some(selected.clone()))
+    };
+    let _permit = state.selections.permit().await;
+    let limit = Duration::try_from_secs_f64(settings.max_seconds).unwrap_or(Duration::MAX).saturating_add(GRACE);
+    let (index, Reply::Statistics(found)) = split.ask(state, limit, question).await? else {
+        return Err(ApiError::unexpected("statistics were asked for, and something else came"));
+    };
+    let selected = DescriptiveStatistics {
+        num_examples: found.num_examples,
+        statistics: found.statistics,
+        partial: found.partial || index.files.partial,
+        more_statistics: found.more_statistics,
+    };
+    let answer = Answer { num_rows_total: whole.num_examples, selected: &selected };
+    serde_json::to_string(&answer).map_err(|error| ApiError::internal(&error))
+}
+
+fn respond(state: &ApiState, revision: &Revision, etag: &str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, max_age(state.settings.max_age_long));
+    for (name, value) in [("x-revision", revision.as_str()), ("etag", etag)] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+impl SelectedStatistics {
+    fn get(&self, key: &(Digest, String)) -> Option<Bytes> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.iter().position(|(known, _)| known == key)?;
+        let entry = kept.remove(place)?;
+        let body = entry.1.clone();
+        kept.push_front(entry);
+        Some(body)
+    }
+
+    fn keep(&self, key: (Digest, String), body: Bytes) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(known, _)| *known != key);
+        kept.push_front((key, body));
+        let sizes = kept.iter().map(|((_, condition), body)| condition.len() + body.len());
+        let sums = sizes.scan(0, |sum, bytes| {
+            *sum += bytes;
+            Some(*sum)
+        });
+        let most = sums.take(KEPT).take_while(|&sum| sum <= KEPT_BYTES).count();
+        kept.truncate(most);
+    }
+}
