@@ -33,6 +33,8 @@ const LENGTH: &str = "Number of rows; 100 when absent, at most 10,000 (a setting
 const COLUMNS: &str = "Columns to give, in this order, with commas between them; may be repeated.";
 const FORMAT: &str = "<code>json</code>, <code>ndjson</code>, <code>csv</code>, <code>arrow</code> (an IPC stream) or \
                       <code>parquet</code>; goes before what the header <code>Accept</code> asks for.";
+const SELECTED: &str =
+    "Describe only the rows that match this condition, as for <code>/filter</code>, in the bins of all.";
 const REVISION: &str = "A kept revision to read instead of the served one.";
 
 fn entries() -> Vec<Entry> {
@@ -46,6 +48,9 @@ fn entries() -> Vec<Entry> {
             }
             if endpoint.split.is_some() {
                 parameters.push(("split", required(&[endpoint.dataset, endpoint.config]), SPLIT));
+            }
+            if endpoint.path == "/statistics" {
+                parameters.push(("where", false, SELECTED));
             }
             parameters.push(("revision", false, REVISION));
             Entry { path: endpoint.path, summary: endpoint.summary, parameters, json: true }

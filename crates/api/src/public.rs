@@ -11,6 +11,7 @@ pub(crate) mod resolve;
 pub(crate) mod rows;
 pub(crate) mod serve;
 pub(crate) mod split;
+pub(crate) mod statistics;
 pub(crate) mod views;
 
 mod miss;

@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::params::DEFAULT_LENGTH;
 use crate::public::filter::Selections;
 use crate::public::split::RowsIndexCache;
+use crate::public::statistics::SelectedStatistics;
 
 /// Settings of the HTTP API.
 #[derive(Clone, Debug)]
@@ -105,6 +106,7 @@ pub struct ApiState {
     pub(crate) metrics: Metrics,
     pub(crate) rows: RowsIndexCache,
     pub(crate) selections: Selections,
+    pub(crate) statistics: SelectedStatistics,
 }
 
 impl ApiState {
@@ -112,6 +114,14 @@ impl ApiState {
     pub fn new(services: Arc<Services>, refresher: Arc<Refresher>, settings: ApiSettings) -> Self {
         let metrics = Metrics::new(settings.admin.gauges_with_pid);
         let selections = Selections::new(settings.query.kept_bytes);
-        Self { services, refresher, settings, metrics, rows: RowsIndexCache::default(), selections }
+        Self {
+            services,
+            refresher,
+            settings,
+            metrics,
+            rows: RowsIndexCache::default(),
+            selections,
+            statistics: SelectedStatistics::default(),
+        }
     }
 }

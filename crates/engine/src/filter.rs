@@ -16,8 +16,7 @@ use crate::task::Task;
 /// [`OverBudget`](crate::ErrorKind::OverBudget) and [`TimedOut`](crate::ErrorKind::TimedOut) beyond the budget; those of
 /// [`Call::Rows`](crate::Call::Rows).
 pub(crate) fn filter(call: &Filter, cache: &FooterCache, task: &Task) -> Result<Filtered, EngineError> {
-    let text = &call.query;
-    let query = Query::parse(text.condition.as_deref(), text.order.as_deref(), text.reference)?;
+    let query = call.query.parsed()?;
     let table = SplitTable::open(&call.files, call.features.as_ref(), cache)?;
     let bound = query.bind(table.features())?;
     let task = call.budget.applied_to(task);
@@ -31,11 +30,9 @@ impl QueryText {
     /// # Errors
     /// [`Query`](crate::ErrorKind::Query) naming the parameter and the character where a text cannot be read on.
     pub fn check(&self) -> Result<(), EngineError> {
-        Query::parse(self.condition.as_deref(), self.order.as_deref(), self.reference).map(drop)
+        self.parsed().map(drop)
     }
-}
 
-impl QueryText {
     /// The condition and the order, read.
     ///
     /// # Errors

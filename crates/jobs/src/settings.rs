@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use belvedere_domain::{DatasetName, StepName};
 use belvedere_domain::Features;
 use belvedere_domain::view::REVISION_PLACEHOLDER;
+use belvedere_domain::{DatasetName, StepName};
 use belvedere_engine::Call;
 use belvedere_engine::call::{ParquetFile, SelectedRows, Statistics};
 use belvedere_engine::statistics::Rules;

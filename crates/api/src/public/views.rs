@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use belvedere_domain::{ArtifactKey, ConfigName, SplitName, StepName};
 
-use super::{croissant, miss, serve};
+use super::{croissant, miss, serve, statistics};
 use crate::error::ApiError;
 use crate::params::{Params, missing};
 use crate::state::ApiState;
@@ -110,6 +110,9 @@ pub(crate) async fn get(
     let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.path == path.as_str()).expect("routed from this table");
     let params = Params::parse(query.as_deref());
     let short = state.settings.max_age_short;
+    if endpoint.path == "/statistics" && statistics::is_about_some(&state, &params) {
+        return statistics::answer(&state, &params, &headers).await.map_err(|error| error.keep(short));
+    }
     answer(&state, endpoint, &params, &headers).await.map_err(|error| error.keep(short))
 }
 

@@ -16,6 +16,7 @@ mod misses;
 mod parameters;
 mod revisions;
 mod rows;
+mod statistics;
 mod views;
 
 use belvedere_testing::{Answer, TestApp};
