@@ -8,7 +8,7 @@ use belvedere_domain::{ErrorCode, Revision};
 use belvedere_store::StoreError;
 
 /// An error made by the API itself. Stored errors are served like any other view.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     code: ErrorCode,
     http_status: u16,

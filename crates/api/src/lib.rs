@@ -19,7 +19,7 @@ mod tally;
 
 pub use admin::{AdminAccess, AdminSettings, Organization, TokenHash, TokenHashError};
 pub use serving::{Answer, ask, serve};
-pub use state::{ApiSettings, ApiState, QuerySettings};
+pub use state::{ApiSettings, ApiState, CompareSettings, QuerySettings};
 
 use std::sync::Arc;
 
@@ -69,6 +69,7 @@ fn public_routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         .route("/", get(public::index::get))
         .route("/rows", get(public::rows::get))
         .route("/filter", get(public::filter::get))
+        .route("/compare", get(public::compare::get))
         .route("/healthcheck", get(public::health::get))
         .route("/metrics", get(metrics::get))
         .route("/openapi.json", get(openapi::get))

@@ -96,6 +96,24 @@ fn entries() -> Vec<Entry> {
         ],
         json: true,
     });
+    entries.push(Entry {
+        path: "/compare",
+        summary: "How a split differs from another one, or from itself at another revision: columns, rows, distributions, and \
+                  rows that are in both. 202 with the progress while it takes its time.",
+        parameters: vec![
+            ("dataset", true, DATASET),
+            ("config", true, CONFIG),
+            ("split", true, SPLIT),
+            ("revision", false, REVISION),
+            ("with_dataset", false, "The dataset to compare with; the same when absent."),
+            ("with_config", false, "The config to compare with; the same when absent."),
+            ("with_split", false, "The split to compare with; the same when absent."),
+            ("with_revision", false, "A kept revision of it instead of the served one."),
+            ("key", false, "Columns that identify a row, with commas between them; without any a row is the same or another."),
+            ("columns", false, "Columns whose values are looked for in both splits; all but the key when absent."),
+        ],
+        json: true,
+    });
     let plain = |path, summary| Entry { path, summary, parameters: Vec::new(), json: false };
     entries.push(plain("/healthcheck", "The process answers."));
     entries.push(plain("/metrics", "Counters and gauges as Prometheus text."));

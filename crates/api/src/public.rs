@@ -1,6 +1,7 @@
 //! The endpoints that everybody may read.
 
 pub(crate) mod assets;
+pub(crate) mod compare;
 mod croissant;
 pub(crate) mod export;
 pub(crate) mod filter;

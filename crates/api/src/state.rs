@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use belvedere_domain::Timestamp;
 use belvedere_jobs::{Refresher, Services};
@@ -9,9 +10,13 @@ use belvedere_jobs::{Refresher, Services};
 use crate::admin::AdminSettings;
 use crate::metrics::Metrics;
 use crate::params::DEFAULT_LENGTH;
+use crate::public::compare::Board;
 use crate::public::filter::Selections;
 use crate::public::split::RowsIndexCache;
 use crate::public::statistics::SelectedStatistics;
+
+/// How often to look whether anybody still asks for a comparison; after twelve looks it is dropped.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Settings of the HTTP API.
 #[derive(Clone, Debug)]
@@ -32,6 +37,8 @@ pub struct ApiSettings {
     pub piece_bytes: usize,
     /// What a question about rows may cost.
     pub query: QuerySettings,
+    /// Comparing splits.
+    pub compare: CompareSettings,
     /// Answer some failures as today's reference implementation does.
     pub compat: bool,
     /// What time it is: only for how long readers have been waiting.
@@ -55,6 +62,7 @@ impl Default for ApiSettings {
             max_export_rows: None,
             piece_bytes: 4 << 20,
             query: QuerySettings::default(),
+            compare: CompareSettings::default(),
             compat: false,
             clock: || Timestamp(chrono::Utc::now().timestamp_micros()),
             cached_assets: std::env::temp_dir().join("belvedere-cached-assets"),
@@ -91,6 +99,23 @@ impl Default for QuerySettings {
     }
 }
 
+/// What comparing splits may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct CompareSettings {
+    /// How long a request waits for its answer before it is told to come back.
+    pub wait: Duration,
+    /// Longest time that one comparison may take.
+    pub limit: Duration,
+    /// Comparisons at the same time, at least 1.
+    pub at_a_time: usize,
+}
+
+impl Default for CompareSettings {
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(3), limit: Duration::from_secs(600), at_a_time: 2 }
+    }
+}
+
 impl ApiSettings {
     /// Largest page of rows.
     pub(crate) fn max_length(&self) -> u64 {
@@ -106,6 +131,7 @@ pub struct ApiState {
     pub(crate) metrics: Metrics,
     pub(crate) rows: RowsIndexCache,
     pub(crate) selections: Selections,
+    pub(crate) compares: Board,
     pub(crate) statistics: SelectedStatistics,
 }
 
@@ -114,6 +140,7 @@ impl ApiState {
     pub fn new(services: Arc<Services>, refresher: Arc<Refresher>, settings: ApiSettings) -> Self {
         let metrics = Metrics::new(settings.admin.gauges_with_pid);
         let selections = Selections::new(settings.query.kept_bytes);
+        let compares = Board::new(settings.compare.at_a_time, LOOK_EVERY);
         Self {
             services,
             refresher,
@@ -121,6 +148,7 @@ impl ApiState {
             metrics,
             rows: RowsIndexCache::default(),
             selections,
+            compares,
             statistics: SelectedStatistics::default(),
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use belvedere_api::{ApiSettings, ApiState, QuerySettings, Router};
+use belvedere_api::{ApiSettings, ApiState, CompareSettings, QuerySettings, Router};
 use belvedere_domain::Graph;
 use belvedere_engine::statistics::Rules;
 use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root, RootError};
@@ -123,6 +123,11 @@ impl Runtime {
             base_url: config.serve.public_url.clone(),
             patience_seconds: config.views.patience_seconds.as_secs_f64(),
             max_page_rows: u64::from(config.api.max_page_rows),
+            compare: CompareSettings {
+                limit: config.api.compare_seconds,
+                at_a_time: config.api.compare_at_a_time.on(cores()),
+                ..CompareSettings::default()
+            },
             max_export_rows: config.api.max_export_rows.get().map(u64::from),
             query: QuerySettings {
                 max_seconds: config.query.max_seconds.as_secs_f64(),
@@ -249,9 +254,13 @@ fn urls(config: &Config) -> Urls {
     urls
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn worker_settings(config: &Config, graph: &Graph) -> Result<WorkerSettings, Advice> {
     let worker = &config.worker;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores();
     let percent = |limit: crate::config::types::Limit| limit.get().map_or(0.0, f64::from);
     Ok(WorkerSettings {
         slots: worker.slots.on(cores),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use belvedere_engine::task::Progress;
 use belvedere_engine::{Call, EngineError, Reply, Task};
 
 /// Why a call gave no reply.
@@ -30,6 +31,15 @@ pub trait Caller: Send + Sync {
     /// # Errors
     /// [`CallError`] tells whether the files are at fault or the process.
     async fn call(&self, call: Call, limit: Duration) -> Result<Reply, CallError>;
+
+    /// As [`call`](Self::call), telling meanwhile how far it is. Children do not tell.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    async fn call_watched(&self, call: Call, limit: Duration, progress: Progress) -> Result<Reply, CallError> {
+        let _untold = progress;
+        self.call(call, limit).await
+    }
 }
 
 /// Calls in this process: for files that we wrote, and for tests that have no binary to start.
@@ -41,7 +51,12 @@ pub struct InProcess;
 #[async_trait]
 impl Caller for InProcess {
     async fn call(&self, call: Call, limit: Duration) -> Result<Reply, CallError> {
-        let task = Task::default();
+        self.call_watched(call, limit, Progress::default()).await
+    }
+
+    async fn call_watched(&self, call: Call, limit: Duration, progress: Progress) -> Result<Reply, CallError> {
+        let mut task = Task::default();
+        task.progress = progress;
         let _stop = StopOnDrop(task.clone());
         let work = tokio::task::spawn_blocking(move || belvedere_engine::execute(call, &task));
         match tokio::time::timeout(limit, work).await {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_engine::call::{SplitOf, WantedRows};
+use belvedere_engine::task::Progress;
 use belvedere_engine::{Call, EngineError, ErrorKind, Reply};
 use belvedere_jobs::call::{CallError, Caller, InProcess};
 
@@ -58,10 +59,14 @@ impl Children {
 #[async_trait]
 impl Caller for Children {
     async fn call(&self, call: Call, limit: Duration) -> Result<Reply, CallError> {
+        self.call_watched(call, limit, Progress::default()).await
+    }
+
+    async fn call_watched(&self, call: Call, limit: Duration, progress: Progress) -> Result<Reply, CallError> {
         let note = note(&call);
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(note.clone());
         match self.failure_of(&note) {
-            None => InProcess.call(call, limit).await,
+            None => InProcess.call_watched(call, limit, progress).await,
             Some(Failure::Disk) => Err(EngineError::new(ErrorKind::Io, "no space left on device").into()),
             Some(Failure::Death) => Err(CallError::Died("was killed by the test".into())),
             Some(Failure::Panic) => panic!("the reader is broken"),

@@ -121,7 +121,7 @@ impl Split {
             match caller.call(question(&index), limit).await {
                 Ok(reply) => return Ok((index, reply)),
                 Err(CallError::Engine(error)) if error.kind == ErrorKind::Changed => {
-                    lock(state).remove(&self.key());
+                    self.forget(state);
                     if !may_be_old {
                         break;
                     }
@@ -174,7 +174,13 @@ impl Split {
         Ok(index)
     }
 
-    async fn is_gone<T>(&self, state: &ApiState) -> Result<T, ApiError> {
+    /// Drops the list of files that is kept, because it turned out to be old.
+    pub(crate) fn forget(&self, state: &ApiState) {
+        lock(state).remove(&self.key());
+    }
+
+    /// The error for files that are not what they were; the dataset is looked at again.
+    pub(crate) async fn is_gone<T>(&self, state: &ApiState) -> Result<T, ApiError> {
         let revision = &self.found.revision;
         state.refresher.lost(&self.found.key.dataset, revision).await?;
         let text =

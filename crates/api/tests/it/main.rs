@@ -5,6 +5,7 @@
 mod access;
 mod admin;
 mod assets;
+mod compare;
 mod documents;
 mod errors;
 mod files;

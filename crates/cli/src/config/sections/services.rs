@@ -47,6 +47,10 @@ section! {
         max_page_rows: u32 = "10000" { fate: Read("serve and api"), min: Some(1.0) },
         /// Largest number of rows of one answer as JSON Lines, CSV, Arrow or Parquet; 0 for no limit.
         max_export_rows: Limit = "0" { fate: Read("serve and api"), unit: "rows" },
+        /// Longest time that comparing two splits may take.
+        compare_seconds: Duration = "600" { fate: Read("serve and api"), min: Some(1.0) },
+        /// Number of pairs of splits that are compared at the same time; others wait.
+        compare_at_a_time: Count = "2" { fate: Read("serve and api"), min: Some(1.0) },
         /// Path on the Hub that tells whether a user may read a dataset; `%s` stands for its name.
         hf_auth_path: String = "/api/datasets/%s/auth-check" { fate: Later("access control by a remote Hub") },
         /// URL of a JSON list of the public keys (JWK) that tokens may be signed with.
