@@ -1,6 +1,6 @@
 //! A reader of files inside the test, in place of child processes.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,12 +8,24 @@ use belvedere_engine::call::{SplitOf, WantedRows};
 use belvedere_engine::task::Progress;
 use belvedere_engine::{Call, EngineError, ErrorKind, Reply};
 use belvedere_jobs::call::{CallError, Caller, InProcess};
+use tokio::sync::Semaphore;
 
 /// Carries out calls in this process, notes each, and fails those it was told to.
 #[derive(Default)]
 pub struct Children {
     calls: Mutex<Vec<String>>,
     orders: Mutex<Vec<Order>>,
+    /// What the noted calls start with that wait, and what they wait for.
+    held: Mutex<Vec<(String, Arc<Semaphore>)>>,
+}
+
+/// Calls wait as long as this lives.
+pub struct Held(Arc<Semaphore>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// How a call fails.
@@ -48,6 +60,19 @@ impl Children {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
     }
 
+    /// Lets calls whose note starts with `call` wait until the answer is dropped.
+    #[must_use]
+    pub fn hold(&self, call: &str) -> Held {
+        let gate = Arc::new(Semaphore::new(0));
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push((call.to_owned(), Arc::clone(&gate)));
+        Held(gate)
+    }
+
+    fn gate_of(&self, note: &str) -> Option<Arc<Semaphore>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().rfind(|(call, _)| note.starts_with(call)).map(|(_, gate)| Arc::clone(gate))
+    }
+
     fn failure_of(&self, note: &str) -> Option<Failure> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         let order = orders.iter_mut().find(|order| order.times > 0 && note.starts_with(&order.call))?;
@@ -65,6 +90,10 @@ impl Caller for Children {
     async fn call_watched(&self, call: Call, limit: Duration, progress: Progress) -> Result<Reply, CallError> {
         let note = note(&call);
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(note.clone());
+        if let Some(gate) = self.gate_of(&note) {
+            // No permit ever comes; the end of the hold closes it.
+            let _closed = gate.acquire().await;
+        }
         match self.failure_of(&note) {
             None => InProcess.call_watched(call, limit, progress).await,
             Some(Failure::Disk) => Err(EngineError::new(ErrorKind::Io, "no space left on device").into()),

@@ -86,11 +86,6 @@ async fn answer(state: &Arc<ApiState>, params: &Params, headers: &HeaderMap) -> 
         Opened::Split(split) => split,
         Opened::Stored(response) => return Ok(response),
     };
-    if left.key() == right.key() {
-        let text = "This is the same split twice. Say what to compare it with: 'with_split', 'with_config', \
-                    'with_dataset' or 'with_revision'";
-        return Err(invalid(text.to_owned()));
-    }
     let list = |name| params.all(name).map(str::to_owned).collect();
     let question = Question { left, right, key: list("key"), columns: list("columns") };
     let key = question.key();
