@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 FORMATS=('api-*' 'csv-*' 'tsv-*' 'json-*' 'jsonl-*' 'text-*' 'arrow-*' 'parquet-*' 'split-*' 'stats-*' 'multi-config-*' 'many-*'
     'classlabel-*' 'card-*' 'huge-*' 'unicode-*' 'wide-*' 'penguins-*' 'image-urls' 'script-*' 'fail-*')
 # Endpoints that are answered today.
-ENDPOINTS=(splits first-rows rows filter parquet info size hub-cache compatible-libraries croissant-crumbs statistics)
+ENDPOINTS=(splits first-rows rows filter parquet info size hub-cache compatible-libraries croissant-crumbs statistics search)
 
 # The rules and limits of the reference.
 export COMPAT=reference

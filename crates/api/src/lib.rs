@@ -70,6 +70,7 @@ fn public_routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         .route("/rows", get(public::rows::get))
         .route("/filter", get(public::filter::get))
         .route("/compare", get(public::compare::get))
+        .route("/search", get(public::search::get))
         .route("/healthcheck", get(public::health::get))
         .route("/metrics", get(metrics::get))
         .route("/openapi.json", get(openapi::get))

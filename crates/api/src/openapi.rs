@@ -35,6 +35,10 @@ const FORMAT: &str = "<code>json</code>, <code>ndjson</code>, <code>csv</code>, 
                       <code>parquet</code>; goes before what the header <code>Accept</code> asks for.";
 const SELECTED: &str =
     "Describe only the rows that match this condition, as for <code>/filter</code>, in the bins of all.";
+const QUERY: &str = "What to look for: words in any script. What is written without space between, or in double quotes, is \
+                     looked for as it stands.";
+const MODE: &str = "What a row must hold: <code>any</code> of the words, <code>all</code> of them, the words as a \
+                    <code>phrase</code>, or the characters as a <code>substring</code>, even inside of words.";
 const REVISION: &str = "A kept revision to read instead of the served one.";
 
 fn entries() -> Vec<Entry> {
@@ -89,6 +93,23 @@ fn entries() -> Vec<Entry> {
                 "Keys of order, as <code>\"age\" DESC, \"name\"</code>; the order of the split when absent.",
             ),
             ("offset", false, "First of the matching rows, from 0."),
+            ("length", false, LENGTH),
+            ("columns", false, COLUMNS),
+            ("format", false, FORMAT),
+            ("revision", false, REVISION),
+        ],
+        json: true,
+    });
+    entries.push(Entry {
+        path: "/search",
+        summary: "Rows of a split that match a text, best first, with the places that matched.",
+        parameters: vec![
+            ("dataset", true, DATASET),
+            ("config", true, CONFIG),
+            ("split", true, SPLIT),
+            ("query", true, QUERY),
+            ("mode", false, MODE),
+            ("offset", false, "First match, from 0."),
             ("length", false, LENGTH),
             ("columns", false, COLUMNS),
             ("format", false, FORMAT),
@@ -153,6 +174,7 @@ fn operation(entry: &Entry) -> JsonValue {
                 "anyOf": [{"type": "integer", "minimum": 0}, {"const": "all"}],
                 "default": DEFAULT_LENGTH,
             }),
+            "mode" => json!({"type": "string", "enum": ["any", "all", "phrase", "substring"], "default": "any"}),
             "format" => json!({"type": "string", "enum": format::names(), "default": "json"}),
             _ => json!({"type": "string"}),
         };
@@ -221,7 +243,8 @@ pub(crate) async fn docs(State(state): State<Arc<ApiState>>) -> Response {
             0 => String::new(),
             1 => format!("?dataset={example}"),
             2 => format!("?dataset={example}&amp;config=default"),
-            _ => format!("?dataset={example}&amp;config=default&amp;split=train"),
+            3 => format!("?dataset={example}&amp;config=default&amp;split=train"),
+            _ => format!("?dataset={example}&amp;config=default&amp;split=train&amp;query=word"),
         };
         let path = entry.path;
         format!(

@@ -10,6 +10,7 @@ pub(crate) mod health;
 pub(crate) mod index;
 pub(crate) mod resolve;
 pub(crate) mod rows;
+pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod split;
 pub(crate) mod statistics;

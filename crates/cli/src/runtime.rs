@@ -235,6 +235,12 @@ fn settings(config: &Config, graph: &Graph) -> Result<Settings, Advice> {
             max_memory_bytes: config.descriptive_statistics.max_memory_bytes as usize,
             cache_directory: config.paths().statistics,
         },
+        search: belvedere_jobs::settings::Search {
+            builds_indexes: config.search_index.enabled,
+            max_split_bytes: config.search_index.max_split_size_bytes.for_local_files(),
+            memory_bytes: usize::try_from(config.search_index.memory_bytes).unwrap_or(usize::MAX),
+            max_scan_seconds: config.search_index.max_scan_seconds.into(),
+        },
         urls: urls(config),
         worker: worker_settings(config, graph)?,
     })

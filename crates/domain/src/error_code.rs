@@ -121,7 +121,7 @@ error_codes! {
     ResponseNotFound                            404 false  0 "There is no such answer, and there will be none."
     ResponseNotReady                            500 false  0 "The answer is being prepared. Try again later."
     RevisionGone                                404 false  0 "This revision is no longer kept, or its files have changed."
-    SearchFeatureNotAvailableError              400 true   0 "The split has no text to search."
+    SearchFeatureNotAvailableError              400 true   0 "The split has no text to search, or too much of it for a search without an index."
     ServiceUnavailable                          503 false  0 "The database is away. Try again in a moment."
     TransformRowsProcessingError                500 true   0 "A row could not be shown."
     UnexpectedApiError                          500 false  0 "Something went wrong in the server."

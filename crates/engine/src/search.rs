@@ -36,7 +36,7 @@ pub(crate) use build::build;
 pub use call::{BuildSearchIndex, RowMatch, Search, SearchIndexBuilt, SearchPage, TextMatch};
 pub use query::Mode;
 pub use stem::stemmer_of;
-pub use text::{Step, is_searchable};
+pub use text::{Step, is_searchable, text_columns};
 
 use analyze::Analyzer;
 use index::Index;
@@ -44,7 +44,7 @@ use matcher::Matcher;
 use query::{Unit, units};
 use scan::Scan;
 use substring::Substring;
-use text::{text_columns, visit};
+use text::visit;
 use top::{Hit, Top};
 
 /// Version of what words and their order are. An index of another version is of no use.

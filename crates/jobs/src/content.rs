@@ -369,6 +369,32 @@ pub struct DatasetSizes {
     pub splits: Vec<SplitSize>,
 }
 
+/// `split-search-index`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SearchIndex {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The config.
+    pub config: ConfigName,
+    /// The split.
+    pub split: SplitName,
+    /// The columns that hold text; without any there is nothing to search and no index.
+    pub columns: Vec<String>,
+    /// The stemmer, or null when words count as they are written.
+    pub stemmer: Option<String>,
+    /// Size of the index in bytes; 0 without one.
+    pub size: u64,
+    /// Number of rows.
+    pub num_rows: u64,
+    /// Words of all rows.
+    pub num_words: u64,
+    /// Bytes of all texts.
+    pub num_text_bytes: u64,
+    /// Why there is no index although there is text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without_index_because: Option<String>,
+}
+
 /// `split-duckdb-index`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DuckdbIndex {

@@ -34,6 +34,7 @@ pub struct Files {
     copies: Option<Arc<dyn Views>>,
     manifests: Kept<Manifest>,
     resolutions: Kept<Resolution>,
+    languages: Kept<Vec<String>>,
 }
 
 /// The Parquet files of a split, ready to be read.
@@ -62,7 +63,8 @@ impl Files {
     /// The files of a Hub, with converted ones in the store. `copies` are the views that tell of private copies of
     /// Parquet files; without them, originals are read.
     pub fn new(hub: Arc<dyn Hub>, blobs: Blobs, copies: Option<Arc<dyn Views>>) -> Self {
-        Self { hub, blobs, copies, manifests: Kept::default(), resolutions: Kept::default() }
+        let (manifests, resolutions, languages) = (Kept::default(), Kept::default(), Kept::default());
+        Self { hub, blobs, copies, manifests, resolutions, languages }
     }
 
     /// The Hub.
@@ -112,6 +114,22 @@ impl Files {
         let resolution = Arc::new(resolution);
         keep(&self.resolutions, key, Arc::clone(&resolution));
         Ok(resolution)
+    }
+
+    /// The languages that the card declares. A card that cannot be read declares none; the configs say what is wrong.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when the revision is not kept.
+    pub async fn languages(&self, dataset: &DatasetName, revision: &Revision) -> Result<Arc<Vec<String>>, JobError> {
+        let key = (dataset.clone(), revision.clone());
+        if let Some(languages) = kept(&self.languages, &key) {
+            return Ok(languages);
+        }
+        let manifest = self.manifest(dataset, revision).await?;
+        let card = belvedere_hub::revision::read_card(self.hub.as_ref(), dataset, revision, &manifest).await;
+        let languages = Arc::new(card.map_err(hub_failure)?.map(|card| card.languages()).unwrap_or_default());
+        keep(&self.languages, key, Arc::clone(&languages));
+        Ok(languages)
     }
 
     /// A config whose files are known.

@@ -18,6 +18,7 @@ pub mod memory;
 pub mod refresh;
 pub mod registry;
 pub mod scratch;
+pub mod search;
 pub mod settings;
 pub mod worker;
 

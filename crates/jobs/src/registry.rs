@@ -23,6 +23,7 @@ fn jobs() -> Vec<Box<dyn Job>> {
         Box::new(config::size::SizeJob),
         Box::new(split::first_rows::FirstRowsJob),
         Box::new(split::descriptive_statistics::DescriptiveStatisticsJob),
+        Box::new(split::search_index::SearchIndexJob),
         Box::new(split::is_valid::IsValidJob),
         Box::new(config::is_valid::IsValidJob),
         Box::new(dataset::split_names::SplitNamesJob),

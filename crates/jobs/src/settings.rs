@@ -26,6 +26,8 @@ pub struct Settings {
     pub duckdb_index: DuckdbIndex,
     /// Figures of columns.
     pub descriptive_statistics: DescriptiveStatistics,
+    /// Search, and the indexes it is quick by.
+    pub search: Search,
     /// The worker.
     pub worker: WorkerSettings,
     /// Where URLs in views point to.
@@ -67,6 +69,25 @@ pub struct FirstRows {
 impl Default for FirstRows {
     fn default() -> Self {
         Self { max_bytes: 1_000_000, max_number: 100, min_number: 10, min_cell_bytes: 100, columns_max_number: 1000 }
+    }
+}
+
+/// Search, and the indexes it is quick by.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// Indexes are built.
+    pub builds_indexes: bool,
+    /// Splits whose Parquet files hold more bytes have none; `None`: no limit.
+    pub max_split_bytes: Option<u64>,
+    /// Memory for building one, in bytes.
+    pub memory_bytes: usize,
+    /// Longest time in seconds that a query may read texts while there is no index.
+    pub max_scan_seconds: f64,
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self { builds_indexes: true, max_split_bytes: None, memory_bytes: 96 << 20, max_scan_seconds: 10.0 }
     }
 }
 

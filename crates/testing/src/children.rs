@@ -127,6 +127,7 @@ fn note(call: &Call) -> String {
         }
         Call::Footers(footers) => format!("footers of {} files", footers.files.len()),
         Call::Relayout(relayout) => format!("relayout {}", relayout.file.path),
+        Call::BuildSearchIndex(index) => format!("search index of {} files", index.files.len()),
         // Calls that no test tells apart go by their name.
         other => format!("{other:?}").split('(').next().unwrap_or_default().to_lowercase(),
     }

@@ -126,7 +126,8 @@ fn body(page: &PageOfRows, offset: u64, partial: bool) -> String {
     serde_json::to_string(&answer).expect("rows are JSON already")
 }
 
-fn respond(state: &ApiState, revision: &Revision, etag: &str, body: Body) -> Response {
+/// A page of rows as JSON, with the headers of one.
+pub(super) fn respond(state: &ApiState, revision: &Revision, etag: &str, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

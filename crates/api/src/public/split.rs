@@ -114,6 +114,20 @@ impl Split {
         limit: Duration,
         question: impl Fn(&RowsIndex) -> Call,
     ) -> Result<(Arc<RowsIndex>, Reply), ApiError> {
+        self.ask_or(state, limit, question, |error| failure(error, &self.found.revision)).await
+    }
+
+    /// As [`ask`](Self::ask), with other words for what the engine refuses.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(crate) async fn ask_or(
+        &self,
+        state: &ApiState,
+        limit: Duration,
+        question: impl Fn(&RowsIndex) -> Call,
+        failure: impl FnOnce(CallError) -> ApiError,
+    ) -> Result<(Arc<RowsIndex>, Reply), ApiError> {
         for may_be_old in [true, false] {
             let index = self.index(state).await?;
             let services = &state.services;
@@ -126,7 +140,7 @@ impl Split {
                         break;
                     }
                 }
-                Err(error) => return Err(failure(error, &self.found.revision)),
+                Err(error) => return Err(failure(error)),
             }
         }
         self.is_gone(state).await

@@ -35,6 +35,7 @@ async fn every_documented_path_answers() {
                 "dataset" => "dataset=local/data",
                 "config" => "config=default",
                 "split" => "split=train",
+                "query" => "query=robin",
                 other => panic!("what to give as {other}?"),
             })
             .collect();

@@ -17,6 +17,7 @@ mod misses;
 mod parameters;
 mod revisions;
 mod rows;
+mod search;
 mod statistics;
 mod views;
 

@@ -184,7 +184,7 @@ async fn is_valid_at_every_level() {
     let app = zoo().await;
     for level in ["", "&config=fish", "&config=fish&split=test"] {
         let text = app.get(&format!("/is-valid?dataset=local/data{level}")).await.text();
-        assert_eq!(text, r#"{"preview":true,"viewer":true,"search":false,"filter":true,"statistics":true}"#, "{level}");
+        assert_eq!(text, r#"{"preview":true,"viewer":true,"search":true,"filter":true,"statistics":true}"#, "{level}");
     }
 }
 

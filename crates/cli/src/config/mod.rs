@@ -36,7 +36,7 @@ pub use sections::scans::{OptInOutUrlsScan, PresidioEntitiesScan};
 pub use sections::services::{Admin, Api, Query, Serve};
 pub use sections::steps::{
     ConfigNames, DescriptiveStatistics, DuckdbIndex, FirstRows, ParquetAndInfo, ParquetLayout, ParquetMetadata,
-    RowsIndex, SplitNames,
+    RowsIndex, SearchIndex, SplitNames,
 };
 pub use sections::storage::{Assets, CachedAssets, Store};
 pub use sections::worker::{DatasetsBased, Queue, Worker};
@@ -94,6 +94,7 @@ config! {
     admin: Admin,
     descriptive_statistics: DescriptiveStatistics,
     duckdb_index: DuckdbIndex,
+    search_index: SearchIndex,
     opt_in_out_urls_scan: OptInOutUrlsScan,
     presidio_entities_scan: PresidioEntitiesScan,
     committer: Committer,

@@ -26,7 +26,7 @@ type Visit<'v> = dyn FnMut(&dyn Array, usize, &mut Vec<Step>) + 'v;
 pub(super) type Sink<'s> = dyn FnMut(&[Step], &str) + 's;
 
 /// Positions of the columns that hold text at any depth.
-pub(super) fn text_columns(features: &Features) -> Vec<usize> {
+pub fn text_columns(features: &Features) -> Vec<usize> {
     features.iter().enumerate().filter(|(_, (_, feature))| holds_text(feature)).map(|(index, _)| index).collect()
 }
 

@@ -68,7 +68,14 @@ async fn parquet_files_are_referenced_and_not_copied() {
     app.settle().await;
     assert_eq!(
         app.children.take_calls(),
-        ["inspect default", "head default/train", "rows 0+100", "statistics", "footers of 2 files"]
+        [
+            "inspect default",
+            "head default/train",
+            "rows 0+100",
+            "statistics",
+            "footers of 2 files",
+            "search index of 2 files"
+        ]
     );
     let files = app.get("/parquet?dataset=local/data").await.json()["parquet_files"].clone();
     let names: Vec<_> = files.as_array().unwrap().iter().map(|file| file["filename"].as_str().unwrap()).collect();
@@ -137,6 +144,7 @@ async fn a_config_with_broken_files_fails_alone() {
     split-image-url-columns b train: 500 FeaturesError
     split-descriptive-statistics b train: 500 DatasetGenerationError
     config-parquet-layout b: 500 DatasetGenerationError
+    split-search-index b train: 500 DatasetGenerationError
     ");
     assert_eq!(app.get("/rows?dataset=local/data&config=a&split=train").await.status, 200);
     assert!(app.dataset("local/data").await.unwrap().served.is_some(), "a failed part is an answer too");

@@ -15,7 +15,8 @@ async fn a_deleted_dataset_is_unknown_and_leaves_nothing() {
     let app = TestApp::with_file("birds.csv", BIRDS).await;
     app.write("other/birds.csv", BIRDS);
     app.settle().await;
-    assert_eq!(blobs(&app).len(), 2);
+    // The Parquet file and the search index of each.
+    assert_eq!(blobs(&app).len(), 4);
     app.remove("data");
     app.settle().await;
     for path in [SIZE, FIRST_ROWS, ROWS, "/datasets/local/data/resolve/main/birds.csv"] {
@@ -23,7 +24,7 @@ async fn a_deleted_dataset_is_unknown_and_leaves_nothing() {
     }
     assert_eq!(app.views("local/data").await, Vec::<String>::new());
     assert!(app.dataset("local/data").await.is_none());
-    assert_eq!(blobs(&app).len(), 1, "that of the other dataset");
+    assert_eq!(blobs(&app).len(), 2, "those of the other dataset");
     assert_eq!(app.get("/rows?dataset=local/other&config=default&split=train").await.status, 200);
 }
 

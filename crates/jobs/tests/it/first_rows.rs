@@ -16,7 +16,7 @@ async fn first_rows_do_not_wait_for_the_conversion() {
     assert_eq!(code(&app.get(ROWS).await), (500, "ResponseNotReady"));
 
     app.run_jobs().await;
-    assert_eq!(app.children.take_calls(), ["convert default", "rows 0+100", "statistics"]);
+    assert_eq!(app.children.take_calls(), ["convert default", "rows 0+100", "statistics", "search index of 1 files"]);
     let late = app.get(FIRST_ROWS).await;
     assert_eq!(late.text(), early.text());
     assert_ne!(late.header("etag"), early.header("etag"), "another view, made from the converted files");

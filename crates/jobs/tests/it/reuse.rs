@@ -76,7 +76,10 @@ async fn a_forced_job_computes_anew() {
     app.force("config-parquet-and-info", Some("default"), None).await;
     app.run_jobs().await;
     // Its view is another one, and so are those that depend on it.
-    assert_eq!(app.children.take_calls(), ["convert default, 1 of 1 files known", "rows 0+100", "statistics"]);
+    assert_eq!(
+        app.children.take_calls(),
+        ["convert default, 1 of 1 files known", "rows 0+100", "statistics", "search index of 1 files"]
+    );
     assert_eq!(app.get(ROWS).await.json()["num_rows_total"], 3);
     app.force("split-first-rows", Some("default"), Some("train")).await;
     app.run_jobs().await;

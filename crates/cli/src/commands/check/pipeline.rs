@@ -33,6 +33,8 @@ pub(super) async fn run(
         // Nobody reads aggregates meanwhile, and nobody waits for jobs that are not done.
         settings.worker.coalesce_seconds = 0.0;
         settings.worker.grace_seconds = 0.0;
+        // Nobody searches here.
+        settings.search.builds_indexes = false;
     })
     .await?;
     let runtime = Arc::new(runtime);

@@ -222,3 +222,24 @@ section! {
         },
     }
 }
+
+section! {
+    /// Full-text search, and the step `split-search-index` that makes it quick. Without an index a search reads the texts of
+    /// the split and gives the same answer.
+    SearchIndex = "search_index" {
+        /// Build indexes. Those built before stay in use.
+        enabled: bool = "true" { fate: Read("split-search-index") },
+        /// Splits whose Parquet files hold more than this have no index.
+        max_split_size_bytes: SizeLimit = "unlimited" { fate: Read("split-search-index"), unit: "bytes" },
+        /// Memory for building an index, about; the reading of the Parquet files comes on top.
+        memory_bytes: u64 = "100_663_296" {
+            fate: Read("split-search-index"),
+            unit: "bytes",
+            min: Some(16_777_216.0),
+            max: Some(68_719_476_736.0),
+        },
+        /// Longest time that a search may read texts while there is no index. Beyond it the answer is an error that says
+        /// whether an index is on its way.
+        max_scan_seconds: u32 = "10" { fate: Read("serve and api"), unit: "seconds", max: Some(3600.0) },
+    }
+}
