@@ -1,6 +1,6 @@
 //! The data sets on disk: `NAME/repo` with the files of a dataset, `NAME/expected` with the recorded answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -134,6 +134,25 @@ impl Set {
         let name = file.replacen("statistics.", "statistics-per-column.", 1);
         let path = self.folder.join("expected").join(name);
         if path.is_file() { read_json(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// The recorded rows of the split that a request names, by number.
+    ///
+    /// # Errors
+    /// A recording that cannot be read, with its path.
+    pub fn rows(&self, request: &Request) -> Result<HashMap<u64, Value>> {
+        let mut rows = HashMap::new();
+        for case in self.cases()?.into_iter().filter(|case| case.endpoint == "rows" && case.recorded.status_code == 200)
+        {
+            let other = &case.recorded.request;
+            if ["config", "split"].iter().any(|name| other.param(name) != request.param(name)) {
+                continue;
+            }
+            for row in case.recorded.body["rows"].as_array().into_iter().flatten() {
+                rows.extend(row["row_idx"].as_u64().map(|number| (number, row["row"].clone())));
+            }
+        }
+        Ok(rows)
     }
 
     /// All recorded requests in the order of their file names. Recordings of the reference with one fault repaired

@@ -168,7 +168,7 @@ impl Split {
         if files.files.is_empty() {
             // Today's reference breaks here; a split that does not exist is simply not found.
             return Err(if state.settings.compat {
-                ApiError::new(ErrorCode::UnexpectedApiError, "Unexpected error.")
+                ApiError::new(ErrorCode::UnexpectedApiError, "Unexpected error.").at(self.revision())
             } else {
                 miss::not_found()
             });
