@@ -90,14 +90,21 @@ impl Content<'_> {
 /// # Errors
 /// [`Cell`](ErrorKind::Cell) when it is not an image of a known format.
 pub(crate) fn image_width(content: &Content<'_>) -> Result<u32, EngineError> {
+    image_size(content).map(|(width, _)| width)
+}
+
+/// Width and height of an image in pixels, as stored.
+///
+/// # Errors
+/// As [`image_width`].
+pub(crate) fn image_size(content: &Content<'_>) -> Result<(u32, u32), EngineError> {
     let size = match content {
         Content::Embedded(bytes) => ImageReader::new(Cursor::new(*bytes)).with_guessed_format()?.into_dimensions(),
         Content::File(file) => {
             ImageReader::new(BufReader::new(file.reader_at(0))).with_guessed_format()?.into_dimensions()
         }
     };
-    let failed = |error| EngineError::new(ErrorKind::Cell, format!("the image cannot be read: {error}"));
-    size.map(|(width, _)| width).map_err(failed)
+    size.map_err(|error| EngineError::new(ErrorKind::Cell, format!("the image cannot be read: {error}")))
 }
 
 #[cfg(test)]
@@ -131,6 +138,7 @@ mod tests {
         png.extend(crc.sum().to_be_bytes());
         png.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
         assert_eq!(image_width(&Content::Embedded(&png)).unwrap(), 7);
+        assert_eq!(image_size(&Content::Embedded(&png)).unwrap(), (7, 3));
         assert_eq!(image_width(&Content::Embedded(b"no image")).unwrap_err().kind, ErrorKind::Cell);
     }
 }

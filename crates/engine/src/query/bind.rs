@@ -236,7 +236,7 @@ impl<'f> Binder<'f> {
         // `"text".length` is what others write `"text.length"`.
         if let ([key], Place::Field { derived, .. }) = (rest, &mut column.place)
             && let Some((_, kind)) = Derived::ALL.into_iter().find(|(name, _)| name == key)
-            && let Some(of) = derived_type(&column.of, kind)
+            && let Some(of) = derived_type(&column.of, here, kind)
         {
             *derived = Some(kind);
             column.of = of;
@@ -261,7 +261,8 @@ impl<'f> Binder<'f> {
             .into_iter()
             .find_map(|(end, kind)| Some((name.strip_suffix(end)?.strip_suffix('.')?.to_owned(), kind)))?;
         let feature = self.find(&base)?;
-        let of = derived_type(&Type::of(&self.features[feature].1), kind)?;
+        let stored = &self.features[feature].1;
+        let of = derived_type(&Type::of(stored), Some(stored), kind)?;
         let path = FieldPath { feature, names: Vec::new() };
         Some(Column { name, place: Place::Field { path, derived: Some(kind) }, of, labels: None })
     }
@@ -528,9 +529,12 @@ fn alike(left: &str, right: &str) -> bool {
     left.to_lowercase() == right.to_lowercase()
 }
 
-fn derived_type(of: &Type, kind: Derived) -> Option<Type> {
-    match kind {
-        Derived::Length => matches!(of, Type::Text | Type::List(_)).then_some(Type::Integer),
+fn derived_type(of: &Type, feature: Option<&Feature>, kind: Derived) -> Option<Type> {
+    match (kind, feature) {
+        (Derived::Length, _) => matches!(of, Type::Text | Type::List(_)).then_some(Type::Integer),
+        (Derived::Duration, Some(Feature::Audio(_) | Feature::Video(_))) => Some(Type::Double),
+        (Derived::Width | Derived::Height, Some(Feature::Image(_))) => Some(Type::Integer),
+        _ => None,
     }
 }
 

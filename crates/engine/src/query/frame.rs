@@ -3,12 +3,13 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 
 use super::node::internal;
 use super::types::Type;
 use crate::error::{EngineError, ErrorKind};
+use crate::media::measure::{self, Content};
 use crate::scan::FieldPath;
 
 /// What an expression looks at.
@@ -36,11 +37,18 @@ pub(super) enum Place {
 pub(super) enum Derived {
     /// Characters of a text, items of a list.
     Length,
+    /// Seconds of a sound or a video.
+    Duration,
+    /// Pixels of an image.
+    Width,
+    /// The same, upwards.
+    Height,
 }
 
 impl Derived {
     /// All, with the ends of their names.
-    pub(super) const ALL: [(&'static str, Self); 1] = [("length", Self::Length)];
+    pub(super) const ALL: [(&'static str, Self); 4] =
+        [("length", Self::Length), ("duration", Self::Duration), ("width", Self::Width), ("height", Self::Height)];
 }
 
 /// The columns of an expression for the rows of one table, each computed when it is first asked for.
@@ -107,6 +115,12 @@ impl<'f> Frame<'f> {
         match derived {
             None => column.of.hold(&array),
             Some(Derived::Length) => lengths(&array),
+            Some(Derived::Duration) => {
+                let seconds = |bytes| measure::seconds(&Content::Embedded(bytes)).ok();
+                Ok(Arc::new(media(&array).map(|bytes| bytes.and_then(seconds)).collect::<Float64Array>()))
+            }
+            Some(Derived::Width) => Ok(pixels(&array, |(width, _)| width)),
+            Some(Derived::Height) => Ok(pixels(&array, |(_, height)| height)),
         }
     }
 }
@@ -140,4 +154,50 @@ pub(super) fn text_lengths(texts: &StringArray) -> Int64Array {
     }
     let count = |text: &str| i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
     texts.iter().map(|text| text.map(count)).collect()
+}
+
+/// The bytes that media cells hold; none where they only refer to a file.
+fn media(array: &ArrayRef) -> impl Iterator<Item = Option<&[u8]>> {
+    let stored = array.as_struct_opt().and_then(|media| media.column_by_name("bytes"));
+    let bytes = stored.and_then(|bytes| bytes.as_binary_opt::<i32>());
+    (0..array.len()).map(move |row| {
+        let bytes = bytes.filter(|bytes| array.is_valid(row) && bytes.is_valid(row))?;
+        Some(bytes.value(row))
+    })
+}
+
+fn pixels(array: &ArrayRef, side: impl Fn((u32, u32)) -> u32) -> ArrayRef {
+    let size = |bytes| measure::image_size(&Content::Embedded(bytes)).ok();
+    Arc::new(media(array).map(|bytes| bytes.and_then(size).map(|size| i64::from(side(size)))).collect::<Int64Array>())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{BinaryArray, StructArray};
+    use arrow::datatypes::{Field, Fields};
+
+    use super::*;
+
+    #[test]
+    fn texts_are_measured_in_characters() {
+        let texts = StringArray::from(vec![Some("abc"), None, Some("")]);
+        assert_eq!(text_lengths(&texts), Int64Array::from(vec![Some(3), None, Some(0)]));
+        let texts = StringArray::from(vec![Some("été"), None, Some("東京")]);
+        assert_eq!(text_lengths(&texts), Int64Array::from(vec![Some(3), None, Some(2)]));
+        assert_eq!(text_lengths(&texts.slice(2, 1)), Int64Array::from(vec![2]));
+    }
+
+    #[test]
+    fn images_are_measured_where_the_cell_holds_them() {
+        // The head of a BMP of 7 × 3 pixels.
+        let mut bmp = b"BM\x5a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x07\0\0\0\x03\0\0\0\x01\0\x18\0".to_vec();
+        bmp.resize(0x5a + 12, 0);
+        let bytes = BinaryArray::from(vec![Some(bmp.as_slice()), Some(b"no image".as_slice()), None]);
+        let fields = Fields::from(vec![Field::new("bytes", DataType::Binary, true)]);
+        let array: ArrayRef = Arc::new(StructArray::new(fields, vec![Arc::new(bytes)], None));
+        let sides =
+            |side: fn((u32, u32)) -> u32| pixels(&array, side).as_primitive::<arrow::datatypes::Int64Type>().clone();
+        assert_eq!(sides(|(width, _)| width), Int64Array::from(vec![Some(7), None, None]));
+        assert_eq!(sides(|(_, height)| height), Int64Array::from(vec![Some(3), None, None]));
+    }
 }
