@@ -9,6 +9,9 @@ const ENOUGH: f64 = 0.9;
 /// Shares between which numbers among texts are a mixture.
 const MIXED: std::ops::Range<f64> = 0.05..0.95;
 
+/// Tells whether a text looks like something.
+type Test<'t> = &'t dyn Fn(&str) -> bool;
+
 /// What a sample looks like.
 pub(super) struct Hints {
     /// `{"kind", "share", "sampled"}`; null when nothing fits.
@@ -25,12 +28,13 @@ pub(super) fn hints(sample: &[String], unique: bool) -> Hints {
     let share =
         |test: &dyn Fn(&str) -> bool| sample.iter().filter(|text| test(text)).count() as f64 / sample.len() as f64;
     let numbers = share(&is_number);
-    let candidates: [(&str, &dyn Fn(&str) -> bool); 6] = [
+    let id = |text: &str| unique && is_id(text);
+    let candidates: [(&str, Test<'_>); 6] = [
         ("url", &is_url),
         ("email", &is_email),
         ("date", &dates::is_date),
         ("number", &is_number),
-        ("id", &|text| unique && is_id(text)),
+        ("id", &id),
         ("natural_language", &is_language),
     ];
     let found = candidates.into_iter().map(|(kind, test)| (kind, share(test))).find(|(_, share)| *share >= ENOUGH);

@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::Array;
 use arrow::array::{
     ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, ListArray, RecordBatch, StringArray,
     StructArray, TimestampMicrosecondArray, UInt64Array,
 };
-use arrow::datatypes::{Field, Int64Type};
+use arrow::datatypes::{DataType, Field, Int64Type};
 use belvedere_domain::Features;
 use serde_json::json;
 
@@ -83,17 +84,8 @@ fn call(folder: &Path, group_rows: usize) -> Statistics {
     for first in (0..ROWS).step_by(500) {
         writer.write(&table.slice(first, 500.min(ROWS - first)), 8 * 500).unwrap();
     }
-    let files = writer.finish().unwrap().into_iter().map(|written| ParquetFile {
-        num_rows: written.num_rows,
-        file: SourceFile {
-            path: written.path.display().to_string(),
-            local_path: folder.join(&written.path),
-            size: written.size,
-            identity: None,
-        },
-    });
     Statistics {
-        files: files.collect(),
+        files: listed(folder, writer),
         features: Some(features()),
         rules: Rules::Seed,
         histogram_bins: 10,
@@ -105,6 +97,19 @@ fn call(folder: &Path, group_rows: usize) -> Statistics {
         linked_files: Vec::new(),
         selected: None,
     }
+}
+
+fn listed(folder: &Path, writer: SplitWriter) -> Vec<ParquetFile> {
+    let file = |written: crate::call::WrittenFile| ParquetFile {
+        num_rows: written.num_rows,
+        file: SourceFile {
+            path: written.path.display().to_string(),
+            local_path: folder.join(&written.path),
+            size: written.size,
+            identity: None,
+        },
+    };
+    writer.finish().unwrap().into_iter().map(file).collect()
 }
 
 fn described(call: &Statistics, threads: usize) -> SplitStatistics {
@@ -251,6 +256,30 @@ fn neither_row_groups_nor_threads_nor_memory_change_a_figure() {
 }
 
 #[test]
+fn dates_of_the_reference_pass_over_nulls() {
+    let folder = tempfile::tempdir().unwrap();
+    let features = Features::from_json(
+        &json!({"day": {"dtype": "string", "_type": "Value"}, "n": {"dtype": "int8", "_type": "Value"}}),
+    );
+    let features = features.unwrap();
+    // Few distinct values, so that the file stores codes.
+    let days: StringArray =
+        (0..4_000).map(|row| (row % 4 != 3).then(|| format!("2024-01-{:02}", row % 4 + 1))).collect();
+    let numbers = arrow::array::Int8Array::from(vec![1; 4_000]);
+    let table = RecordBatch::try_new(to_schema(&features, false), vec![Arc::new(days), Arc::new(numbers)]).unwrap();
+    let mut writer = SplitWriter::new(folder.path(), "days", &features, WriteOptions::default());
+    writer.write(&table, 40_000).unwrap();
+    let files = listed(folder.path(), writer);
+    let call = Statistics { files, features: Some(features), rules: Rules::Reference, ..call(folder.path(), 3_000) };
+    let found = described(&call, 1);
+    let day = column(&found, "day");
+    assert_eq!((day.column_type.as_str(), &day.column_statistics["nan_count"]), ("datetime", &json!(1000)));
+    assert_eq!(day.column_statistics["mean"], "2024-01-02 00:00:00");
+    assert_eq!(day.column_statistics["histogram"]["hist"], json!([1000, 0, 0, 0, 1000, 0, 0, 0, 0, 1000]));
+    assert_eq!((&day.details, found.more_statistics.len()), (&None, 0));
+}
+
+#[test]
 fn a_call_that_nobody_waits_for_stops() {
     let folder = tempfile::tempdir().unwrap();
     let task = Task::new(2);
@@ -264,16 +293,7 @@ fn an_empty_split_has_figures_of_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let full = call(folder.path(), 700);
     let writer = SplitWriter::new(folder.path(), "empty", &features(), WriteOptions::default());
-    let files = writer.finish().unwrap().into_iter().map(|written| ParquetFile {
-        num_rows: 0,
-        file: SourceFile {
-            path: "empty".to_owned(),
-            local_path: folder.path().join(&written.path),
-            size: written.size,
-            identity: None,
-        },
-    });
-    let empty = Statistics { files: files.collect(), ..full };
+    let empty = Statistics { files: listed(folder.path(), writer), ..full };
     let found = described(&empty, 2);
     assert_eq!((found.num_examples, &column(&found, "f").column_statistics["mean"]), (0, &Json::Null));
     assert_eq!(column(&found, "l").column_statistics["frequencies"], json!({}));
