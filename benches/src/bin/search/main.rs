@@ -254,7 +254,7 @@ fn files(parquet: &Path) -> anyhow::Result<Vec<ParquetFile>> {
     let file = listed(parquet)?;
     let call = Call::Footers(Footers { files: vec![file.clone()] });
     match execute_with(&call, &FooterCache::default(), &Task::new(1))? {
-        Reply::Footers(footers) => Ok(vec![ParquetFile { file, num_rows: footers.num_rows[0] }]),
+        Reply::Footers(footers) => Ok(vec![ParquetFile { file, num_rows: footers.files[0].num_rows }]),
         _ => bail!("footers were asked for"),
     }
 }
