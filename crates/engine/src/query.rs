@@ -21,6 +21,7 @@ mod prune;
 mod ranges;
 mod reference;
 pub(crate) mod select;
+mod suggest;
 mod texts;
 mod top;
 mod types;

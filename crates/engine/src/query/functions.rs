@@ -15,9 +15,10 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt64Array};
 use arrow::compute::{interleave, take};
 use arrow::datatypes::{Decimal128Type, Int64Type};
 
-use super::bind::{Binder, nearest};
+use super::bind::Binder;
 use super::expr::Comparison;
 use super::node::{Kernel, Kind, Node, Value, internal};
+use super::suggest::nearest;
 use super::types::Type;
 use super::wrong;
 use crate::error::{EngineError, ErrorKind};
