@@ -182,7 +182,7 @@ impl OurReader {
         let file = listed(path)?;
         let footers = execute_with(&Call::Footers(Footers { files: vec![file.clone()] }), &cache, &task)?;
         let Reply::Footers(footers) = footers else { bail!("footers were asked for") };
-        Ok(Self { files: vec![ParquetFile { file, num_rows: footers.num_rows[0] }], cache, task })
+        Ok(Self { files: vec![ParquetFile { file, num_rows: footers.files[0].num_rows }], cache, task })
     }
 
     /// Numbers of up to 100 rows, after they were read and written as JSON, and how many match.
