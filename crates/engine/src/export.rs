@@ -50,6 +50,14 @@ pub(crate) fn export(call: &Export, cache: &FooterCache, task: &Task) -> Result<
     Ok(Exported { features, piece, num_rows, num_rows_total: call.files.iter().map(|file| file.num_rows).sum() })
 }
 
+/// The features of the columns that are asked for, as [`Export::columns`] tells them.
+///
+/// # Errors
+/// [`Parameter`](crate::ErrorKind::Parameter) for a column that is not there.
+pub fn chosen(features: &Features, columns: &[String]) -> Result<Features, EngineError> {
+    Ok(columns::project(features, &columns::resolve(features, "columns", columns)?))
+}
+
 fn encoder<'a>(call: &'a Export, features: &'a Features) -> Result<Box<dyn Encoder + 'a>, EngineError> {
     Ok(match call.format {
         Format::Json => Box::new(json::Rows::new(features, &call.media)),

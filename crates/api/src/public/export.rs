@@ -215,7 +215,11 @@ impl Pieces {
 /// True if cells become files for browsers, which costs time and disk for each row.
 fn makes_files(shape: &Shape, features: &Features) -> bool {
     let is_text = matches!(shape.format, Format::Json | Format::Ndjson | Format::Csv);
-    is_text && features.iter().any(|(_, feature)| feature.any(&mut |feature| feature.media().is_some()))
+    // A column that is not there is refused by the engine, with better words.
+    is_text
+        && belvedere_engine::export::chosen(features, &shape.columns).is_ok_and(|features| {
+            features.iter().any(|(_, feature)| feature.any(&mut |feature| feature.media().is_some()))
+        })
 }
 
 /// Refuses more rows than the operator allows, and more media than are made for one page.

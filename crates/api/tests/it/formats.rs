@@ -279,3 +279,23 @@ async fn names_that_headers_cannot_hold_are_encoded() {
         "attachment; filename=\"data-_t_-train.parquet\"; filename*=UTF-8''data%2D%C3%A9t%C3%A9%2Dtrain%2Eparquet";
     assert_eq!(answer.header("content-disposition"), Some(expected));
 }
+
+#[tokio::test]
+async fn media_are_links_in_text_and_bytes_in_parquet_and_only_so_many_links_are_made() {
+    let app = TestApp::with(|options| options.api.max_page_rows = 2).await;
+    app.copy_set("parquet-image-column", "data");
+    app.settle().await;
+    let line = app.get(&format!("{PAGE}&format=ndjson&length=1")).await.text();
+    let page = app.get(&format!("{PAGE}&length=1")).await.json();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), page["rows"][0]["row"]);
+    let src = page["rows"][0]["row"]["image"]["src"].as_str().unwrap();
+    let csv = app.get(&format!("{PAGE}&format=csv&length=1")).await.text();
+    assert!(csv.contains(&format!("\"\"src\"\":\"\"{src}\"\"")), "{csv}");
+    let many = app.get(&format!("{PAGE}&format=csv")).await;
+    assert_eq!((many.status, many.header("x-error-code")), (422, Some("InvalidParameter")));
+    assert!(many.text().contains("rows with media, more than the 2 whose files are made"), "{}", many.text());
+    assert_eq!(app.get(&format!("{PAGE}&format=csv&columns=y")).await.status, 200);
+    let images = parquet(&app.get(&format!("{PAGE}&format=parquet")).await);
+    let bytes = images["image"].as_struct().column_by_name("bytes").unwrap().as_binary::<i32>();
+    assert!(!bytes.value(0).is_empty() && images.num_rows() > 2);
+}
