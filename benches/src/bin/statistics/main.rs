@@ -12,7 +12,9 @@ use std::time::Instant;
 use anyhow::{Context as _, bail, ensure};
 use belvedere_domain::data_files::{Reader, ResolvedConfig};
 use belvedere_domain::{ConfigName, SplitName};
-use belvedere_engine::call::{Convert, Footers, ParquetFile, Statistics};
+use belvedere_engine::call::{
+    Budget, Convert, Footers, ParquetFile, QueryText, SelectedRows, SplitStatistics, Statistics,
+};
 use belvedere_engine::source::SourceFile;
 use belvedere_engine::statistics::Rules;
 use belvedere_engine::{Call, FooterCache, Reply, Task, execute_with};
@@ -59,7 +61,7 @@ fn main() -> anyhow::Result<()> {
     let peers = [include_str!("polars_peer.py"), include_str!("duckdb_peer.py")];
     for _ in 0..args.runs {
         for (index, path) in [&ours, &foreign].into_iter().enumerate() {
-            sorted[index].push(describe(path, &args, temporary.path())?);
+            sorted[index].push(describe(path, &args, temporary.path(), None)?.0);
             for (peer, script) in peers.iter().enumerate().filter(|_| !args.alone) {
                 let printed = python(&args.python, script, &[text(path)?, "1"])?;
                 let times: Vec<f64> = serde_json::from_slice(&printed).context("the peer prints a list of times")?;
@@ -75,6 +77,19 @@ fn main() -> anyhow::Result<()> {
             println!("{name:<24} {time:>9.1} ms, {:>5.2} × ours", time / own);
         }
     }
+    // Rows spread all over the table, which is the worst case.
+    let (_, whole) = describe(&ours, &args, temporary.path(), None)?;
+    for (share, below) in [("1 %", (1_u64 << 40) / 100), ("50 %", 1 << 39)] {
+        let selected = SelectedRows {
+            query: QueryText { condition: Some(format!("amount < {below}")), order: None, reference: false },
+            budget: Budget { max_seconds: 600.0, max_memory_bytes: 256 << 20, max_rows: None },
+            frames: whole.frames.clone(),
+        };
+        let runs = 0..args.runs.max(11);
+        let times = runs.map(|_| Ok(describe(&ours, &args, temporary.path(), Some(&selected))?.0));
+        let time = median(&mut times.collect::<anyhow::Result<Vec<f64>>>()?).unwrap_or_default();
+        println!("where, {share:<17} {time:>9.1} ms");
+    }
     println!("peak memory of this process: {:.0} MB", peak_memory().unwrap_or_default() / 1e6);
     Ok(())
 }
@@ -84,8 +99,13 @@ fn median(times: &mut [f64]) -> Option<f64> {
     times.get(times.len() / 2).copied()
 }
 
-/// Milliseconds of one run, with the footer known.
-fn describe(path: &Path, args: &Args, scratch: &Path) -> anyhow::Result<f64> {
+/// Milliseconds of one run, with the footer known, and what was found.
+fn describe(
+    path: &Path,
+    args: &Args,
+    scratch: &Path,
+    selected: Option<&SelectedRows>,
+) -> anyhow::Result<(f64, SplitStatistics)> {
     let cache = FooterCache::default();
     let task = Task::new(args.threads);
     let file = listed(path)?;
@@ -94,7 +114,7 @@ fn describe(path: &Path, args: &Args, scratch: &Path) -> anyhow::Result<f64> {
         bail!("footers were asked for");
     };
     let call = Call::Statistics(Statistics {
-        files: vec![ParquetFile { file, num_rows: footers.num_rows[0] }],
+        files: vec![ParquetFile { file, num_rows: footers.files[0].num_rows }],
         features: None,
         rules: Rules::Seed,
         histogram_bins: 10,
@@ -104,13 +124,13 @@ fn describe(path: &Path, args: &Args, scratch: &Path) -> anyhow::Result<f64> {
         scratch: scratch.to_owned(),
         repository: String::new(),
         linked_files: Vec::new(),
-        selected: None,
+        selected: selected.cloned(),
     });
     let started = Instant::now();
     let Reply::Statistics(found) = execute_with(&call, &cache, &task)? else { bail!("statistics were asked for") };
     let time = started.elapsed().as_secs_f64() * 1e3;
     ensure!(found.statistics.len() == 12 && found.statistics.iter().all(|column| column.error.is_none()));
-    Ok(time)
+    Ok((time, found))
 }
 
 fn convert(arrow: &Path, output: &Path) -> anyhow::Result<PathBuf> {

@@ -166,7 +166,7 @@ fn tell(tongue: &Tongue, told: Told, measured: impl Fn(u64) -> u64, mut fields: 
             Tongue::Integers(_) | Tongue::Floats if exact => json!(value),
             Tongue::Integers(_) | Tongue::Floats => json!(rounded(value)),
             Tongue::Moments(per_second, zone) => {
-                let micros = micros_of(to_signed(origin), *per_second) + (value * 1e6).round_ties_even() as i128;
+                let micros = micros_of(to_signed(origin), *per_second) + show::micros(value);
                 show::moment(micros, zone)?.into()
             }
             Tongue::Days => show::date(value).into(),

@@ -45,10 +45,17 @@ pub(super) fn moment(micros: i128, zone: &Zone) -> Option<String> {
     Some(text)
 }
 
+/// Microseconds of a number of seconds. Whole seconds are kept apart: many of them leave no room for a fraction.
+pub(super) fn micros(seconds: f64) -> i128 {
+    let whole = seconds.trunc();
+    whole as i128 * 1_000_000 + ((seconds - whole) * 1e6).round_ties_even() as i128
+}
+
 /// A duration as Python prints it: `21 days, 22:05:14.802730`.
 pub(super) fn seconds(seconds: f64) -> String {
     let mut text = String::new();
-    temporal::duration(&mut text, (seconds * 1e6).round_ties_even() as i64, ArrowUnit::Microsecond);
+    let micros = i64::try_from(micros(seconds)).unwrap_or(i64::MAX);
+    temporal::duration(&mut text, micros, ArrowUnit::Microsecond);
     text
 }
 
@@ -106,6 +113,7 @@ mod tests {
     #[test]
     fn other_times_are_spelt_as_in_rows() {
         assert_eq!(seconds(1_893_914.802_73), "21 days, 22:05:14.802730");
+        assert_eq!(seconds(187_438_731_922.631_32), "2169429 days, 18:25:22.631317");
         assert_eq!((seconds(0.0), date(11_324.5)), ("0:00:00".to_owned(), "2001-01-02".to_owned()));
         assert_eq!(time(11_045_678.0, TimeUnit::Millisecond), "03:04:05.678000");
         assert_eq!(duration(-5.0, TimeUnit::Second), "-1 day, 23:59:55");
