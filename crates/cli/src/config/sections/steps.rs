@@ -232,7 +232,7 @@ section! {
         /// Splits whose Parquet files hold more than this have no index.
         max_split_size_bytes: SizeLimit = "unlimited" { fate: Read("split-search-index"), unit: "bytes" },
         /// Memory for building an index, about; the reading of the Parquet files comes on top.
-        memory_bytes: u64 = "100_663_296" {
+        memory_bytes: u64 = "67_108_864" {
             fate: Read("split-search-index"),
             unit: "bytes",
             min: Some(16_777_216.0),
