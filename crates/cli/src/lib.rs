@@ -3,6 +3,7 @@
 //! A command line becomes a [`Config`] and a call of one file in [`commands`]. The program itself
 //! is a line that calls [`run`].
 
+pub mod admin;
 pub mod commands;
 pub mod config;
 pub mod console;
@@ -55,7 +56,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Config(args) if let ConfigCommand::Reference(args) = &args.command => {
             return commands::config::reference(args, output);
         }
-        Command::Admin(args) => return commands::admin::run(args, output),
+        Command::Admin(args) if args.command.is_alone() => return commands::admin::run_alone(args, output),
         _ => load(&cli)?,
     };
     if let Command::Doctor(args) = &cli.command {
@@ -80,7 +81,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Config(args) => commands::config::run(&args, &values, output),
         command => {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let runtime = runtime(config.api.uvicorn_num_workers.on(cores))?;
+            let admin = match admin::Place::is_own(&config) {
+                true => config.admin.uvicorn_num_workers.on(cores),
+                false => 0,
+            };
+            let runtime = runtime(config.api.uvicorn_num_workers.on(cores) + admin)?;
             let result = runtime.block_on(command.run(config, &values, output, console));
             // Whoever asked to stop does not wait for a file that is still being read.
             runtime.shutdown_background();

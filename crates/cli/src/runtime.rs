@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use belvedere_api::{ApiSettings, ApiState, CompareSettings, QuerySettings, Router};
+use belvedere_api::{AdminSettings, ApiSettings, ApiState, CompareSettings, QuerySettings, Router};
 use belvedere_domain::Graph;
 use belvedere_engine::statistics::Rules;
 use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root, RootError};
+use belvedere_hub::patterns::Pattern;
 use belvedere_jobs::call::{Caller, InProcess};
 use belvedere_jobs::child::{ChildCommand, ChildPool};
 use belvedere_jobs::files::Files;
 use belvedere_jobs::memory::StoreMemory;
 use belvedere_jobs::settings::{DescriptiveStatistics, DuckdbIndex, FirstRows, Names, Parquet, Urls, WorkerSettings};
+use belvedere_jobs::upkeep::Upkeep;
 use belvedere_jobs::{Refresher, Registry, Services, Settings, Worker};
 use belvedere_store::{Blobs, RateLimit};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,8 @@ pub struct Runtime {
     pub hub: Arc<LocalHub>,
     /// Where answers keep the media they make.
     cached_assets: PathBuf,
+    /// How often datasets are looked through for missing and stale results.
+    pub upkeep: Upkeep,
 }
 
 impl Runtime {
@@ -75,7 +79,12 @@ impl Runtime {
             trusted: Arc::new(InProcess) as Arc<dyn Caller>,
         });
         let refresher = Arc::new(Refresher::new(Arc::clone(&services), config.views.keep_revisions));
-        Ok(Self { services, registry, refresher, hub, cached_assets: config.paths().cached_assets })
+        let upkeep = Upkeep {
+            retry_errors_every: config.maintenance.retry_errors_seconds,
+            backfill_every: config.maintenance.backfill_seconds,
+        };
+        let cached_assets = config.paths().cached_assets;
+        Ok(Self { services, registry, refresher, hub, cached_assets, upkeep })
     }
 
     /// Looks through the folders once, so that every dataset is known before the first request.
@@ -97,6 +106,7 @@ impl Runtime {
             self.refresher.run(stop.clone()),
             Arc::clone(&self.hub).run(stop.clone()),
             belvedere_jobs::maintenance::run(Arc::clone(&self.services), self.cached_assets.clone(), now, stop.clone()),
+            self.upkeep.run(&self.refresher, stop.clone()),
         );
     }
 
@@ -106,17 +116,18 @@ impl Runtime {
         Worker::new(Arc::clone(&self.services), Arc::clone(&self.registry), &owner)
     }
 
-    /// The HTTP API.
+    /// The HTTP API, without the admin service.
     pub fn router(&self, config: &Config) -> Router {
-        belvedere_api::router(self.api_state(config))
+        belvedere_api::router(self.api_state(config, AdminSettings::default()))
     }
 
     /// What a worker of its own answers.
     pub fn worker_router(&self, config: &Config) -> Router {
-        belvedere_api::worker_router(self.api_state(config))
+        belvedere_api::worker_router(self.api_state(config, AdminSettings::default()))
     }
 
-    fn api_state(&self, config: &Config) -> ApiState {
+    /// What handlers of requests share.
+    pub fn api_state(&self, config: &Config, admin: AdminSettings) -> ApiState {
         let settings = ApiSettings {
             max_age_long: config.api.max_age_long,
             max_age_short: config.api.max_age_short,
@@ -138,6 +149,8 @@ impl Runtime {
             },
             compat: config.general.compat == Compat::Reference,
             cached_assets: config.paths().cached_assets,
+            blobs: Some(config.paths().blobs),
+            admin,
             ..ApiSettings::default()
         };
         ApiState::new(Arc::clone(&self.services), Arc::clone(&self.refresher), settings)
@@ -195,6 +208,7 @@ fn child_command(worker: &WorkerSettings, temporary: PathBuf) -> anyhow::Result<
 fn settings(config: &Config, graph: &Graph) -> Result<Settings, Advice> {
     Ok(Settings {
         compat: config.general.compat == Compat::Reference,
+        blocked_datasets: blocked_datasets(config)?,
         names: Names {
             configs_max: config.config_names.max_number as usize,
             configs_max_for_init: config.config_names.max_number_for_init as usize,
@@ -244,6 +258,17 @@ fn settings(config: &Config, graph: &Graph) -> Result<Settings, Advice> {
         urls: urls(config),
         worker: worker_settings(config, graph)?,
     })
+}
+
+/// The block list as patterns of names.
+fn blocked_datasets(config: &Config) -> Result<Vec<Pattern>, Advice> {
+    let compile = |entry: &crate::config::types::BlockedDataset| {
+        Pattern::new("", entry.as_str()).map_err(|error| {
+            let message = format!("`common.blocked_datasets` holds `{}`: {error}", entry.as_str());
+            Advice::usage(message, "an entry is `name` or `namespace/pattern`")
+        })
+    };
+    config.common.blocked_datasets.iter().map(compile).collect()
 }
 
 fn urls(config: &Config) -> Urls {

@@ -20,6 +20,7 @@ pub mod registry;
 pub mod scratch;
 pub mod search;
 pub mod settings;
+pub mod upkeep;
 pub mod worker;
 
 mod config;

@@ -42,7 +42,7 @@ pub enum MaintenanceError {
 /// the time; it need not be the database's, since files of a day's age are meant.
 pub async fn run(services: Arc<Services>, cached_assets: PathBuf, now: fn() -> Timestamp, stop: CancellationToken) {
     loop {
-        let before = Timestamp(now().0 - SAFE_AGE_MICROSECONDS);
+        let before = left_over_before(now());
         tell(sweep(&services, before).await, "files of views that were never stored");
         let copies_max_bytes = services.settings.parquet.copies_max_bytes;
         tell(shrink_copies(&services.blobs, copies_max_bytes).await, "private copies of Parquet files");
@@ -61,26 +61,42 @@ fn tell(removed: Result<usize, MaintenanceError>, what: &'static str) {
     }
 }
 
+/// The moment before which files that belong to no view are certainly left over, and not those of a job about to finish.
+pub fn left_over_before(now: Timestamp) -> Timestamp {
+    Timestamp(now.0 - SAFE_AGE_MICROSECONDS)
+}
+
 /// Removes the files of views that are not stored and that have not changed since `before`. Returns of how many views.
 ///
 /// # Errors
 /// [`MaintenanceError`] when views or files cannot be listed or removed.
 pub async fn sweep(services: &Services, before: Timestamp) -> Result<usize, MaintenanceError> {
-    let mut removed = 0;
+    let prefixes = left_over(services, before).await?;
+    for prefix in &prefixes {
+        services.blobs.delete_prefix(prefix).await?;
+    }
+    Ok(prefixes.len())
+}
+
+/// Where the files lie that [`sweep`] would remove now.
+///
+/// # Errors
+/// [`MaintenanceError`] when views or files cannot be listed.
+pub async fn left_over(services: &Services, before: Timestamp) -> Result<Vec<String>, MaintenanceError> {
+    let mut prefixes = Vec::new();
     for first in ["views", COPIES] {
         for (name, changed) in services.blobs.groups(first).await? {
             let Ok(digest) = Digest::try_from(name.clone()) else { continue };
             if changed >= before.0 || services.store.views.by_digest(&digest).await?.is_some() {
                 continue;
             }
-            if removed == MAX_VIEWS {
-                return Ok(removed);
+            if prefixes.len() == MAX_VIEWS {
+                return Ok(prefixes);
             }
-            services.blobs.delete_prefix(&format!("{first}/{name}")).await?;
-            removed += 1;
+            prefixes.push(format!("{first}/{name}"));
         }
     }
-    Ok(removed)
+    Ok(prefixes)
 }
 
 /// Removes private copies of Parquet files, the oldest first, until they take at most `max_bytes`: the bound may have been

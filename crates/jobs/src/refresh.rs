@@ -154,7 +154,7 @@ impl Refresher {
 
     async fn ensure_with(&self, dataset: &DatasetName, priority: Priority) -> Result<Ensured, RefreshError> {
         let Some(head) = self.services.files.hub().head(dataset).await? else { return Ok(Ensured::Unknown) };
-        if let Some(code) = self.unsupported(&head) {
+        if let Some(code) = self.unsupported(dataset, &head) {
             if self.services.store.datasets.get(dataset).await?.is_some() {
                 self.remove(dataset).await;
             }
@@ -165,14 +165,19 @@ impl Refresher {
     }
 
     /// Why a dataset is not to be shown. What its owner keeps on this machine is not judged by its tags.
-    fn unsupported(&self, head: &Head) -> Option<ErrorCode> {
+    fn unsupported(&self, dataset: &DatasetName, head: &Head) -> Option<ErrorCode> {
+        let is_blocked = || {
+            let patterns = &self.services.settings.blocked_datasets;
+            patterns.iter().any(|pattern| !pattern.select(&[dataset.as_str()]).is_empty())
+        };
         let is_adult = || head.tags.iter().any(|tag| ADULT_TAGS.contains(&tag.as_str()));
         if head.disabled {
             Some(ErrorCode::NotSupportedDisabledRepositoryError)
         } else if self.services.settings.compat && !head.private && is_adult() {
             Some(ErrorCode::NotSupportedTagNFAAError)
         } else {
-            (!head.viewer).then_some(ErrorCode::NotSupportedDisabledViewerError)
+            let code = (!head.viewer).then_some(ErrorCode::NotSupportedDisabledViewerError);
+            code.or_else(|| is_blocked().then_some(ErrorCode::DatasetInBlockListError))
         }
     }
 

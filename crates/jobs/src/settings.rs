@@ -8,6 +8,7 @@ use belvedere_domain::{DatasetName, StepName};
 use belvedere_engine::Call;
 use belvedere_engine::call::{ParquetFile, SelectedRows, Statistics};
 use belvedere_engine::statistics::Rules;
+use belvedere_hub::patterns::Pattern;
 use belvedere_store::RateLimit;
 use serde::Serialize;
 
@@ -16,6 +17,8 @@ use serde::Serialize;
 pub struct Settings {
     /// Rules of today's reference implementation where ours differ.
     pub compat: bool,
+    /// Names of datasets that the operator blocks: nothing of them is stored or shown.
+    pub blocked_datasets: Vec<Pattern>,
     /// Limits of names.
     pub names: Names,
     /// Limits of first rows.

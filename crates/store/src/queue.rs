@@ -56,6 +56,17 @@ pub struct RateLimit {
     pub penalty_seconds: f64,
 }
 
+/// Datasets so large that the budget of all would never do, with the factor of theirs.
+const GIANTS: [(&str, f64); 1] = [("HuggingFaceFW/fineweb-2", 100.0)];
+
+impl RateLimit {
+    /// The limit of one dataset.
+    pub fn of(self, dataset: &DatasetName) -> Self {
+        let factor = GIANTS.iter().find(|(name, _)| *name == dataset.as_str()).map_or(1.0, |(_, factor)| *factor);
+        Self { budget_seconds: self.budget_seconds * factor, ..self }
+    }
+}
+
 impl Default for RateLimit {
     /// Two machines for an hour; six hours of rest.
     fn default() -> Self {

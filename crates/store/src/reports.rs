@@ -107,7 +107,7 @@ pub trait Reports: Send + Sync {
     /// All artifacts of a dataset, by id, without their content.
     async fn artifacts_of(&self, dataset: &DatasetName) -> Result<Vec<Report>, StoreError>;
 
-    /// Number of artifacts by outcome. Takes time with the number of artifacts: about 0.3 µs each.
+    /// Number of artifacts by outcome. Takes time with the number of artifacts: about a microsecond each.
     async fn artifact_counts(&self) -> Result<Vec<ArtifactCount>, StoreError>;
 
     /// Number of artifacts of `dataset-info` by the builder of their config `default`; `None` for those without one.
@@ -122,7 +122,7 @@ pub trait Reports: Send + Sync {
     /// One job; `None` when it has ended, or never was.
     async fn job(&self, id: JobId) -> Result<Option<JobDetail>, StoreError>;
 
-    /// Number of jobs by step, status, difficulty and rest. Takes time with the number of jobs: about 0.2 µs each.
+    /// Number of jobs by step, status, difficulty and rest. Takes time with the number of jobs: about a microsecond each.
     async fn job_counts(&self) -> Result<Vec<JobCount>, StoreError>;
 
     /// Puts the started jobs of these steps back to wait; what their workers still do is lost. Returns the jobs.

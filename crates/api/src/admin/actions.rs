@@ -6,6 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use belvedere_domain::job::Priority;
 use belvedere_domain::{ArtifactKey, ConfigName, ErrorCode, Level, SplitName, StepName};
+use belvedere_jobs::maintenance::{self, MaintenanceError};
 use belvedere_jobs::refresh::{Ensured, RefreshError};
 use serde_json::json;
 
@@ -118,15 +119,26 @@ pub(super) async fn unblock(State(state): State<Arc<ApiState>>, RawQuery(query):
     bodies::json(&Done { dataset: Some(&dataset), message: Some(message.to_owned()), ..Done::OK }, 0)
 }
 
-/// `/admin/clean`: removes what steps of other versions have left behind. With `dry_run`, counts it.
+/// `/admin/clean`: removes what steps of other versions have left behind, and files that belong to no view. With
+/// `dry_run`, counts it.
 pub(super) async fn clean(State(state): State<Arc<ApiState>>, RawQuery(query): RawQuery) -> Answer {
     let dry_run = flag(&Params::parse(query.as_deref()), "dry_run")?;
     let leftovers = state.refresher.leftovers(!dry_run).await.map_err(|error| failed(&error))?;
+    let before = maintenance::left_over_before((state.settings.clock)());
+    let views = match dry_run {
+        true => maintenance::left_over(&state.services, before).await.map(|prefixes| prefixes.len()),
+        false => maintenance::sweep(&state.services, before).await,
+    };
+    let views = views.map_err(|error| match error {
+        MaintenanceError::Store(error) => ApiError::from(error),
+        error @ MaintenanceError::Media(_) => ApiError::internal(&error),
+    })?;
     let body = json!({
         "status": "ok",
         "dry_run": dry_run,
         "jobs_of_unknown_steps": leftovers.jobs,
         "artifacts_of_unknown_steps": leftovers.artifacts,
+        "views_never_stored": views,
     });
     bodies::json(&body, 0)
 }

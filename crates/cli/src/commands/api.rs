@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::folders::{self, FolderArgs};
-use super::listen::ListenArgs;
+use super::listen::{ListenArgs, Sockets};
 use crate::config::{Config, Flag};
 use crate::console::Console;
 use crate::exit::Exit;
@@ -46,16 +46,19 @@ impl ApiArgs {
 /// When the store, a folder or the port cannot be used.
 pub async fn run(_args: ApiArgs, config: Config, console: Console) -> anyhow::Result<Exit> {
     folders::require(&config, "api")?;
-    let listener = super::listen::bind(&config).await?;
+    let sockets = Sockets::open(&config).await?;
     let runtime = Arc::new(Runtime::build(&config, |_| {}).await?);
+    let _note = sockets.note(&config)?;
     let stop = signals::stop(console.clone())?;
     tokio::select! {
         looked = runtime.first_look() => looked?,
         () = stop.cancelled() => return Ok(Exit::Done),
     }
-    progress::announce(&config, listener.local_addr()?, &runtime, &console).await;
+    progress::announce(&config, sockets.address()?, &runtime, &console).await;
+    sockets.announce_admin(&console);
+    let state = Arc::new(runtime.api_state(&config, sockets.admin_settings()));
     let watch = tokio::spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
-    let served = super::listen::answer(listener, runtime.router(&config), &config, &stop).await;
+    let served = sockets.answer(state, &config, &stop).await;
     stop.cancel();
     watch.await.context("the watch of the folders panicked")?;
     served.context("the socket failed")?;

@@ -1,15 +1,18 @@
 //! Arguments of commands that listen.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context;
-use belvedere_api::Router;
+use belvedere_api::{AdminSettings, ApiState, Router, TokenHash};
 use clap::Args;
 use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 
 use super::flag;
+use crate::admin::{self, KeptNote, Place, ServerNote, fresh_token};
 use crate::config::{Config, Flag};
+use crate::console::Console;
 use crate::exit::Advice;
 
 /// Where to listen.
@@ -32,6 +35,82 @@ impl ListenArgs {
     }
 }
 
+/// The sockets of a server: the public API, and the admin service where that has its own.
+#[derive(Debug)]
+pub struct Sockets {
+    api: TcpListener,
+    admin: Place,
+    settings: AdminSettings,
+    /// Good for the admin service as long as this process runs.
+    token: String,
+}
+
+impl Sockets {
+    /// Opens them.
+    ///
+    /// # Errors
+    ///
+    /// With a hint, when an address cannot be used, or would let in people who were not asked for.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let api = bind(config).await?;
+        let token = fresh_token()?;
+        let settings = admin::settings(config, Some(TokenHash::of("command line", &token)))?;
+        let admin = Place::choose(config, api.local_addr()?, &settings).await?;
+        Ok(Self { api, admin, settings, token })
+    }
+
+    /// The address of the public API.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not tell.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.api.local_addr()
+    }
+
+    /// The settings of the admin service.
+    pub fn admin_settings(&self) -> AdminSettings {
+        self.settings.clone()
+    }
+
+    /// Tells where the admin service is, if it has a place of its own.
+    pub fn announce_admin(&self, console: &Console) {
+        if let Place::Own(listener) = &self.admin
+            && let Ok(address) = listener.local_addr()
+        {
+            console.say(&format!("the admin service is at http://{address}/admin"));
+        }
+    }
+
+    /// Notes for the command line where this server is. To be called once the store is open.
+    ///
+    /// # Errors
+    ///
+    /// When the note cannot be written.
+    pub fn note(&self, config: &Config) -> anyhow::Result<Option<KeptNote>> {
+        let Some(address) = self.admin.address(self.address()?) else { return Ok(None) };
+        ServerNote { url: format!("http://{address}"), token: self.token.clone() }.keep(config)
+    }
+
+    /// Answers requests until `stop`, as [`answer`] does.
+    ///
+    /// # Errors
+    ///
+    /// When a socket fails.
+    pub async fn answer(self, state: Arc<ApiState>, config: &Config, stop: &CancellationToken) -> std::io::Result<()> {
+        match self.admin {
+            Place::Off => answer(self.api, belvedere_api::router(state), config, stop).await,
+            Place::Shared => answer(self.api, belvedere_api::router_with_admin(state), config, stop).await,
+            Place::Own(listener) => {
+                let (public, admin) = (belvedere_api::router(Arc::clone(&state)), belvedere_api::admin_router(state));
+                let public = answer(self.api, public, config, stop);
+                let admin = answer(listener, admin, config, stop);
+                tokio::try_join!(public, admin).map(|((), ())| ())
+            }
+        }
+    }
+}
+
 /// The socket of the public API.
 ///
 /// # Errors
@@ -47,6 +126,17 @@ pub async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
         return Err(Advice::usage(format!("`{host}` can be reached from other machines"), hint).into());
     }
     let hint = "stop the other program, or choose another port with `--port`; 0 lets the system choose";
+    listen(&addresses).await.with_context(|| cannot_listen(host, port, hint))
+}
+
+/// The socket of an admin service of its own.
+///
+/// # Errors
+///
+/// With a hint, when the address cannot be used.
+pub async fn bind_admin(host: &str, port: u16) -> anyhow::Result<TcpListener> {
+    let addresses = addresses(host, port, "set `ADMIN_UVICORN_HOSTNAME` to `localhost`").await?;
+    let hint = "set `ADMIN_UVICORN_PORT` to another port; 0 lets the system choose";
     listen(&addresses).await.with_context(|| cannot_listen(host, port, hint))
 }
 

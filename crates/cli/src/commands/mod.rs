@@ -119,7 +119,7 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Show the settings: those that hold, or all there are.
     Config(config::ConfigArgs),
-    /// Look at how the program works inside.
+    /// Look at what is stored and to be done, and steer it.
     Admin(admin::AdminArgs),
     /// Read files on behalf of a worker, within limits.
     #[command(hide = true)]
@@ -162,7 +162,8 @@ impl Command {
             Self::Worker(args) => worker::run(args, config, console).await,
             Self::Check(args) => check::run(args, config, values, output, console).await,
             Self::Migrate(args) => migrate::run(args, config, output).await,
-            Self::Doctor(_) | Self::Config(_) | Self::Admin(_) | Self::EngineChild(_) => {
+            Self::Admin(args) => admin::run(args, config, output, console).await,
+            Self::Doctor(_) | Self::Config(_) | Self::EngineChild(_) => {
                 unreachable!("these run before the configuration is asked for")
             }
         }

@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::task::JoinSet;
 
 use super::folders::{self, FolderArgs};
-use super::listen::ListenArgs;
+use super::listen::{ListenArgs, Sockets};
 use crate::config::{Config, Flag};
 use crate::console::Console;
 use crate::exit::Exit;
@@ -55,17 +55,20 @@ impl ServeArgs {
 /// When a folder, the state directory, the store, the port or a setting cannot be used.
 pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::Result<Exit> {
     folders::require(&config, "serve")?;
-    let listener = super::listen::bind(&config).await?;
-    let address = listener.local_addr()?;
+    let sockets = Sockets::open(&config).await?;
+    let address = sockets.address()?;
     let runtime = Arc::new(Runtime::build(&config, |_| {}).await?);
+    let _note = sockets.note(&config)?;
     let stop = signals::stop(console.clone())?;
     tokio::select! {
         looked = runtime.first_look() => looked?,
         () = stop.cancelled() => return Ok(Exit::Done),
     }
     progress::announce(&config, address, &runtime, &console).await;
+    sockets.announce_admin(&console);
 
-    let router = runtime.router(&config);
+    let state = Arc::new(runtime.api_state(&config, sockets.admin_settings()));
+    let router = belvedere_api::router(Arc::clone(&state));
     let (worker, teller) = (runtime.worker(), Arc::clone(&runtime));
     let mut parts = JoinSet::new();
     parts.spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
@@ -74,10 +77,10 @@ pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::
         async move { worker.run(stop).await }
     });
     parts.spawn({
-        let (router, base_url, stop) = (router.clone(), progress::base_url(&config, address), stop.clone());
+        let (router, base_url, stop) = (router, progress::base_url(&config, address), stop.clone());
         async move { progress::follow(&teller, router, base_url, console, stop).await }
     });
-    let served = super::listen::answer(listener, router, &config, &stop).await;
+    let served = sockets.answer(state, &config, &stop).await;
     stop.cancel();
     while let Some(part) = parts.join_next().await {
         part.context("a part of the server panicked")?;

@@ -33,7 +33,7 @@ pub use sections::access::{Cloudfront, S3};
 pub use sections::general::{General, Log, Secrets};
 pub use sections::hub::{Committer, Common, Hub, Views};
 pub use sections::scans::{OptInOutUrlsScan, PresidioEntitiesScan};
-pub use sections::services::{Admin, Api, Query, Serve};
+pub use sections::services::{Admin, Api, Maintenance, Query, Serve};
 pub use sections::steps::{
     ConfigNames, DescriptiveStatistics, DuckdbIndex, FirstRows, ParquetAndInfo, ParquetLayout, ParquetMetadata,
     RowsIndex, SearchIndex, SplitNames,
@@ -92,6 +92,7 @@ config! {
     log: Log,
     secrets: Secrets,
     admin: Admin,
+    maintenance: Maintenance,
     descriptive_statistics: DescriptiveStatistics,
     duckdb_index: DuckdbIndex,
     search_index: SearchIndex,

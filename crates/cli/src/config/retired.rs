@@ -1,6 +1,6 @@
 //! Variables of the reference that are no settings here, each with its reason.
 
-use super::Described::{self, Admin2022, Admin2024, Worker2022, Worker2023};
+use super::Described::{self, Worker2022, Worker2023};
 
 /// A variable that is no setting.
 #[derive(Debug)]
@@ -75,11 +75,6 @@ pub static RETIRED: &[Retired] = &[
     described("HF_MODULES_CACHE", NoEffect(NO_PYTHON), &[Worker2022, Worker2023]),
     described("NUMBA_CACHE_DIR", NoEffect(NO_PYTHON), &[Worker2022, Worker2023]),
     row("HF_HOME", Ambient(NO_PYTHON)),
-    described(
-        "PROMETHEUS_MULTIPROC_DIR",
-        NoEffect("a server is one process, so its metrics need not be gathered from files"),
-        &[Admin2022, Admin2024],
-    ),
     described(
         "PARQUET_AND_INFO_MAX_EXTERNAL_DATA_FILES",
         NoEffect("it limited the downloads of dataset scripts, and scripts are never run here"),

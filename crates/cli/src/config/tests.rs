@@ -162,7 +162,7 @@ fn the_start_is_refused_where_mongodb_is_asked_for() {
 fn variables_without_effect_are_noted_with_the_reason() {
     let loaded = load(&environment(&[
         ("NUMBA_CACHE_DIR", "/tmp/numba"),
-        ("ADMIN_HF_ORGANIZATION", "acme"),
+        ("API_HF_JWT_PUBLIC_KEY_URL", "https://hub.example.org/keys"),
         ("WORKER_MAX_LAOD_PCT", "1"),
         ("HF_HOME", "/tmp/hf"),
         ("WORKER_HOST_NAME_OF_THE_POD", "x"),
@@ -170,7 +170,7 @@ fn variables_without_effect_are_noted_with_the_reason() {
     insta::assert_snapshot!(loaded.notes.join("\n"), @r"
     NUMBA_CACHE_DIR has no effect here: it is a cache of Python libraries, and no Python runs here
     WORKER_MAX_LAOD_PCT is not a setting; did you mean WORKER_MAX_LOAD_PCT?
-    environment variable ADMIN_HF_ORGANIZATION has no effect yet: this version comes without the admin service
+    environment variable API_HF_JWT_PUBLIC_KEY_URL has no effect yet: this version comes without access by signed tokens
     ");
 }
 

@@ -58,7 +58,7 @@ impl Refresher {
     ) -> Result<Ensured, RefreshError> {
         let dataset = key.dataset.clone();
         let Some(head) = self.services.files.hub().head(&dataset).await? else { return Ok(Ensured::Unknown) };
-        if let Some(code) = self.unsupported(&head) {
+        if let Some(code) = self.unsupported(&dataset, &head) {
             return Ok(Ensured::Unsupported(code));
         }
         let row = self.services.store.datasets.get(&dataset).await?;
@@ -94,7 +94,7 @@ impl Refresher {
     /// [`RefreshError`] when the Hub or the store fails.
     pub async fn preview(&self, dataset: &DatasetName) -> Result<Option<Preview>, RefreshError> {
         let head = self.services.files.hub().head(dataset).await?;
-        let Some(head) = head.filter(|head| self.unsupported(head).is_none()) else { return Ok(None) };
+        let Some(head) = head.filter(|head| self.unsupported(dataset, head).is_none()) else { return Ok(None) };
         let row = self.services.store.datasets.get(dataset).await?;
         let same = row.is_some_and(|row| row.target == head.revision);
         let plan = self.plan_for(dataset, &head.revision, same, Priority::Low).await?;

@@ -196,7 +196,7 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
             views,
             children,
             answer_set: worker.services.graph.answer_set().to_vec(),
-            rate_limit: settings.rate_limit,
+            rate_limit: settings.rate_limit.map(|limit| limit.of(&job.record.key.dataset)),
             coalesce_seconds: settings.coalesce_seconds,
         };
         return finish(worker, job, completion, stop).await;

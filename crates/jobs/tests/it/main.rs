@@ -14,6 +14,7 @@ mod postgres;
 mod reuse;
 mod revisions;
 mod statistics;
+mod upkeep;
 
 use belvedere_testing::{Answer, TestApp};
 

@@ -21,8 +21,9 @@ impl Reports for Postgres {
         limit: u32,
         with_content: bool,
     ) -> Result<Vec<Report>, StoreError> {
-        // The limit stands in the text, so that the plan is made for a short page.
-        let rest = format!("AND p.step = $1 AND p.id > $2 ORDER BY p.id LIMIT {limit}");
+        // The limit stands in the text, so that the plan is made for a short page; and no equality, so that only the index
+        // of this order can serve.
+        let rest = format!("AND (p.step, p.id) > ($1, $2) AND p.step <= $1 ORDER BY p.step, p.id LIMIT {limit}");
         let rows = self.read("list artifacts", &report_sql(with_content, &rest), &[&step.as_str(), &after]).await?;
         rows.iter().map(|row| report(row)?.decode()).collect()
     }

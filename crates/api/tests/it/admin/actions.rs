@@ -250,8 +250,31 @@ async fn leftovers_of_other_versions_are_counted_and_removed() {
         for (path, jobs) in [("?dry_run=true", 1), ("", 1), ("", 0)] {
             let answer = app.operate("POST", &format!("/admin/clean{path}")).await.json();
             assert_eq!((&answer["status"], &answer["jobs_of_unknown_steps"]), (&json!("ok"), &json!(jobs)), "{path}");
+            assert_eq!(answer["views_never_stored"], 0, "what is stored is not touched");
         }
         assert!(app.queue().await.is_empty());
+        app.close().await;
+    }
+}
+
+#[tokio::test]
+async fn files_of_views_that_were_never_stored_are_counted_and_removed() {
+    // Two days from now, so that what is written now is old enough.
+    let later = || belvedere_domain::Timestamp(chrono::Utc::now().timestamp_micros() + 2 * 24 * 3600 * 1_000_000);
+    for app in TestApp::everywhere(|options| options.api.clock = later).await {
+        app.write("birds/birds.csv", super::super::BIRDS);
+        app.settle().await;
+        let digest = "ab".repeat(32);
+        app.services.blobs.put(&format!("views/{digest}/x"), bytes::Bytes::from_static(b"x")).await.unwrap();
+        let files = app.state_files();
+        for (path, views) in [("?dry_run=1", 1), ("?dry_run=true", 1), ("?dry_run=0", 1), ("", 0)] {
+            let answer = app.operate("POST", &format!("/admin/clean{path}")).await.json();
+            assert_eq!(answer["views_never_stored"], views, "{path}");
+            let is_there = app.state_files().iter().any(|file| file.contains(&digest));
+            assert_eq!(is_there, path.contains("dry_run") && !path.ends_with('0'), "{path}");
+        }
+        assert_eq!(app.state_files().len() + 1, files.len());
+        assert_eq!(app.get("/rows?dataset=local/birds&config=default&split=train").await.status, 200);
         app.close().await;
     }
 }

@@ -11,7 +11,7 @@ section! {
     /// The Hub.
     Common = "common" {
         /// URL of the Hub that links to files start with. Unset: links lead to this server, which serves the files
-        /// of its folders itself.
+        /// of its folders itself. Also where `admin.hf_organization` is looked up.
         hf_endpoint: Option<String> = "" {
             fate: Read("answers that hold links"),
             aliases: &["HF_ENDPOINT"],
@@ -25,7 +25,7 @@ section! {
             described: &[Worker2022],
         },
         /// Datasets that are not served: `name`, or `namespace/name` with the wildcards `*`, `?` and `[…]` in the name.
-        blocked_datasets: Vec<BlockedDataset> = "" { fate: Later("the block list") },
+        blocked_datasets: Vec<BlockedDataset> = "" { fate: Read("the folder watch") },
     }
 }
 

@@ -83,56 +83,81 @@ section! {
 }
 
 section! {
-    /// The admin service: reports about queue and views, and forced refreshes.
+    /// The admin service: reports about queue and views, and what operators do. See `docs/admin.md`.
     Admin = "admin" {
-        /// The organization that a user must be part of to reach the protected routes. Unset: authentication is
-        /// disabled, and the routes answer to this machine only.
+        /// There is an admin service.
+        enabled: bool = "true" { fate: Read("serve and api") },
+        /// The organization that a user must be part of to reach the protected routes. Unset or empty: authentication is
+        /// disabled unless there are `admin.tokens`, and the routes answer to this machine only.
         hf_organization: Option<String> = "" {
-            fate: Later("the admin service"),
+            fate: Read("serve and api"),
             aliases: &["HF_ORGANIZATION"],
             described: &[Admin2022, Admin2024],
         },
+        /// Operators' tokens of our own, each as the hash that `belvedere admin token NAME` prints with it.
+        tokens: Vec<Secret> = "" { fate: Read("serve and api") },
         /// Number of results in the answers of `/cache-reports/…`.
         cache_reports_num_results: u32 = "100" {
-            fate: Later("the admin service"),
+            fate: Read("serve and api"),
             aliases: &["CACHE_REPORTS_NUM_RESULTS"],
             min: Some(1.0),
             described: &[Admin2022, Admin2024],
         },
         /// Number of results in the answers of `/cache-reports-with-content/…`.
         cache_reports_with_content_num_results: u32 = "100" {
-            fate: Later("the admin service"),
+            fate: Read("serve and api"),
             min: Some(1.0),
             described: &[Admin2024],
         },
+        /// Number of waiting jobs of one step in the answer of `/pending-jobs`. Where more wait, the oldest are listed.
+        pending_jobs_num_results: u32 = "500" { fate: Read("serve and api"), min: Some(1.0) },
         /// Longest wait for an answer of the Hub.
-        hf_timeout_seconds: Duration = "0.2" { fate: Later("the admin service"), described: &[Admin2024] },
-        /// Path on the Hub that tells who a user is.
+        hf_timeout_seconds: Duration = "0.2" {
+            fate: Read("serve and api"),
+            min: Some(0.001),
+            described: &[Admin2024],
+        },
+        /// Path on the Hub that tells who a user is. The Hub is `common.hf_endpoint`, or huggingface.co where that is unset.
         hf_whoami_path: String = "/api/whoami-v2" {
-            fate: Later("the admin service"),
+            fate: Read("serve and api"),
             aliases: &["HF_WHOAMI_PATH"],
             described: &[Admin2022, Admin2024],
         },
         /// `max-age` of the `Cache-Control` header of technical answers.
         max_age: u32 = "10" {
-            fate: Later("the admin service"),
+            fate: Read("serve and api"),
             unit: "seconds",
             aliases: &["MAX_AGE_SHORT_SECONDS"],
             described: &[Admin2022, Admin2024],
         },
-        /// The address to listen on, for an admin service of its own. `serve` answers admin calls on the address of
-        /// the public API.
-        uvicorn_hostname: String = "localhost" {
-            fate: Later("the admin service"),
-            described: &[Admin2022, Admin2024],
-        },
-        /// The port to listen on, for an admin service of its own.
-        uvicorn_port: u16 = "8000" { fate: Later("the admin service"), described: &[Admin2022, Admin2024] },
-        /// Threads that answer requests, for an admin service of its own.
+        /// The address of the admin service, where it has one of its own. With neither this nor `admin.uvicorn_port` it
+        /// listens where the public API does; with the port alone on `localhost`.
+        uvicorn_hostname: Option<String> = "" { fate: Read("serve and api"), described: &[Admin2022, Admin2024] },
+        /// The port of the admin service, where it has one of its own; 0 lets the system choose one. With the address
+        /// alone it is 8000.
+        uvicorn_port: Option<u16> = "" { fate: Read("serve and api"), described: &[Admin2022, Admin2024] },
+        /// Threads that answer requests, where the admin service has an address of its own.
         uvicorn_num_workers: Count = "2" {
-            fate: Later("the admin service"),
+            fate: Read("serve and api"),
             min: Some(1.0),
             described: &[Admin2022, Admin2024],
         },
+        /// Where processes of a server share their metrics. A server is one process and writes nothing there; when this is
+        /// set, its gauges carry the label `pid`, as dashboards of such servers expect.
+        prometheus_multiproc_dir: Option<PathBuf> = "" {
+            named: Some("PROMETHEUS_MULTIPROC_DIR"),
+            fate: Read("serve and api"),
+            described: &[Admin2022, Admin2024],
+        },
+    }
+}
+
+section! {
+    /// What a server repeats by itself so that datasets stay complete.
+    Maintenance = "maintenance" {
+        /// Time between two repairs of datasets with errors that may have passed; 0 for never.
+        retry_errors_seconds: Duration = "600" { fate: Read("serve and api") },
+        /// Time between two repairs of all datasets; 0 for never.
+        backfill_seconds: Duration = "10_800" { fate: Read("serve and api") },
     }
 }

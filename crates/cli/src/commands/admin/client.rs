@@ -1,0 +1,185 @@
+//! The admin service, wherever it is: a server, or its handlers in this process over the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use belvedere_api::{AdminSettings, ApiState, Router};
+use serde_json::Value as Json;
+
+use super::ServerArgs;
+use crate::admin::ServerNote;
+use crate::commands::folders;
+use crate::config::Config;
+use crate::exit::Advice;
+use crate::progress::encoded;
+use crate::runtime::Runtime;
+
+/// Longest wait for an answer: a page of reports with content may take a while.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Longest wait for a sign of life of a server that may be gone.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
+
+/// What a command needs of the store, where no server runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// What is stored.
+    Store,
+    /// The folders as well, since revisions are looked for.
+    Folders,
+}
+
+/// Asks the admin service.
+pub(super) enum Client {
+    Server { agent: ureq::Agent, url: String, authorization: Option<String> },
+    Here { router: Router, _runtime: Arc<Runtime> },
+}
+
+impl Client {
+    /// The server that is named, or the one that runs on the store, or the store itself.
+    pub(super) async fn connect(args: &ServerArgs, config: &Config, needs: Needs) -> anyhow::Result<Self> {
+        let token = args.token_file.as_ref().map(|path| {
+            let text = std::fs::read_to_string(path);
+            text.with_context(|| Advice::usage(format!("the token in {} cannot be read", path.display()), ""))
+        });
+        let token = token.transpose()?.map(|text| text.trim().to_owned());
+        if let Some(url) = &args.url {
+            if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
+                let message = format!("`--url {url}` is no address of a server");
+                return Err(Advice::usage(message, "write it with its scheme, as `https://viewer.example.org`").into());
+            }
+            return Ok(Self::server(url, token));
+        }
+        if let Some(note) = ServerNote::read(config) {
+            let server = Self::server(&note.url, Some(token.unwrap_or(note.token)));
+            if server.is_alive().await {
+                return Ok(server);
+            }
+        }
+        if needs == Needs::Folders && config.serve.folders.is_empty() {
+            let hint = "start the server, or name its folders with `--set serve.folders=FOLDER`, or another server \
+                        with `--url`";
+            return Err(Advice::usage("no server runs on this store, and no folder is known", hint).into());
+        }
+        Self::here(config, needs).await
+    }
+
+    fn server(url: &str, token: Option<String>) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .user_agent(concat!("belvedere/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
+        let authorization = token.map(|token| format!("Bearer {token}"));
+        Self::Server { agent, url: url.trim_end_matches('/').to_owned(), authorization }
+    }
+
+    async fn here(config: &Config, needs: Needs) -> anyhow::Result<Self> {
+        let runtime = Arc::new(Runtime::build(config, |_| {}).await?);
+        if needs == Needs::Folders {
+            folders::require(config, "admin")?;
+            runtime.first_look().await?;
+        }
+        let state: ApiState = runtime.api_state(config, AdminSettings::default());
+        Ok(Self::Here { router: belvedere_api::admin_router(state), _runtime: runtime })
+    }
+
+    async fn is_alive(&self) -> bool {
+        let asked = tokio::time::timeout(SIGN_OF_LIFE, self.ask("GET", "/admin/healthcheck"));
+        matches!(asked.await, Ok(Ok((200, _))))
+    }
+
+    /// The JSON of a report.
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Json> {
+        self.json("GET", path).await
+    }
+
+    /// The JSON of what an action answers.
+    pub(super) async fn post(&self, path: &str) -> anyhow::Result<Json> {
+        self.json("POST", path).await
+    }
+
+    async fn json(&self, method: &'static str, path: &str) -> anyhow::Result<Json> {
+        let (status, body) = self.ask(method, path).await?;
+        if status != 200 {
+            return Err(refusal(status, &body, path));
+        }
+        serde_json::from_slice(&body).with_context(|| {
+            Advice::environment(format!("what {path} answers is no JSON"), "is this the address of an admin service?")
+        })
+    }
+
+    async fn ask(&self, method: &'static str, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
+        match self {
+            Self::Here { router, .. } => {
+                let answer = belvedere_api::ask(router, method, path, &[("host", "localhost")]).await;
+                Ok((answer.status, answer.body.to_vec()))
+            }
+            Self::Server { agent, url, authorization } => {
+                let (agent, url, authorization) = (agent.clone(), format!("{url}{path}"), authorization.clone());
+                tokio::task::spawn_blocking(move || ask_server(&agent, method, &url, authorization.as_deref())).await?
+            }
+        }
+    }
+}
+
+fn ask_server(
+    agent: &ureq::Agent,
+    method: &str,
+    url: &str,
+    authorization: Option<&str>,
+) -> anyhow::Result<(u16, Vec<u8>)> {
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    if let Some(value) = authorization {
+        request = request.header("authorization", value);
+    }
+    let request = request.body(()).with_context(|| Advice::usage(format!("{url} cannot be asked"), ""))?;
+    let away = || Advice::environment(format!("{url} does not answer"), "is this the address of the admin service?");
+    let mut answer = agent.run(request).with_context(away)?;
+    let body = answer.body_mut().with_config().limit(u64::MAX).read_to_vec().with_context(away)?;
+    Ok((answer.status().as_u16(), body))
+}
+
+/// What the service has said, with what may be done about it.
+fn refusal(status: u16, body: &[u8], path: &str) -> anyhow::Error {
+    let route = path.split('?').next().unwrap_or(path);
+    let json: Json = serde_json::from_slice(body).unwrap_or_default();
+    let text = String::from_utf8_lossy(body);
+    let said = json["error"].as_str().unwrap_or_else(|| text.lines().next().unwrap_or_default());
+    let hint = match status {
+        401 | 404 if json["error"].is_string() => "name a file with the token of an operator with `--token-file`",
+        404 => "`belvedere admin graph` lists the steps; is this the address of an admin service?",
+        503 => "try again when the database is back",
+        _ => "",
+    };
+    let message = format!("the admin service refused {route} with status {status}: {said}");
+    match status {
+        422 => Advice::usage(message, hint).into(),
+        _ => Advice::environment(message, hint).into(),
+    }
+}
+
+/// A path with a query of those parameters that are there.
+pub(super) fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let mut text = path.to_owned();
+    let mut separator = '?';
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            text.push(separator);
+            text.push_str(&format!("{name}={}", encoded(value)));
+            separator = '&';
+        }
+    }
+    text
+}
+
+/// The name of a step as a part of a path; the service knows which exist.
+pub(super) fn step(name: &str) -> anyhow::Result<&str> {
+    let is_legal = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    if !is_legal {
+        bail!(Advice::usage(format!("`{name}` is not a step"), "`belvedere admin graph` lists them"));
+    }
+    Ok(name)
+}
