@@ -48,6 +48,7 @@ def figures(connection):
 
 connection = duckdb.connect()
 connection.execute("set threads = 2")
+connection.execute("set enable_progress_bar = false")
 times = []
 for _ in range(runs):
     started = time.perf_counter()
