@@ -33,7 +33,7 @@ pub struct ChildCommand {
     pub program: PathBuf,
     /// Arguments that make it serve calls.
     pub arguments: Vec<String>,
-    /// Memory in bytes (address space); `None`: no limit.
+    /// Memory in bytes beyond the program itself (address space); `None`: no limit.
     pub memory_bytes: Option<u64>,
     /// CPU time in seconds over all its calls; `None`: no limit.
     pub cpu_seconds: Option<u64>,
@@ -207,7 +207,7 @@ fn length_of(message: &[u8]) -> std::io::Result<[u8; 4]> {
 /// Limits that a child puts on itself before it reads anything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// Address space in bytes.
+    /// Address space in bytes, beyond that of the program itself.
     pub memory_bytes: Option<u64>,
     /// CPU time in seconds.
     pub cpu_seconds: Option<u64>,
@@ -260,6 +260,14 @@ fn answer(request: &[u8], execute: Execute) -> Result<Reply, EngineError> {
     })
 }
 
+/// Bytes of address space in use.
+fn address_space() -> std::io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let size =
+        status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(size.ok_or_else(|| std::io::Error::other("/proc/self/status tells no VmSize"))? * 1024)
+}
+
 fn restrict(limits: Limits) -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
     set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -268,7 +276,9 @@ fn restrict(limits: Limits) -> std::io::Result<()> {
         let maximum = getrlimit(resource).maximum.map_or(value, |maximum| maximum.min(value));
         Ok(setrlimit(resource, Rlimit { current: Some(maximum), maximum: Some(maximum) })?)
     };
-    cap(Resource::As, limits.memory_bytes)?;
+    // The limit is for what the child reads: the program itself, mapped already, comes on top.
+    let program = address_space()?;
+    cap(Resource::As, limits.memory_bytes.map(|limit| limit.saturating_add(program)))?;
     cap(Resource::Cpu, limits.cpu_seconds)?;
     cap(Resource::Fsize, limits.file_bytes)?;
     cap(Resource::Core, Some(0))

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::call::CallError;
-use crate::content::{ConfigNames, Written};
+use crate::content::{ConfigNames, ConfigParquetMetadata, Written};
 use crate::context::Services;
 use crate::scratch::ScratchDirectory;
 
@@ -229,6 +229,20 @@ impl JobContext {
     pub async fn parent<T: DeserializeOwned>(&mut self, key: &ArtifactKey) -> Result<Parent<T>, JobError> {
         match self.read(key).await? {
             None => Err(JobError::fail(ErrorCode::PreviousStepStillProcessingError, format!("{key} is not there yet"))),
+            Some(found) if !found.stored.view.outcome.is_ok() => Err(JobError::Copy(Box::new(found))),
+            Some(found) => typed(found),
+        }
+    }
+
+    /// The Parquet files of the config, for steps that the names of its splits trigger too: whichever of the two comes
+    /// last finds the other.
+    ///
+    /// # Errors
+    /// Absent: nothing is stored, since the files trigger the step again. Else as [`parent`](Self::parent).
+    pub(crate) async fn parquet_of_config(&mut self) -> Result<Parent<ConfigParquetMetadata>, JobError> {
+        let key = self.at(StepName::known("config-parquet-metadata"), Level::Config);
+        match self.read(&key).await? {
+            None => Err(JobError::Nothing("the Parquet files are not there yet".into())),
             Some(found) if !found.stored.view.outcome.is_ok() => Err(JobError::Copy(Box::new(found))),
             Some(found) => typed(found),
         }

@@ -4,7 +4,7 @@ mod glob;
 mod snippet;
 
 use async_trait::async_trait;
-use belvedere_domain::{ConfigName, Level, Step, StepName, View};
+use belvedere_domain::{ConfigName, ErrorCode, Level, Step, StepName, View};
 use belvedere_hub::data_files::Resolution;
 use belvedere_store::Found;
 use indexmap::IndexMap;
@@ -65,13 +65,20 @@ impl Job for CompatibleLibrariesJob {
             names.sort_by_key(|name| place(name));
             let mut configs = Vec::with_capacity(names.len());
             for name in &names {
-                configs.push(config_of(ctx, &resolution, &paths, name, &reader).await?);
+                match config_of(ctx, &resolution, &paths, name, &reader).await {
+                    Ok(config) => configs.push(config),
+                    // Files that one line of code cannot name are no mistake: other libraries load them.
+                    Err(error) if is_too_complex(&error) && !compat => {}
+                    Err(error) => return Err(error),
+                }
             }
             if reader == "json" {
                 // Their first byte tells lines from arrays.
                 ctx.input("content", &manifest.files);
             }
-            content.libraries.extend(frames(&dataset, &reader, &configs, compat));
+            if !configs.is_empty() {
+                content.libraries.extend(frames(&dataset, &reader, &configs, compat));
+            }
         }
         content.libraries.push(mlcroissant(&dataset, &hub, &names, infos.partial));
         if tags.iter().any(|tag| tag.eq_ignore_ascii_case("lerobot")) {
@@ -85,6 +92,10 @@ impl Job for CompatibleLibrariesJob {
 /// As complete as what it was made from.
 fn ready(content: &CompatibleLibraries, infos: &Found) -> Ready {
     View::ok(content).with_progress_of([Some(infos)]).into()
+}
+
+fn is_too_complex(error: &JobError) -> bool {
+    matches!(error, JobError::Fail { code: ErrorCode::DatasetWithTooComplexDataFilesPatternsError, .. })
 }
 
 /// Where the files of each split of a config are, in the fewest words.

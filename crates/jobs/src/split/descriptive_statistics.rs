@@ -1,18 +1,18 @@
 //! `split-descriptive-statistics`: figures of every column of a split, from its Parquet files.
 
 use async_trait::async_trait;
-use belvedere_domain::{ErrorCode, Features, Level, Step, StepName, View};
+use belvedere_domain::{ErrorCode, Features, Step, View};
 use belvedere_engine::call::SplitStatistics;
 use belvedere_engine::{ErrorKind, Reply};
 
 use crate::call::CallError;
-use crate::content::{ConfigParquetMetadata, DescriptiveStatistics as Content};
+use crate::content::{DescriptiveStatistics as Content};
 use crate::files::SplitFiles;
 use crate::job::{Job, JobContext, JobError, Ready};
 use crate::settings::DescriptiveStatistics;
 
 const STEP: Step = Step::split("split-descriptive-statistics")
-    .triggered_by(&["config-parquet-metadata"])
+    .triggered_by(&["config-split-names", "config-parquet-metadata"])
     .version(3)
     .difficulty(70)
     .bonus_if_big(20)
@@ -27,8 +27,7 @@ impl Job for DescriptiveStatisticsJob {
     }
 
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
-        let metadata = ctx.at(StepName::known("config-parquet-metadata"), Level::Config);
-        let metadata = ctx.parent::<ConfigParquetMetadata>(&metadata).await?;
+        let metadata = ctx.parquet_of_config().await?;
         let settings = ctx.services.settings.descriptive_statistics.clone();
         ctx.input("rules", &settings.deciding());
         let files = ctx.services.files.parquet_files(&metadata.found, ctx.split()?).await?;

@@ -9,19 +9,19 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use belvedere_domain::view::REVISION_PLACEHOLDER;
-use belvedere_domain::{ErrorCode, Features, Level, Step, StepName, View};
+use belvedere_domain::{ErrorCode, Features, Step, View};
 use belvedere_engine::{Call, ErrorKind, Reply, call};
 use belvedere_store::blobs::segment;
 use serde_json::json;
 
 use crate::call::CallError;
-use crate::content::{ConfigParquetMetadata, DuckdbIndex, FileBehind, Place, Written};
+use crate::content::{DuckdbIndex, FileBehind, Place, Written};
 use crate::files::{SplitFiles, media_target};
 use crate::job::{Job, JobContext, JobError, Ready};
 use crate::scratch::ScratchDirectory;
 
 const STEP: Step = Step::split("split-duckdb-index")
-    .triggered_by(&["config-parquet-metadata"])
+    .triggered_by(&["config-split-names", "config-parquet-metadata"])
     .version(3)
     .difficulty(70)
     .bonus_if_big(20)
@@ -39,8 +39,7 @@ impl Job for DuckdbIndexJob {
     }
 
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
-        let metadata = ctx.at(StepName::known("config-parquet-metadata"), Level::Config);
-        let parent = ctx.parent::<ConfigParquetMetadata>(&metadata).await?;
+        let parent = ctx.parquet_of_config().await?;
         let settings = ctx.services.settings.duckdb_index.clone();
         ctx.input("limits", &(settings.max_bytes, &settings.target_revision, &settings.url_template));
         ctx.input("hub", &ctx.services.settings.urls.hub.clone());

@@ -2,19 +2,19 @@
 //! wanted, searches read the texts themselves and give the same answers.
 
 use async_trait::async_trait;
-use belvedere_domain::{ErrorCode, Features, Level, Step, StepName, View};
+use belvedere_domain::{ErrorCode, Features, Step, View};
 use belvedere_engine::call::BuildSearchIndex;
 use belvedere_engine::search::{Rules, VERSION, text_columns};
 use belvedere_engine::{Call, ErrorKind, Reply};
 use belvedere_store::blobs::segment;
 
 use crate::call::CallError;
-use crate::content::{ConfigParquetMetadata, SearchIndex, Written};
+use crate::content::{SearchIndex, Written};
 use crate::job::{Job, JobContext, JobError, Ready};
 use crate::search::{IndexFile, rules};
 
 const STEP: Step = Step::split("split-search-index")
-    .triggered_by(&["config-parquet-metadata"])
+    .triggered_by(&["config-split-names", "config-parquet-metadata"])
     .version(VERSION)
     .difficulty(70)
     .bonus_if_big(20)
@@ -30,8 +30,7 @@ impl Job for SearchIndexJob {
     }
 
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
-        let metadata = ctx.at(StepName::known("config-parquet-metadata"), Level::Config);
-        let parent = ctx.parent::<ConfigParquetMetadata>(&metadata).await?;
+        let parent = ctx.parquet_of_config().await?;
         let settings = ctx.services.settings.search;
         ctx.input("limits", &(settings.builds_indexes, settings.max_split_bytes));
         let rules = rules(&ctx.services, &ctx.key.dataset, &ctx.revision).await?;

@@ -143,8 +143,8 @@ async fn a_config_with_broken_files_fails_alone() {
     config-parquet-metadata b: 500 DatasetGenerationError
     split-image-url-columns b train: 500 FeaturesError
     split-descriptive-statistics b train: 500 DatasetGenerationError
-    config-parquet-layout b: 500 DatasetGenerationError
     split-search-index b train: 500 DatasetGenerationError
+    config-parquet-layout b: 500 DatasetGenerationError
     ");
     assert_eq!(app.get("/rows?dataset=local/data&config=a&split=train").await.status, 200);
     assert!(app.dataset("local/data").await.unwrap().served.is_some(), "a failed part is an answer too");
