@@ -151,7 +151,7 @@ fn readers() -> Vec<Reader> {
         let limits = fs::read_to_string(entry.path().join("limits")).ok()?;
         let memory = limits.lines().find(|line| line.starts_with("Max address space"))?;
         let environment = fs::read(entry.path().join("environ")).ok()?;
-        Some(Reader { pid, parent, is_limited: memory.contains(CHILD_MEMORY_BYTES), environment })
+        Some(Reader { pid, parent, is_limited: !memory.contains("unlimited"), environment })
     };
     processes.filter_map(reader).collect()
 }

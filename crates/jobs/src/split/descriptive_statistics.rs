@@ -6,7 +6,7 @@ use belvedere_engine::call::SplitStatistics;
 use belvedere_engine::{ErrorKind, Reply};
 
 use crate::call::CallError;
-use crate::content::{DescriptiveStatistics as Content};
+use crate::content::DescriptiveStatistics as Content;
 use crate::files::SplitFiles;
 use crate::job::{Job, JobContext, JobError, Ready};
 use crate::settings::DescriptiveStatistics;

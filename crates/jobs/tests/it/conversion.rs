@@ -73,8 +73,8 @@ async fn parquet_files_are_referenced_and_not_copied() {
             "head default/train",
             "rows 0+100",
             "statistics",
-            "footers of 2 files",
-            "search index of 2 files"
+            "search index of 2 files",
+            "footers of 2 files"
         ]
     );
     let files = app.get("/parquet?dataset=local/data").await.json()["parquet_files"].clone();
