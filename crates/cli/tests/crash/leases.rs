@@ -56,7 +56,9 @@ fn e002_a_worker_killed_while_it_commits_leaves_all_or_nothing() {
         .block_on(observer.execute("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", &[&backends]))
         .unwrap();
     assert_eq!(bed.times("view", "lab/one", CONVERSION), 0);
-    assert_eq!(bed.job(bed.store(), "lab/one", CONVERSION).unwrap().status, JobStatus::Started);
+    // The job is there still; on a slow machine its lease has run out by now, and it waits again.
+    let job = bed.job(bed.store(), "lab/one", CONVERSION).unwrap();
+    assert!(matches!(job.status, JobStatus::Started | JobStatus::Waiting), "{job:?}");
     sql("ROLLBACK; DROP TRIGGER wait_at_gate ON pointers");
     let worker = bed.worker();
     bed.settle(&base);
