@@ -169,7 +169,7 @@ fn description(
     if configs > MAX_CONFIGS {
         text.push_str(&format!(" (only the first {MAX_CONFIGS} of {configs} subsets are described)"));
     }
-    let splits: Vec<&str> = info.splits.keys().map(|split| split.as_str()).collect();
+    let splits: Vec<&str> = info.splits.keys().map(belvedere_domain::SplitName::as_str).collect();
     let mut notes = Vec::new();
     if splits.len() > 1 {
         notes.push(format!("- {} splits: {}", splits.len(), splits.join(", ")));
