@@ -47,7 +47,7 @@ impl Default for AdminSettings {
             access: AdminAccess::Machine,
             cache_reports_num_results: 100,
             cache_reports_with_content_num_results: 100,
-            pending_jobs_num_results: 500,
+            pending_jobs_num_results: 100,
             max_age: 10,
             gauges_with_pid: false,
         }

@@ -110,7 +110,7 @@ section! {
             described: &[Admin2024],
         },
         /// Number of waiting jobs of one step in the answer of `/pending-jobs`. Where more wait, the oldest are listed.
-        pending_jobs_num_results: u32 = "500" { fate: Read("serve and api"), min: Some(1.0) },
+        pending_jobs_num_results: u32 = "100" { fate: Read("serve and api"), min: Some(1.0) },
         /// Longest wait for an answer of the Hub.
         hf_timeout_seconds: Duration = "0.2" {
             fate: Read("serve and api"),
