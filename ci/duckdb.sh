@@ -56,5 +56,5 @@ export BELVEDERE_TEST_PYTHON="$WORK/venv/bin/python"
 # A variable of the machine would make the build look elsewhere.
 unset DUCKDB_DOWNLOAD_LIB DUCKDB_INCLUDE_DIR
 
-cargo test -p belvedere-duckdb --features linked
-cargo test -p belvedere --features duckdb --test duckdb
+# Over the whole workspace, as every step of `.ci/run`, so that nothing but DuckDB and what depends on it is built.
+cargo test --workspace --features belvedere/duckdb --test duckdb --test duckdb_files

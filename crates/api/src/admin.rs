@@ -99,6 +99,12 @@ fn protected(state: &ApiState) -> Router<Arc<ApiState>> {
                     .route(&path(&format!("/cancel-jobs{name}")), post(move |s, q| actions::cancel(four, s, q)));
             }
         }
+        for step in steps::not_built(&state.services.graph) {
+            let names = ["", "/"].map(|slash| path(&format!("/force-refresh{slash}{step}")));
+            for name in names {
+                router = router.route(&name, post(move || actions::not_built(step)));
+            }
+        }
     }
     router
         .route("/admin/datasets", get(reports::datasets))

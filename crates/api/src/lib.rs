@@ -18,6 +18,7 @@ mod state;
 mod tally;
 
 pub use admin::{AdminAccess, AdminSettings, Organization, TokenHash, TokenHashError};
+pub use public::sql::{SqlAccess, SqlBudget};
 pub use serving::{Answer, ask, serve};
 pub use state::{ApiSettings, ApiState, CompareSettings, QuerySettings};
 
@@ -71,6 +72,7 @@ fn public_routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         .route("/filter", get(public::filter::get))
         .route("/compare", get(public::compare::get))
         .route("/search", get(public::search::get))
+        .route("/sql", get(public::sql::get).post(public::sql::post))
         .route("/healthcheck", get(public::health::get))
         .route("/metrics", get(metrics::get))
         .route("/openapi.json", get(openapi::get))

@@ -144,7 +144,8 @@ fn entries() -> Vec<Entry> {
 /// The OpenAPI document of this build.
 pub(crate) fn document() -> JsonValue {
     let path = |entry: Entry| (entry.path.to_owned(), json!({"get": operation(&entry)}));
-    let paths: serde_json::Map<String, JsonValue> = entries().into_iter().map(path).collect();
+    let mut paths: serde_json::Map<String, JsonValue> = entries().into_iter().map(path).collect();
+    paths.insert("/sql".to_owned(), json!({"post": crate::public::sql::openapi()}));
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -13,6 +13,7 @@ pub(crate) mod rows;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod split;
+pub(crate) mod sql;
 pub(crate) mod statistics;
 pub(crate) mod views;
 

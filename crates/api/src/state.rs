@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use belvedere_domain::Timestamp;
-use belvedere_jobs::{Refresher, Services};
+use belvedere_jobs::{Caller, Refresher, Services};
 
 use crate::admin::AdminSettings;
 use crate::metrics::Metrics;
@@ -13,6 +13,7 @@ use crate::params::DEFAULT_LENGTH;
 use crate::public::compare::Board;
 use crate::public::filter::Selections;
 use crate::public::split::RowsIndexCache;
+use crate::public::sql::SqlAccess;
 use crate::public::statistics::SelectedStatistics;
 
 /// How often to look whether anybody still asks for a comparison; after twelve looks it is dropped.
@@ -41,6 +42,8 @@ pub struct ApiSettings {
     pub compare: CompareSettings,
     /// Answer some failures as today's reference implementation does.
     pub compat: bool,
+    /// Whether queries in SQL are answered.
+    pub sql: SqlAccess,
     /// What time it is: only for how long readers have been waiting.
     pub clock: fn() -> Timestamp,
     /// Directory of the media files made while answering.
@@ -64,6 +67,7 @@ impl Default for ApiSettings {
             query: QuerySettings::default(),
             compare: CompareSettings::default(),
             compat: false,
+            sql: SqlAccess::NotBuilt,
             clock: || Timestamp(chrono::Utc::now().timestamp_micros()),
             cached_assets: std::env::temp_dir().join("belvedere-cached-assets"),
             blobs: None,
@@ -133,6 +137,7 @@ pub struct ApiState {
     pub(crate) selections: Selections,
     pub(crate) compares: Board,
     pub(crate) statistics: SelectedStatistics,
+    pub(crate) sql: Option<Arc<dyn Caller>>,
 }
 
 impl ApiState {
@@ -150,6 +155,14 @@ impl ApiState {
             selections,
             compares,
             statistics: SelectedStatistics::default(),
+            sql: None,
         }
+    }
+
+    /// With processes that carry out queries in SQL, apart from those that read files.
+    #[must_use]
+    pub fn with_sql(mut self, caller: Arc<dyn Caller>) -> Self {
+        self.sql = Some(caller);
+        self
     }
 }

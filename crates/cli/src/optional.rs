@@ -1,4 +1,4 @@
-//! Parts that only some programs have: the cargo feature `duckdb`.
+//! Parts that only some programs have: the cargo features `sql` and `duckdb`.
 
 use belvedere_engine::{Call, EngineError, Reply, Task};
 use belvedere_jobs::registry::Optional;
@@ -12,6 +12,7 @@ pub const STEPS: &[Optional] = &[
 /// True for a cargo feature that this program was built with.
 pub fn is_built(feature: &str) -> bool {
     match feature {
+        "sql" => cfg!(feature = "sql"),
         "duckdb" => cfg!(feature = "duckdb"),
         _ => false,
     }
@@ -25,6 +26,10 @@ pub fn execute(call: Call, task: &Task) -> Result<Reply, EngineError> {
     match call {
         #[cfg(feature = "duckdb")]
         Call::DuckdbIndex(call) => belvedere_duckdb::build(&call, task).map(Reply::DuckdbIndex),
+        #[cfg(feature = "sql")]
+        Call::SqlTables(call) => belvedere_sql::tables(&call).map(Reply::SqlTables),
+        #[cfg(feature = "sql")]
+        Call::Sql(call) => belvedere_sql::run(&call, task).map(Reply::Sql),
         call => belvedere_engine::execute(call, task),
     }
 }

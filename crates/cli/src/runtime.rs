@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use belvedere_api::{AdminSettings, ApiSettings, ApiState, CompareSettings, QuerySettings, Router};
+use belvedere_api::{
+    AdminSettings, ApiSettings, ApiState, CompareSettings, QuerySettings, Router, SqlAccess, SqlBudget,
+};
 use belvedere_domain::Graph;
 use belvedere_engine::statistics::Rules;
 use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root, RootError};
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::config::types::{Compat, StatisticsRules};
 use crate::exit::Advice;
+use crate::optional::is_built;
 use crate::steps;
 
 /// The parts of a process.
@@ -38,6 +41,8 @@ pub struct Runtime {
     cached_assets: PathBuf,
     /// How often datasets are looked through for missing and stale results.
     pub upkeep: Upkeep,
+    /// Carries out queries in SQL, if this program can.
+    queries: Option<Arc<dyn Caller>>,
 }
 
 impl Runtime {
@@ -67,6 +72,11 @@ impl Runtime {
         let hub = LocalHub::open(&roots, memory, options).map_err(not_served)?;
         let hub = Arc::new(hub);
         let command = child_command(&settings.worker, config.paths().temporary)?;
+        let queries = is_built("sql").then(|| {
+            // What is not counted: the program itself, its stacks, columns on their way.
+            let command = ChildCommand { memory_bytes: Some(config.sql.memory_bytes + (1 << 30)), ..command.clone() };
+            Arc::new(ChildPool::new(command, config.sql.max_concurrent as usize)) as Arc<dyn Caller>
+        });
         let children = Arc::new(ChildPool::new(command, settings.worker.slots + 2));
         let copies = (settings.parquet.copies_max_bytes > 0).then(|| Arc::clone(&store.views));
         let services = Arc::new(Services {
@@ -84,7 +94,7 @@ impl Runtime {
             backfill_every: config.maintenance.backfill_seconds,
         };
         let cached_assets = config.paths().cached_assets;
-        Ok(Self { services, registry, refresher, hub, cached_assets, upkeep })
+        Ok(Self { services, registry, refresher, hub, cached_assets, upkeep, queries })
     }
 
     /// Looks through the folders once, so that every dataset is known before the first request.
@@ -151,9 +161,14 @@ impl Runtime {
             cached_assets: config.paths().cached_assets,
             blobs: Some(config.paths().blobs),
             admin,
+            sql: sql_access(config),
             ..ApiSettings::default()
         };
-        ApiState::new(Arc::clone(&self.services), Arc::clone(&self.refresher), settings)
+        let state = ApiState::new(Arc::clone(&self.services), Arc::clone(&self.refresher), settings);
+        match &self.queries {
+            Some(queries) => state.with_sql(Arc::clone(queries)),
+            None => state,
+        }
     }
 }
 
@@ -202,6 +217,22 @@ fn child_command(worker: &WorkerSettings, temporary: PathBuf) -> anyhow::Result<
     })?;
     let program = std::env::current_exe().context("the path of this program is unknown")?;
     Ok(ChildCommand::new(program, "engine-child", temporary, worker))
+}
+
+/// Whether queries in SQL are answered: where other machines reach the server, only if the operator says so.
+fn sql_access(config: &Config) -> SqlAccess {
+    let host = &config.api.uvicorn_hostname;
+    let is_loopback = host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+    match config.api.sql.unwrap_or(is_loopback) {
+        _ if !is_built("sql") => SqlAccess::NotBuilt,
+        false => SqlAccess::NotAllowed,
+        true => SqlAccess::Open(SqlBudget {
+            max_seconds: config.sql.max_seconds.as_secs_f64(),
+            max_rows: config.sql.max_rows as usize,
+            max_bytes: usize::try_from(config.sql.max_bytes).unwrap_or(usize::MAX),
+            memory_bytes: usize::try_from(config.sql.memory_bytes).unwrap_or(usize::MAX),
+        }),
+    }
 }
 
 /// Settings of jobs, from the configuration.

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use common::{Server, folder, program};
 use rustix::process::Signal;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 const BIRDS: &[u8] =
     b"name,note,weight\nrobin,\"sings at dawn, in 2 gardens\",18.5\nwren,singing all day,9\nheron,,1500\n";
@@ -45,6 +45,21 @@ fn fetch(server: &Server, path: &str) -> Vec<u8> {
     }
 }
 
+/// The view of a step, as soon as there is one of all its parts.
+fn report(server: &Server, step: &str) -> Json {
+    let url = format!("http://{}/admin/cache-reports-with-content/{step}", server.address);
+    loop {
+        let page: Json = ureq::get(&url).call().expect("an answer").body_mut().read_json().expect("JSON");
+        let reports = page["cache_reports_with_content"].as_array().expect("a list");
+        if let Some(report) =
+            reports.iter().find(|report| report["progress"].as_f64().is_none_or(|progress| progress == 1.0))
+        {
+            assert_eq!(report["http_status"], 200, "{report}");
+            return report["content"].clone();
+        }
+    }
+}
+
 fn ask(database: &Path, extension: Option<&Path>) -> Json {
     let python = std::env::var_os("BELVEDERE_TEST_PYTHON").expect("a Python with duckdb; run ci/duckdb.sh");
     let output = Command::new(python).args(["-c", QUERIES]).arg(database).args(extension).output().expect("it starts");
@@ -61,6 +76,12 @@ fn another_duckdb_opens_the_file_and_finds_text() {
     let path = "/datasets/local/birds/resolve/refs%2Fconvert%2Fparquet/default/train/index.duckdb";
     let database = data.path().join("fetched.duckdb");
     std::fs::write(&database, fetch(&server, path)).expect("written");
+    let sizes = report(&server, "dataset-duckdb-index-size");
+    assert_eq!(
+        sizes["size"]["dataset"],
+        json!({"dataset": "local/birds", "has_fts": true, "num_rows": 4, "num_bytes": sizes["size"]["dataset"]["num_bytes"]})
+    );
+    assert_eq!((sizes["size"]["splits"].as_array().map(Vec::len), &sizes["partial"]), (Some(2), &json!(false)));
     let answers = ask(&database, Some(&Path::new(&extensions).join("fts.duckdb_extension")));
     insta::assert_json_snapshot!(answers, @r#"
     {
@@ -120,6 +141,13 @@ fn foreign_parquet_files_and_a_limit_give_a_partial_index_without_text() {
     let database = data.path().join("fetched.duckdb");
     let path = "/datasets/local/birds/resolve/refs%2Fconvert%2Fduckdb/default/train/partial-index.duckdb";
     std::fs::write(&database, fetch(&server, path)).expect("written");
+    let view = report(&server, "split-duckdb-index");
+    let facts =
+        ["filename", "has_fts", "partial", "num_rows", "stemmer", "duckdb_version"].map(|name| view[name].clone());
+    let expected = [json!("partial-index.duckdb"), json!(false), json!(true), json!(3), Json::Null, json!("v1.5.5")];
+    assert_eq!(facts, expected);
+    assert_eq!(view["features"]["__hf_index_id"], json!({"dtype": "int64", "_type": "Value"}));
+    assert!(view["url"].as_str().is_some_and(|url| url.ends_with(path)), "{view}");
     let answers = ask(&database, None);
     assert_eq!(answers["rows"].as_array().map(Vec::len), Some(3), "the first file only");
     assert_eq!(server.stop(Signal::TERM), Some(0));

@@ -107,6 +107,7 @@ error_codes! {
     DownloadIndexError                          500 true   0 "The index could not be fetched."
     ExternalAuthenticatedError                  404 false  0 "The dataset does not exist, or these credentials do not give access."
     ExternalUnauthenticatedError                401 false  0 "The dataset does not exist, or needs credentials."
+    FeatureNotAvailableError                    501 true   0 "This program was built without this part, or the operator switched it off."
     InvalidParameter                            422 false  0 "A parameter has a bad value."
     JWTExpiredSignature                         401 true   0 "The token has expired."
     JWTInvalidClaimRead                         401 true   0 "The token gives no read permission."

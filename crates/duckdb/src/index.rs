@@ -130,6 +130,3 @@ fn internal(error: duckdb::Error) -> EngineError {
 fn first_line(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,7 @@
 //! The calls: what can be asked of files, as plain data that crosses a process boundary as JSON.
 
 mod duckdb_index;
+mod sql;
 mod statistics;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ pub use crate::search::call::{BuildSearchIndex, RowMatch, Search, SearchIndexBui
 use crate::source::SourceFile;
 
 pub use duckdb_index::{DuckdbIndex, DuckdbIndexed};
+pub use sql::{Sql, SqlName, SqlPlan, SqlResult, SqlTable, SqlTableList, SqlTables};
 pub use statistics::{SelectedRows, SplitStatistics, Statistics};
 
 /// One piece of work on files.
@@ -49,6 +51,10 @@ pub enum Call {
     Relayout(Relayout),
     /// Figures of every column of a split.
     Statistics(Statistics),
+    /// The tables that a query in SQL names. Only in programs that come with a query engine.
+    SqlTables(SqlTables),
+    /// The first rows of the result of a query in SQL. Only in programs that come with a query engine.
+    Sql(Sql),
 }
 
 /// The answer to the call of the same name.
@@ -69,6 +75,8 @@ pub enum Reply {
     BuildSearchIndex(SearchIndexBuilt),
     Relayout(Relaid),
     Statistics(SplitStatistics),
+    SqlTables(SqlTableList),
+    Sql(SqlResult),
 }
 
 /// See [`Call::Convert`].

@@ -50,6 +50,7 @@ pub fn execute_with(call: &Call, footers: &FooterCache, task: &Task) -> Result<R
         Call::Footers(call) => relayout::facts(call, footers).map(Reply::Footers),
         Call::Relayout(call) => relayout::relayout(call, WriteOptions::default(), footers).map(Reply::Relayout),
         Call::Statistics(call) => statistics(call, footers, task).map(Reply::Statistics),
+        Call::SqlTables(_) | Call::Sql(_) => Err(not_built("sql")),
     }
 }
 

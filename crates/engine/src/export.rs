@@ -9,17 +9,19 @@ mod csv;
 mod json;
 mod parquet;
 mod read;
+mod table;
 
 use ::arrow::array::RecordBatch;
 use belvedere_domain::Features;
 
-use crate::call::{Export, Exported, Format, Piece};
+use crate::call::{Export, Exported, Format, MediaTarget, Piece};
 use crate::error::EngineError;
 use crate::footers::FooterCache;
 use crate::task::Task;
 
 pub use arrow_stream::END_OF_STREAM;
 pub use parquet::ParquetJoin;
+pub use table::TableWriter;
 
 /// What makes bytes of tables.
 trait Encoder {
@@ -41,7 +43,7 @@ pub(crate) fn export(call: &Export, cache: &FooterCache, task: &Task) -> Result<
     let source = read::Source::open(call, cache)?;
     let columns = columns::resolve(source.features(), "columns", &call.columns)?;
     let features = columns::project(source.features(), &columns);
-    let mut encoder = encoder(call, &features)?;
+    let mut encoder = encoder(call.format, &features, &call.media, call.begins)?;
     let num_rows = source.read(&columns, task, &mut |table, numbers| {
         encoder.push(table, numbers)?;
         Ok(encoder.num_bytes() < call.max_bytes)
@@ -58,12 +60,17 @@ pub fn chosen(features: &Features, columns: &[String]) -> Result<Features, Engin
     Ok(columns::project(features, &columns::resolve(features, "columns", columns)?))
 }
 
-fn encoder<'a>(call: &'a Export, features: &'a Features) -> Result<Box<dyn Encoder + 'a>, EngineError> {
-    Ok(match call.format {
-        Format::Json => Box::new(json::Rows::new(features, &call.media)),
-        Format::Ndjson => Box::new(json::Lines::new(features, &call.media)),
-        Format::Csv => Box::new(csv::Csv::new(features, &call.media, call.begins)),
-        Format::Arrow => Box::new(arrow_stream::ArrowStream::new(features, call.begins)?),
+fn encoder<'a>(
+    format: Format,
+    features: &'a Features,
+    media: &'a MediaTarget,
+    begins: bool,
+) -> Result<Box<dyn Encoder + 'a>, EngineError> {
+    Ok(match format {
+        Format::Json => Box::new(json::Rows::new(features, media)),
+        Format::Ndjson => Box::new(json::Lines::new(features, media)),
+        Format::Csv => Box::new(csv::Csv::new(features, media, begins)),
+        Format::Arrow => Box::new(arrow_stream::ArrowStream::new(features, begins)?),
         Format::Parquet => Box::new(parquet::RowGroup::new(features)),
     })
 }

@@ -17,9 +17,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("belvedere-hub", &["domain"]),
     ("belvedere-jobs", &["domain", "store", "engine", "hub"]),
     ("belvedere-api", &["domain", "store", "engine", "hub", "jobs"]),
-    // An optional part: one heavy library, and a call of the engine.
+    // Optional parts: one heavy library each, and calls of the engine.
     ("belvedere-duckdb", &["domain", "engine"]),
-    ("belvedere", &["domain", "store", "engine", "hub", "jobs", "api", "duckdb"]),
+    ("belvedere-sql", &["domain", "engine"]),
+    ("belvedere", &["domain", "store", "engine", "hub", "jobs", "api", "duckdb", "sql"]),
     ("belvedere-testing", &["domain", "store", "engine", "hub", "jobs", "api"]),
     ("belvedere-benches", &["domain", "store", "engine", "hub", "jobs", "api"]),
     // Asks any server; knows only a URL.
@@ -38,6 +39,7 @@ const LIBRARIES: &[(&[&str], &[&str])] = &[
     // Calls that go out are the hub's; the command line asks the server that runs on its store.
     (&["ureq"], &["belvedere-hub", "belvedere", "belvedere-conformance"]),
     (&["duckdb"], &["belvedere-duckdb"]),
+    (&["datafusion"], &["belvedere-sql"]),
 ];
 
 /// Crates that neither wait nor open sockets: no runtime, no futures.
@@ -94,7 +96,7 @@ fn a_build_without_features_has_no_query_engine() {
         .unwrap();
     assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
     let tree = String::from_utf8_lossy(&tree.stdout).into_owned();
-    let heavy = |line: &&str| ["duckdb ", "libduckdb-sys "].iter().any(|name| line.starts_with(name));
+    let heavy = |line: &&str| ["datafusion ", "duckdb ", "libduckdb-sys "].iter().any(|name| line.starts_with(name));
     assert_eq!(tree.lines().find(heavy), None, "it belongs behind a feature that is off by default");
 }
 

@@ -8,6 +8,7 @@ use belvedere_domain::job::Priority;
 use belvedere_domain::{ArtifactKey, ConfigName, ErrorCode, Level, SplitName, StepName};
 use belvedere_jobs::maintenance::{self, MaintenanceError};
 use belvedere_jobs::refresh::{Ensured, RefreshError};
+use belvedere_jobs::registry::Optional;
 use serde_json::json;
 
 use super::bodies::{self, Done, Job};
@@ -49,6 +50,13 @@ pub(super) async fn force(step: StepName, State(state): State<Arc<ApiState>>, Ra
     let (priority, difficulty) = (priority(&params)?, difficulty(&params)?);
     ensured(state.refresher.force(step, key, priority, difficulty).await)?;
     bodies::json(&Done::OK, 0)
+}
+
+/// `/force-refresh/{step}` for a step that this program was built without.
+pub(super) async fn not_built(step: &'static str) -> ApiError {
+    let feature = Optional::of(step).map_or("", Optional::feature);
+    let text = format!("The step {step} needs a program built with the cargo feature `{feature}`; this one was not.");
+    ApiError::new(ErrorCode::FeatureNotAvailableError, text)
 }
 
 /// `/cancel-jobs/{step}`: puts started jobs back to wait. With `dry_run`, tells which these are.

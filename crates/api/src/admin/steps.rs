@@ -1,6 +1,7 @@
 //! The names under which steps are asked for.
 
 use belvedere_domain::{Graph, StepName};
+use belvedere_jobs::registry::Optional;
 
 /// Short names of the service of 2022, when there was one step per endpoint.
 const SHORT: [(&str, &str); 3] =
@@ -14,4 +15,10 @@ pub(super) fn names(graph: &Graph) -> Vec<(String, StepName)> {
         graph.step(&step).map(|_| ((*short).to_owned(), step))
     });
     own.chain(short).collect()
+}
+
+/// Steps that other builds of this program have.
+pub(super) fn not_built(graph: &Graph) -> Vec<&'static str> {
+    let all = Optional::ALL.iter().flat_map(|group| group.steps());
+    all.filter(|step| graph.step(&StepName::known(step)).is_none()).collect()
 }

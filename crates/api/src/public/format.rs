@@ -41,11 +41,10 @@ impl Shape {
         if settings.compat {
             return Ok(Self { format: Format::Json, columns: Vec::new() });
         }
-        let format = match params.get("format") {
-            Some(name) => named(name.trim())?,
-            None => accepted(headers),
-        };
-        Ok(Self { format, columns: params.all("columns").map(str::to_owned).collect() })
+        Ok(Self {
+            format: of(params.get("format"), headers)?,
+            columns: params.all("columns").map(str::to_owned).collect(),
+        })
     }
 
     /// The answer of old: JSON with all columns.
@@ -76,10 +75,7 @@ impl Shape {
 
     /// The media type that the answer has.
     pub(crate) fn media_type(&self) -> &'static str {
-        match self.format {
-            Format::Csv => "text/csv; charset=utf-8; header=present",
-            _ => self.row().2[0],
-        }
+        media_type(self.format)
     }
 
     /// What files of this format end in.
@@ -88,7 +84,30 @@ impl Shape {
     }
 
     fn row(&self) -> &'static (Format, &'static str, &'static [&'static str], &'static str) {
-        FORMATS.iter().find(|(format, ..)| *format == self.format).expect("the table has every format")
+        row(self.format)
+    }
+}
+
+fn row(format: Format) -> &'static (Format, &'static str, &'static [&'static str], &'static str) {
+    FORMATS.iter().find(|(known, ..)| *known == format).expect("the table has every format")
+}
+
+/// The media type of an answer.
+pub(crate) fn media_type(format: Format) -> &'static str {
+    match format {
+        Format::Csv => "text/csv; charset=utf-8; header=present",
+        _ => row(format).2[0],
+    }
+}
+
+/// The format of this name, else the one that a client prefers.
+///
+/// # Errors
+/// For a name that we do not know.
+pub(crate) fn of(name: Option<&str>, headers: &HeaderMap) -> Result<Format, ApiError> {
+    match name {
+        Some(name) => named(name.trim()),
+        None => Ok(accepted(headers)),
     }
 }
 

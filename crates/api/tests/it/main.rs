@@ -18,6 +18,7 @@ mod parameters;
 mod revisions;
 mod rows;
 mod search;
+mod sql;
 mod statistics;
 mod views;
 

@@ -33,7 +33,7 @@ pub use sections::access::{Cloudfront, S3};
 pub use sections::general::{General, Log, Secrets};
 pub use sections::hub::{Committer, Common, Hub, Views};
 pub use sections::scans::{OptInOutUrlsScan, PresidioEntitiesScan};
-pub use sections::services::{Admin, Api, Maintenance, Query, Serve};
+pub use sections::services::{Admin, Api, Maintenance, Query, Serve, Sql};
 pub use sections::steps::{
     ConfigNames, DescriptiveStatistics, DuckdbIndex, FirstRows, ParquetAndInfo, ParquetLayout, ParquetMetadata,
     RowsIndex, SearchIndex, SplitNames,
@@ -73,6 +73,7 @@ config! {
     serve: Serve,
     api: Api,
     query: Query,
+    sql: Sql,
     store: Store,
     hub: Hub,
     views: Views,

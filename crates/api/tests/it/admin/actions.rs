@@ -63,6 +63,19 @@ async fn every_spelling_of_a_refresh_queues_the_same_job_once() {
 }
 
 #[tokio::test]
+async fn a_refresh_of_what_the_program_was_built_without_says_so() {
+    for app in settled().await {
+        for path in ["/admin/force-refresh/split-duckdb-index", "/force-refreshsplit-duckdb-index"] {
+            let answer = app.operate("POST", path).await;
+            let told = "501 FeatureNotAvailableError: The step split-duckdb-index needs a program built with the cargo \
+                        feature `duckdb`; this one was not.";
+            assert_eq!(outcome(&answer), told, "{path}");
+        }
+        app.close().await;
+    }
+}
+
+#[tokio::test]
 async fn bad_parameters_of_a_refresh_are_refused_before_anything_happens() {
     for app in settled().await {
         for (path, told) in [

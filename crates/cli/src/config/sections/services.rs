@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::Described::{Admin2022, Admin2024};
-use crate::config::Fate::{Later, Read};
+use crate::config::Fate::{Built, Later, Read};
 use crate::config::table::section;
 use crate::config::types::{Count, Limit, Secret};
 
@@ -32,6 +32,8 @@ section! {
         uvicorn_port: u16 = "8000" { fate: Read("serve and api"), flag: "--port" },
         /// Listen on an address that other machines reach, although there is no login in this version.
         open: bool = "false" { fate: Read("serve and api") },
+        /// Answer queries in SQL, `POST /sql`. Unset: on loopback addresses only.
+        sql: Option<bool> = "" { fate: Built("sql", "/sql") },
         /// Threads that answer requests.
         uvicorn_num_workers: Count = "2" {
             fate: Read("serve and api"),
@@ -79,6 +81,23 @@ section! {
         max_answer_rows: u64 = "1_000_000" { fate: Read("serve and api"), unit: "rows", min: Some(100.0) },
         /// Memory for the numbers of matching rows, kept for the next page.
         kept_bytes: u64 = "32_000_000" { fate: Read("serve and api"), unit: "bytes" },
+    }
+}
+
+section! {
+    /// Queries in SQL, `POST /sql`. Each is carried out by a process of its own, which is stopped when it passes a limit or
+    /// when nobody waits any more.
+    Sql = "sql" {
+        /// Longest time from the request to the last row.
+        max_seconds: Duration = "1" { fate: Built("sql", "/sql"), min: Some(0.1) },
+        /// Most rows of an answer; what comes after is left out and the answer says so.
+        max_rows: u32 = "1000" { fate: Built("sql", "/sql"), min: Some(1.0) },
+        /// Most bytes of an answer, passed by less than a thousand rows.
+        max_bytes: u64 = "10_000_000" { fate: Built("sql", "/sql"), unit: "bytes", min: Some(1.0) },
+        /// Memory that joins, sorts and groups of one query may use. Its process may use 1 GiB on top.
+        memory_bytes: u64 = "256_000_000" { fate: Built("sql", "/sql"), unit: "bytes", min: Some(1_000_000.0) },
+        /// Queries carried out at the same time; others wait.
+        max_concurrent: u32 = "2" { fate: Built("sql", "/sql"), min: Some(1.0), max: Some(64.0) },
     }
 }
 

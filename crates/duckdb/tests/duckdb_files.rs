@@ -1,8 +1,16 @@
-use belvedere_domain::Features;
-use belvedere_engine::call::{MediaTarget, ParquetFile};
-use belvedere_engine::source::SourceFile;
+//! DuckDB files, made of Parquet files that DuckDB wrote and opened by it again. Needs the feature `linked`.
 
-use super::*;
+#![cfg(feature = "linked")]
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::path::Path;
+
+use belvedere_domain::Features;
+use belvedere_duckdb::build;
+use belvedere_engine::call::{DuckdbIndex, DuckdbIndexed, MediaTarget, ParquetFile};
+use belvedere_engine::source::SourceFile;
+use belvedere_engine::{ErrorKind, Task};
+use duckdb::Connection;
 
 /// A grey image, one pixel wide and two high.
 const PNG: &str = "89504e470d0a1a0a0000000d4948445200000001000000020800000000bceae9fb0000000c49444154789c63606060000000040001f61738550000000049454e44ae426082";
@@ -20,8 +28,8 @@ impl Bed {
     fn parquet(&self, name: &str, query: &str) -> ParquetFile {
         let local_path = self.folder.path().join(name);
         let connection = Connection::open_in_memory().unwrap();
-        let file = literal(&local_path.to_string_lossy());
-        connection.execute_batch(&format!("COPY ({query}) TO {file} (FORMAT parquet)")).unwrap();
+        let file = local_path.to_string_lossy().replace('\'', "''");
+        connection.execute_batch(&format!("COPY ({query}) TO '{file}' (FORMAT parquet)")).unwrap();
         let count = format!("SELECT count(*) FROM ({query})");
         let num_rows: u64 = connection.query_row(&count, [], |row| row.get(0)).unwrap();
         let size = std::fs::metadata(&local_path).unwrap().len();
@@ -180,7 +188,8 @@ fn text_is_found_under_the_names_of_its_columns() {
     let made = build(&call, &Task::new(2)).unwrap();
     assert_eq!(made.stemmer.as_deref(), Some("porter"));
     let connection = Connection::open(call.output.join(&made.path)).unwrap();
-    extension::load(&connection, Some(Path::new(&extensions)), &made.duckdb_version).unwrap();
+    let file = Path::new(&extensions).join("fts.duckdb_extension");
+    connection.execute_batch(&format!("LOAD '{}'", file.display())).unwrap();
     let found = |arguments: &str| {
         let score = format!("fts_main_data.match_bm25(__hf_index_id, {arguments})");
         rows(&connection, &format!("SELECT __hf_index_id AS row FROM data WHERE {score} IS NOT NULL"))
