@@ -87,12 +87,12 @@ fn crates() -> PathBuf {
 /// The code of all files below, by path.
 fn sources(folder: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(folder).expect("the sources of this crate can be read") {
+        let path = entry.expect("the sources of this crate can be read").path();
         if path.is_dir() {
             found.extend(sources(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
-            let code = code(&std::fs::read_to_string(&path).unwrap());
+            let code = code(&std::fs::read_to_string(&path).expect("the sources of this crate can be read"));
             found.insert(path, code);
         }
     }

@@ -130,9 +130,8 @@ async fn answer(state: &ApiState, request: Request) -> Result<Response, ApiError
         format,
         plan: question.plan,
     });
-    let result = match ask(caller, call, &clock).await? {
-        Reply::Sql(result) => result,
-        _ => return Err(ApiError::unexpected("a query was asked, and something else came")),
+    let Reply::Sql(result) = ask(caller, call, &clock).await? else {
+        return Err(ApiError::unexpected("a query was asked, and something else came"));
     };
     Ok(respond(&tables, format, &result))
 }
