@@ -63,7 +63,7 @@ impl Reports for Postgres {
 
     async fn datasets_with_errors(&self, codes: &[&str]) -> Result<Vec<DatasetName>, StoreError> {
         let found = include_str!("../sql/datasets_with_errors.sql");
-        let sql = format!("{found} WHERE v.http_status <> 200 AND v.error_code = ANY ($1) ORDER BY p.dataset");
+        let sql = format!("{found} AND v.error_code = ANY ($1) ORDER BY p.dataset");
         let rows = self.read("list datasets with errors", &sql, &[&codes]).await?;
         rows.iter().map(|row| dataset(get(row, 0)?)).collect()
     }

@@ -1,8 +1,9 @@
 SELECT p.step, v.http_status, v.error_code, count(*)
 FROM views v
-JOIN pointers p ON p.view = v.id
+-- SQLite keeps to the order of a cross join: errors first, which are few.
+CROSS JOIN pointers p
 JOIN datasets d ON d.name = p.dataset
-WHERE v.http_status <> 200
+WHERE p.view = v.id AND v.http_status <> 200
   AND (p.revision = d.target OR (p.revision = d.served AND NOT EXISTS (
     SELECT 1 FROM pointers t
     WHERE t.dataset = p.dataset AND t.revision = d.target

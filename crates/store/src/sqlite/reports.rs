@@ -81,7 +81,7 @@ impl Reports for Sqlite {
         self.read("list datasets with errors", move |session| {
             let found = include_str!("../sql/datasets_with_errors.sql");
             let sql = format!(
-                "{found} WHERE v.http_status <> 200 AND v.error_code IN (SELECT value FROM json_each(?1))
+                "{found} AND v.error_code IN (SELECT value FROM json_each(?1))
                  ORDER BY p.dataset"
             );
             let names: Vec<String> =
