@@ -10,6 +10,8 @@ use rustix::process::Signal;
 use crate::bed::{Bed, CONVERSION, FEW, MANY};
 use crate::process::until;
 
+/// e001 | a worker is killed in the middle of a job | its lease runs out, another worker does the job; the crash is
+/// counted, the view is written once, the scratch directory is removed
 #[test]
 fn e001_killed_worker_is_replaced() {
     let Some(mut bed) = Bed::postgres() else { return };
@@ -27,6 +29,8 @@ fn e001_killed_worker_is_replaced() {
     bed.close(&base, vec![second, api]);
 }
 
+/// e002 | a worker is killed while it commits | the result is there as a whole or not at all; what is missing is done
+/// again
 #[test]
 fn e002_a_worker_killed_while_it_commits_leaves_all_or_nothing() {
     let Some(mut bed) = Bed::postgres() else { return };
@@ -66,6 +70,8 @@ fn e002_a_worker_killed_while_it_commits_leaves_all_or_nothing() {
     bed.close(&base, vec![worker, api]);
 }
 
+/// e003 | a worker stands still beyond its lease and comes back | another one has done the job; the late result is
+/// refused, with the words `stale lease` in the log
 #[test]
 fn e003_stopped_worker_comes_back_too_late() {
     let Some(mut bed) = Bed::postgres() else { return };
@@ -95,6 +101,8 @@ fn stored_at(bed: &Bed, dataset: &str) -> Vec<(String, belvedere_domain::Timesta
     rows.into_iter().map(|row| (row.key.to_string(), row.updated_at)).collect()
 }
 
+/// e004 | a job kills every worker that tries it | after three crashes (`worker.max_crashes`) its view is the error
+/// `JobManagerCrashedError`, which names the cause; everything else goes on; the next start of a server tries again
 #[test]
 fn e004_a_job_that_kills_its_workers_is_given_up() {
     let Some(mut bed) = Bed::postgres() else { return };
@@ -138,6 +146,8 @@ fn e004_a_job_that_kills_its_workers_is_given_up() {
     bed.runtime.block_on(database.remove());
 }
 
+/// e028 | a worker comes back under a name used before | leases belong to a token, not to a name: the old one gives no
+/// rights
 #[test]
 fn e028_a_worker_name_used_again_gives_no_rights() {
     let Some(mut bed) = Bed::postgres() else { return };

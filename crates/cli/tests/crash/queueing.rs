@@ -7,6 +7,7 @@ use belvedere_jobs::Registry;
 use crate::bed::{Bed, CONVERSION, FEW, MANY};
 use crate::process::until;
 
+/// e021 | the same work is asked for from many sides at once | it waits in the queue once
 #[test]
 fn e021_work_asked_for_by_many_waits_once() {
     let Some(mut bed) = Bed::postgres() else { return };
@@ -39,6 +40,8 @@ fn e021_work_asked_for_by_many_waits_once() {
     bed.close(&bases[0], programs);
 }
 
+/// e022 | a new revision appears while a job of the old one runs | the old job is given up, nothing of it is stored,
+/// the new revision is done
 #[test]
 fn e022_a_revision_that_appears_during_a_job_is_not_lost() {
     let Some(mut bed) = Bed::postgres() else { return };

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use crate::bed::{Bed, FEW, MANY};
 use crate::postgres::Server;
 
+/// e007 | PostgreSQL stops, in order or not, and comes back | servers and workers stay; requests fail soon with 503
+/// `ServiceUnavailable` and `Retry-After`; results in hand are kept and stored when it is back; changes of files that
+/// could not be recorded are recorded then
 #[test]
 fn e007_a_restart_of_postgresql_loses_nothing() {
     let Some(server) = Server::start() else { return };

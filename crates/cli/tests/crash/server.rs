@@ -10,6 +10,8 @@ use crate::bed::{Bed, CONVERSION, FEW, MANY};
 /// A lease that nobody would wait for.
 const LONG_LEASE: &str = "3600";
 
+/// e001 | a server on SQLite is killed | the next start ends the leases of the one before at once and goes on; nobody
+/// waits for them
 #[test]
 fn e001_a_killed_server_goes_on_at_once_after_its_restart() {
     let mut bed = Bed::sqlite();
@@ -35,6 +37,8 @@ fn e001_a_killed_server_goes_on_at_once_after_its_restart() {
     bed.assert_nothing_left();
 }
 
+/// e005 | a server on SQLite is asked to stop in the middle of a job | jobs may end for `worker.grace_seconds`, the
+/// others go back to the queue as they were; exit code 0; no crash is counted
 #[test]
 fn e005_a_server_that_stops_in_order_counts_no_crash() {
     let mut bed = Bed::sqlite();
@@ -62,6 +66,8 @@ fn e005_a_server_that_stops_in_order_counts_no_crash() {
     bed.assert_views_whole(&bed.left_store());
 }
 
+/// e002 | a server on SQLite is killed again and again, while files change | the first undisturbed start completes
+/// everything
 #[test]
 fn e002_kills_at_any_moment_lose_nothing() {
     const KILLS: u32 = 16;

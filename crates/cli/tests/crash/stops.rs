@@ -7,6 +7,7 @@ use rustix::process::Signal;
 
 use crate::bed::{Bed, CONVERSION, MANY};
 
+/// e005 | a worker is asked to stop (`SIGTERM`, `SIGINT`) | it takes no more jobs and ends those it has; exit code 0
 #[test]
 fn e005_a_worker_asked_to_stop_finishes_its_job() {
     let Some(mut bed) = Bed::postgres() else { return };
@@ -26,6 +27,8 @@ fn e005_a_worker_asked_to_stop_finishes_its_job() {
     bed.close(&base, vec![worker, api]);
 }
 
+/// e005 | a worker that is asked to stop has a job that takes long | after `worker.grace_seconds` the job goes back to
+/// the queue as it was; no crash is counted
 #[test]
 fn e005_a_worker_hands_back_what_takes_too_long() {
     let Some(mut bed) = Bed::postgres() else { return };
@@ -48,6 +51,7 @@ fn e005_a_worker_hands_back_what_takes_too_long() {
     bed.close(&base, vec![worker, api]);
 }
 
+/// e006 | a second signal while it stops | it ends at once; its leases run out like those of one that was killed
 #[test]
 fn e006_a_second_signal_ends_the_worker_at_once() {
     let Some(mut bed) = Bed::postgres() else { return };
