@@ -1,4 +1,4 @@
-//! The words and rules of Belvedere: names, features, the processing graph, plans, views, jobs.
+//! The words and rules of Belvedere: names, features, the processing graph, plans, views, jobs, tasks.
 //!
 //! This crate is pure. It never reads a file, the clock or the environment, and never waits.
 //! What it decides is a function of its arguments, so every rule can be tested with plain values.
@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod names;
 pub mod parquet_path;
 pub mod plan;
+pub mod task;
 pub mod time;
 pub mod view;
 
