@@ -1,4 +1,4 @@
-//! What Belvedere remembers: the queue, the views with their pointers, datasets, snapshots, and blobs.
+//! What Belvedere remembers: the queue, the views with their pointers, datasets, snapshots, tasks, and blobs.
 //!
 //! `store` never decides; it records decisions. One method is one transaction with one intention. All times
 //! come from the database clock. Two databases stand behind the same traits, side by side under `sqlite/`
@@ -13,9 +13,11 @@ pub mod error;
 pub mod queue;
 pub mod reports;
 pub mod snapshots;
+pub mod tasks;
 pub mod views;
 
 mod codec;
+mod portable;
 mod postgres;
 mod sqlite;
 
@@ -30,6 +32,7 @@ pub use queue::{
 };
 pub use reports::{ArtifactCount, JobCount, JobDetail, Leftovers, Report, Reports};
 pub use snapshots::{HashRow, Snapshots};
+pub use tasks::Tasks;
 pub use views::{Found, StoredView, Views};
 
 /// Everything behind one URL: `sqlite:PATH` or `postgres://…`.
@@ -45,6 +48,8 @@ pub struct Store {
     pub snapshots: Arc<dyn Snapshots>,
     /// What operators ask and change.
     pub reports: Arc<dyn Reports>,
+    /// Tasks of users on clusters.
+    pub tasks: Arc<dyn Tasks>,
 }
 
 impl Store {
@@ -65,13 +70,14 @@ impl Store {
         }
     }
 
-    fn of<T: Queue + Views + Datasets + Snapshots + Reports + 'static>(database: Arc<T>) -> Self {
+    fn of<T: Queue + Views + Datasets + Snapshots + Reports + Tasks + 'static>(database: Arc<T>) -> Self {
         Self {
             queue: database.clone(),
             views: database.clone(),
             datasets: database.clone(),
             snapshots: database.clone(),
-            reports: database,
+            reports: database.clone(),
+            tasks: database,
         }
     }
 }

@@ -212,7 +212,8 @@ impl Reader {
         let block = backends.and_then(|backends| self.object(backends, "/backend_execution", mode.as_str()));
         let prefix = format!("/backend_execution/{}", mode.as_str());
         let settings = block.and_then(|block| self.object(block, &prefix, "execution_config"));
-        let near = settings.and_then(|settings| self.uri(settings, &format!("{prefix}/execution_config"), "tracking_uri"));
+        let near =
+            settings.and_then(|settings| self.uri(settings, &format!("{prefix}/execution_config"), "tracking_uri"));
         (mode, near.or(top))
     }
 
@@ -250,7 +251,8 @@ impl Reader {
         };
         let (cpus, gpus) = (number("cpus", 4096), number("gpus", 64));
         let memory_bytes = self.measure(resources, "memory", "bytes, or a text such as `512M` or `32G`", memory);
-        let time_seconds = self.measure(resources, "time", "seconds, or a text such as `01:30:00` or `2-00:00:00`", time);
+        let time_seconds =
+            self.measure(resources, "time", "seconds, or a text such as `01:30:00` or `2-00:00:00`", time);
         Resources { cpus, memory_bytes, gpus, time_seconds }
     }
 
@@ -298,7 +300,9 @@ impl Reader {
         match fields.get(key)? {
             Value::Null => None,
             Value::String(text) if text.len() <= max_bytes => Some(text.clone()),
-            Value::String(_) => self.wrong(format!("{place}/{key}"), format!("the text is longer than {max_bytes} bytes")),
+            Value::String(_) => {
+                self.wrong(format!("{place}/{key}"), format!("the text is longer than {max_bytes} bytes"))
+            }
             _ => self.wrong(format!("{place}/{key}"), "expected a text"),
         }
     }

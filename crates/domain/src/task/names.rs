@@ -168,11 +168,13 @@ mod tests {
 
     #[test]
     fn ids_are_uuids_of_version_7_that_sort_by_time() {
-        let (early, late) = (TaskId::new(1_700_000_000_000_000, [0xff; 10]), TaskId::new(1_700_000_000_001_000, [0; 10]));
+        let (early, late) =
+            (TaskId::new(1_700_000_000_000_000, [0xff; 10]), TaskId::new(1_700_000_000_001_000, [0; 10]));
         assert_eq!(early.to_string(), "018bcfe5-6800-7fff-bfff-ffffffffffff");
         assert!(early < late && early.to_string() < late.to_string());
         assert_eq!(TaskId::parse(&early.to_string().to_uppercase()), Ok(early));
-        for illegal in ["", "018bcfe5", "018bcfe568007fffbfffffffffffffff", "018bcfe5-6800-7fff-bfff-fffffffffff\u{e9}"] {
+        for illegal in ["", "018bcfe5", "018bcfe568007fffbfffffffffffffff", "018bcfe5-6800-7fff-bfff-fffffffffff\u{e9}"]
+        {
             assert!(TaskId::parse(illegal).is_err(), "{illegal}");
         }
     }
@@ -184,7 +186,8 @@ mod tests {
         assert_eq!(tag.as_str().len(), "bv-".len() + 26 + "-1".len());
         assert_ne!(tag, id.tag(2));
         assert_eq!(AttemptTag::recognise(tag.as_str()), Some(tag.clone()));
-        for foreign in ["wrap", "bv-", "bv-abc-1", &format!("{tag}x"), &format!("x{tag}"), &tag.as_str().to_uppercase()] {
+        for foreign in ["wrap", "bv-", "bv-abc-1", &format!("{tag}x"), &format!("x{tag}"), &tag.as_str().to_uppercase()]
+        {
             assert_eq!(AttemptTag::recognise(foreign), None, "{foreign}");
         }
     }

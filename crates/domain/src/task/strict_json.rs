@@ -152,7 +152,8 @@ mod tests {
         assert_eq!(parse(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
     }
 
-    /// A configuration that is not UTF-8, has a BOM, a key twice, NaN, a number without bounds or 100,000 levels is refused.
+    /// e076 | the configuration of a task is not UTF-8, has a byte order mark, a key twice, NaN, a number without
+    /// bounds or 100,000 levels | refused with the place; no stack overflow
     #[test]
     fn e076_what_is_not_plain_json_is_refused_with_its_place() {
         assert!(refused(b"{\"a\": \"\xff\"}").contains("the byte at 7"));

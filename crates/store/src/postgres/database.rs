@@ -8,7 +8,7 @@ use super::{Params, one};
 use crate::StoreError;
 
 /// How often a write is repeated when the server had to choose between it and another one.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 
 /// The connections of this process. Cheap to clone.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub(super) struct Database {
 }
 
 impl Database {
-    async fn client(&self) -> Result<Object, StoreError> {
+    pub(super) async fn client(&self) -> Result<Object, StoreError> {
         self.pool.get().await.map_err(StoreError::unavailable)
     }
 
@@ -33,11 +33,15 @@ impl Database {
         };
         let rows = rows.await;
         if rows.as_ref().is_err_and(is_broken) {
-            // What ended this connection (a restart, a lost network) has most likely ended the idle ones too.
-            drop(Object::take(client));
-            self.pool.retain(|_, _| false);
+            self.discard(client);
         }
         Ok(rows)
+    }
+
+    /// Lets go of a broken connection. What ended it (a restart, a lost network) has most likely ended the idle ones too.
+    pub(super) fn discard(&self, client: Object) {
+        drop(Object::take(client));
+        self.pool.retain(|_, _| false);
     }
 
     /// Runs a statement that only reads; once more if the connection broke.
@@ -72,12 +76,12 @@ impl Database {
     }
 }
 
-fn is_conflict(code: &SqlState) -> bool {
+pub(super) fn is_conflict(code: &SqlState) -> bool {
     [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION].contains(code)
 }
 
 /// Whether the connection is of no use any more.
-fn is_broken(error: &tokio_postgres::Error) -> bool {
+pub(super) fn is_broken(error: &tokio_postgres::Error) -> bool {
     let of_network = std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
     error.is_closed() || of_network || error.code().is_some_and(|code| code.code().starts_with("57P"))
 }

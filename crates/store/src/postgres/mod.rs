@@ -14,6 +14,7 @@ mod queue;
 mod reports;
 mod row;
 mod schema;
+mod scripts;
 mod snapshots;
 mod views;
 mod wakeups;

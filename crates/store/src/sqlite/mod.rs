@@ -16,6 +16,7 @@ mod reader;
 mod reports;
 mod row;
 mod schema;
+mod scripts;
 mod snapshots;
 mod views;
 mod writer;
@@ -134,6 +135,7 @@ impl Sqlite {
 /// as a crash.
 fn end_all_leases(connection: &rusqlite::Connection) -> Result<(), StoreError> {
     let ended = connection.execute("UPDATE jobs SET expires_at = 0 WHERE status = 1", []);
+    let ended = ended.and_then(|_| connection.execute("UPDATE task_cluster SET expires_at = 0", []));
     ended.map(drop).map_err(|error| StoreError::database("end the leases of the process before", error))
 }
 

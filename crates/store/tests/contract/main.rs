@@ -14,6 +14,7 @@ mod queueing;
 mod remembering;
 mod reporting;
 mod targets;
+mod tasking;
 mod viewing;
 
 /// The one list of tests. Each runs on each database.
@@ -148,6 +149,21 @@ suite! {
         manifests_come_back
         hashes_are_found_by_folder
         segments_are_found_by_key;
+    tasking:
+        a_task_comes_back_whole
+        e093_owners_reach_their_own_tasks_only
+        lists_are_newest_first_and_filtered
+        e060_the_same_request_is_one_task
+        e061_a_key_belongs_to_one_request
+        limits_hold_among_submissions_at_the_same_moment
+        a_change_on_an_old_version_changes_nothing
+        facts_are_kept_until_replaced
+        e062_cancelling_is_noted_in_every_state
+        a_retry_is_a_new_attempt
+        e066_logs_come_back_from_any_place
+        artifacts_are_replaced_as_a_whole
+        e056_one_process_watches_a_cluster
+        the_relation_task_is_there;
     crowds:
         many_enqueue_one_job_waits
         many_claim_none_gets_the_same

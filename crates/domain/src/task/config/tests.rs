@@ -47,7 +47,7 @@ fn with(field: &str) -> String {
     format!(r#"{{"runner_location": "local", {field}}}"#)
 }
 
-/// The samples of all three generations of clients are accepted as they are.
+/// e074 | the configuration has the form of any of three generations of clients | accepted as it is
 #[test]
 fn e074_all_three_generations_are_read() {
     let seed = parse(SEED);
@@ -69,7 +69,8 @@ fn e074_all_three_generations_are_read() {
     assert_eq!((archive.mode, archive.script, archive.experiment.as_str()), (ExecutionMode::NoMlflow, None, "default"));
 }
 
-/// A shell's words in a name stay words or are refused; a line break is refused.
+/// e070 | an experiment's name holds a shell's words, line breaks, 3,000 characters | the words stay words; the rest
+/// is refused with its place
 #[test]
 fn e070_names_for_people_hold_no_controls_and_are_bounded() {
     for name in ["$(touch canary)", "; rm -rf /", "`id`", "-leading", "é 漢字"] {
@@ -82,7 +83,7 @@ fn e070_names_for_people_hold_no_controls_and_are_bounded() {
     }
 }
 
-/// The name of an image is a plain name, never a path.
+/// e071 | the name of an image is a path or holds odd bytes | refused with its place
 #[test]
 fn e071_images_are_named_not_pathed() {
     for image in ["../x", "/abs/x", "a\0b", "a b", "-x"] {
@@ -92,7 +93,8 @@ fn e071_images_are_named_not_pathed() {
     }
 }
 
-/// A block for the chosen cluster is wanted where there are blocks; blocks of other clusters are not looked at.
+/// e073 | the chosen cluster has no block in the configuration, or none is chosen | refused; the clusters that have
+/// one are named; blocks of others are not looked at
 #[test]
 fn e073_the_block_of_the_chosen_cluster_is_wanted() {
     let errors = refused(&with(r#""clusters": {"aws": {}, "dev": {}}"#));
@@ -142,6 +144,12 @@ fn measures_are_numbers_or_texts_with_units() {
         time_seconds: Some(86_400 + 2 * 3600 + 3 * 60 + 4),
     };
     assert_eq!(resources, expected);
-    assert_eq!((memory("512"), memory("1MB"), memory("9999999999T"), memory("x")), (Some(512), Some(1 << 20), None, None));
-    assert_eq!((time("90m"), time("05:00"), time("1:2:3:4"), time(""), time("é")), (Some(5400), Some(300), None, None, None));
+    assert_eq!(
+        (memory("512"), memory("1MB"), memory("9999999999T"), memory("x")),
+        (Some(512), Some(1 << 20), None, None)
+    );
+    assert_eq!(
+        (time("90m"), time("05:00"), time("1:2:3:4"), time(""), time("é")),
+        (Some(5400), Some(300), None, None, None)
+    );
 }

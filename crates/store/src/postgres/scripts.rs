@@ -1,0 +1,139 @@
+//! Scripts on PostgreSQL: one transaction, repeated when the server had to choose between it and another one.
+
+use std::future::Future;
+
+use bytes::BytesMut;
+use deadpool_postgres::{Object, Transaction as Open};
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+
+use super::database::{ATTEMPTS, failure, is_broken, is_conflict};
+use super::{Postgres, get, one};
+use crate::StoreError;
+use crate::portable::{Row, Script, Transaction, Value};
+
+struct Running<'a> {
+    open: Open<'a>,
+    what: &'static str,
+    now: i64,
+    trouble: Trouble,
+}
+
+/// What a failed statement says about the transaction and its connection.
+#[derive(Clone, Copy, Default)]
+struct Trouble {
+    conflict: bool,
+    broken: bool,
+}
+
+impl Trouble {
+    fn note(&mut self, error: &tokio_postgres::Error) {
+        self.conflict |= error.code().is_some_and(is_conflict);
+        self.broken |= is_broken(error);
+    }
+}
+
+impl Transaction for Running<'_> {
+    fn now(&self) -> i64 {
+        self.now
+    }
+
+    fn rows(
+        &mut self,
+        sql: &'static str,
+        params: &[Value],
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send {
+        async move {
+            let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|value| value as _).collect();
+            let found = async {
+                let statement = self.open.prepare_cached(sql).await?;
+                self.open.query(&statement, &params).await
+            };
+            let found = found.await.map_err(|error| {
+                self.trouble.note(&error);
+                failure(self.what, error)
+            })?;
+            found.iter().map(row).collect()
+        }
+    }
+}
+
+fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
+    let column = |(index, column): (usize, &tokio_postgres::Column)| {
+        Ok(match *column.type_() {
+            Type::INT8 => get::<Option<i64>>(row, index)?.into(),
+            Type::INT4 => get::<Option<i32>>(row, index)?.map(i64::from).into(),
+            Type::BYTEA => get::<Option<Vec<u8>>>(row, index)?.map_or(Value::Null, Value::Bytes),
+            _ => get::<Option<String>>(row, index)?.into(),
+        })
+    };
+    Ok(Row::new(row.columns().iter().enumerate().map(column).collect::<Result<_, StoreError>>()?))
+}
+
+impl ToSql for Value {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Int(number) => number.to_sql_checked(kind, out),
+            Self::Text(text) => text.to_sql_checked(kind, out),
+            Self::Bytes(bytes) => bytes.to_sql_checked(kind, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        // Each kind of value checks for itself.
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl Postgres {
+    /// Runs a script. What it wrote is committed when this returns.
+    pub(crate) async fn script<S: Script>(&self, script: S) -> Result<S::Output, StoreError> {
+        let mut attempt = 1;
+        loop {
+            let mut client = self.database.client().await?;
+            let (result, trouble) = once(&mut client, &script).await;
+            if trouble.broken {
+                self.database.discard(client);
+            }
+            // A read harms nobody when it runs again on another connection.
+            let again = trouble.conflict && attempt < ATTEMPTS || trouble.broken && S::READS && attempt == 1;
+            if result.is_ok() || !again {
+                return result;
+            }
+            attempt += 1;
+        }
+    }
+}
+
+async fn once<S: Script>(client: &mut Object, script: &S) -> (Result<S::Output, StoreError>, Trouble) {
+    let mut trouble = Trouble::default();
+    let result = transact(client, script, &mut trouble).await;
+    (result, trouble)
+}
+
+async fn transact<S: Script>(client: &mut Object, script: &S, trouble: &mut Trouble) -> Result<S::Output, StoreError> {
+    let mut refused = |error: tokio_postgres::Error| {
+        trouble.note(&error);
+        failure(S::WHAT, error)
+    };
+    let open = client.transaction().await.map_err(&mut refused)?;
+    let clock = open.prepare_cached("SELECT now_us()").await.map_err(&mut refused)?;
+    let now = get(&one(open.query(&clock, &[]).await.map_err(&mut refused)?)?, 0)?;
+    let mut running = Running { open, what: S::WHAT, now, trouble: Trouble::default() };
+    let output = script.run(&mut running).await;
+    let Running { open, trouble: seen, .. } = running;
+    match output {
+        Ok(output) => {
+            open.commit().await.map_err(&mut refused)?;
+            Ok(output)
+        }
+        Err(error) => {
+            trouble.conflict |= seen.conflict;
+            trouble.broken |= seen.broken;
+            // Dropping the transaction undoes it.
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Changes of attempts: by the monitor, which names the version it has seen, and by users, who name the task.
+
+use belvedere_domain::task::{State, TaskId};
+
+use super::submit::{event, full, new_attempt};
+use super::{ActiveLimits, Advance as Change, Cancelled, Retried, decode};
+use crate::StoreError;
+use crate::portable::{Row, Script, Transaction, values};
+
+/// Changes an attempt of a known version.
+pub(crate) struct Advance(pub(crate) Change);
+
+impl Script for Advance {
+    type Output = bool;
+    const WHAT: &'static str = "change an attempt";
+
+    async fn run<T: Transaction>(&self, transaction: &mut T) -> Result<bool, StoreError> {
+        let Change { task, number, version, step, actor, facts } = &self.0;
+        let (now, id) = (transaction.now(), task.to_string());
+        let submits = i64::from(step.is_some_and(|step| step.to() == State::Submitting));
+        let taken = step.filter(|step| step.to() == State::Submitted).map(|_| now);
+        let wait = facts.wait_seconds.map(|seconds| now.saturating_add((seconds * 1e6) as i64));
+        let changed = transaction
+            .rows(
+                "UPDATE task_attempt SET version = version + 1, state = COALESCE($4, state), \
+                 outcome = COALESCE($5, outcome), \
+                 reason = CASE WHEN $4 IS NULL THEN COALESCE($6, reason) ELSE $6 END, \
+                 evidence = COALESCE($7, evidence), job = COALESCE($8, job), exit_code = COALESCE($9, exit_code), \
+                 signal = COALESCE($10, signal), host = COALESCE($11, host), run_id = COALESCE($12, run_id), \
+                 run_url = COALESCE($13, run_url), failures = COALESCE($14, failures), looks = COALESCE($15, looks), \
+                 not_before = COALESCE($16, not_before), submissions = submissions + $17, \
+                 submitted_at = COALESCE(submitted_at, $18), started_at = COALESCE($19, started_at), \
+                 ended_at = COALESCE($20, ended_at), observed_at = COALESCE($21, observed_at) \
+                 WHERE task = $1 AND number = $2 AND version = $3 RETURNING number",
+                values![
+                    &id,
+                    *number,
+                    *version,
+                    step.map(|step| step.to().as_str()),
+                    facts.outcome.map(State::as_str),
+                    facts.reason.as_deref(),
+                    facts.evidence.as_deref(),
+                    facts.job.as_deref(),
+                    facts.exit_code,
+                    facts.signal,
+                    facts.host.as_deref(),
+                    facts.run_id.as_deref(),
+                    facts.run_url.as_deref(),
+                    facts.failures,
+                    facts.looks,
+                    wait,
+                    submits,
+                    taken,
+                    facts.started_at.map(|time| time.0),
+                    facts.ended_at.map(|time| time.0),
+                    facts.observed.then_some(now),
+                ],
+            )
+            .await?;
+        if changed.is_empty() {
+            return Ok(false);
+        }
+        let Some(step) = step else { return Ok(true) };
+        let (state, active) = (step.to().as_str(), i64::from(!step.to().is_final()));
+        let sql = "UPDATE task SET state = $3, active = $4, changed_at = $5 WHERE id = $1 AND attempt = $2";
+        transaction.rows(sql, values![&id, *number, state, active, now]).await?;
+        event(transaction, *task, *number, actor, state, facts.reason.as_deref()).await?;
+        Ok(true)
+    }
+}
+
+/// A task as a user names it, its attempt locked until the end: number, version, state, owner, cluster.
+struct Named {
+    number: u32,
+    state: State,
+    owner: String,
+    cluster: String,
+    cancel: bool,
+}
+
+async fn find<T: Transaction>(
+    transaction: &mut T,
+    id: TaskId,
+    owner: Option<&str>,
+) -> Result<Option<Named>, StoreError> {
+    // The update locks the rows, so that the monitor's changes come before or after.
+    let sql = "UPDATE task SET changed_at = changed_at WHERE id = $1 AND (CAST($2 AS TEXT) IS NULL OR owner = $2) \
+               RETURNING attempt, owner, cluster, cancel_at";
+    let Some(mut row) = transaction.rows(sql, values![id.to_string(), owner]).await?.pop() else { return Ok(None) };
+    let (number, owner, cluster) = (row.count()?, row.text()?, row.text()?);
+    let cancel = row.opt_int()?.is_some();
+    let sql = "UPDATE task_attempt SET version = version WHERE task = $1 AND number = $2 RETURNING state";
+    let attempt: Option<Row> = transaction.rows(sql, values![id.to_string(), number]).await?.pop();
+    let mut attempt = attempt.ok_or_else(|| StoreError::Corrupt(format!("the task {id} has no attempt {number}")))?;
+    Ok(Some(Named { number, state: decode::state(&attempt.text()?)?, owner, cluster, cancel }))
+}
+
+/// Asks for the end of a task.
+pub(crate) struct Cancel {
+    pub(crate) id: TaskId,
+    pub(crate) owner: Option<String>,
+    pub(crate) actor: String,
+}
+
+impl Script for Cancel {
+    type Output = Cancelled;
+    const WHAT: &'static str = "cancel a task";
+
+    async fn run<T: Transaction>(&self, transaction: &mut T) -> Result<Cancelled, StoreError> {
+        let (now, id) = (transaction.now(), self.id.to_string());
+        let Some(Named { number, state, cancel, .. }) = find(transaction, self.id, self.owner.as_deref()).await? else {
+            return Ok(Cancelled::Unknown);
+        };
+        if state.is_final() {
+            return Ok(Cancelled::TooLate(state));
+        }
+        if !cancel {
+            let sql = "UPDATE task SET cancel_at = $2, cancel_by = $3, changed_at = $2 WHERE id = $1";
+            transaction.rows(sql, values![&id, now, &self.actor]).await?;
+            event(transaction, self.id, number, &self.actor, "cancel_requested", None).await?;
+        }
+        if state != State::Queued {
+            return Ok(Cancelled::Requested);
+        }
+        let cancelled = State::Cancelled.as_str();
+        let sql = "UPDATE task_attempt SET version = version + 1, state = $3, reason = NULL, ended_at = $4 \
+                   WHERE task = $1 AND number = $2";
+        transaction.rows(sql, values![&id, number, cancelled, now]).await?;
+        let sql = "UPDATE task SET state = $2, active = 0, changed_at = $3 WHERE id = $1";
+        transaction.rows(sql, values![&id, cancelled, now]).await?;
+        event(transaction, self.id, number, &self.actor, cancelled, None).await?;
+        Ok(Cancelled::AtOnce)
+    }
+}
+
+/// Makes another attempt.
+pub(crate) struct Retry {
+    pub(crate) id: TaskId,
+    pub(crate) owner: Option<String>,
+    pub(crate) actor: String,
+    pub(crate) limits: ActiveLimits,
+}
+
+impl Script for Retry {
+    type Output = Retried;
+    const WHAT: &'static str = "try a task again";
+
+    async fn run<T: Transaction>(&self, transaction: &mut T) -> Result<Retried, StoreError> {
+        let Some(Named { number, state, owner, cluster, .. }) =
+            find(transaction, self.id, self.owner.as_deref()).await?
+        else {
+            return Ok(Retried::Unknown);
+        };
+        if !state.is_final() || state == State::Succeeded {
+            return Ok(Retried::Refused(state));
+        }
+        if full(transaction, &owner, &cluster, self.limits).await?.is_some() {
+            return Ok(Retried::Full);
+        }
+        let (next, now) = (number + 1, transaction.now());
+        new_attempt(transaction, self.id, next).await?;
+        let sql = "UPDATE task SET attempt = $2, state = $3, active = 1, cancel_at = NULL, cancel_by = NULL, \
+                   changed_at = $4 WHERE id = $1";
+        transaction.rows(sql, values![self.id.to_string(), next, State::Queued.as_str(), now]).await?;
+        event(transaction, self.id, next, &self.actor, "retried", None).await?;
+        Ok(Retried::Attempt(next))
+    }
+}

@@ -1,0 +1,172 @@
+//! Storing a task: its key, the limits, and all its rows in one transaction.
+
+use belvedere_domain::task::{State, TaskId};
+
+use super::{ActiveLimits, KEY_SECONDS, NewTask, RequestKey, Submitted, decode};
+use crate::StoreError;
+use crate::portable::{Script, Transaction, Value, values};
+
+/// Stores a task.
+pub(crate) struct Submit(pub(crate) NewTask);
+
+impl Script for Submit {
+    type Output = Submitted;
+    const WHAT: &'static str = "store a task";
+
+    async fn run<T: Transaction>(&self, transaction: &mut T) -> Result<Submitted, StoreError> {
+        let task = &self.0;
+        let now = transaction.now();
+        // Locks the row, so that what is counted below stays true until the end.
+        take_turn(transaction, &task.owner).await?;
+        if let Some(key) = &task.key
+            && let Some(known) = known(transaction, &task.owner, key).await?
+        {
+            return Ok(known);
+        }
+        if let Some(full) = full(transaction, &task.owner, task.cluster.as_str(), task.limits).await? {
+            return Ok(full);
+        }
+        let id = Value::from(task.id.to_string());
+        let dataset = task.dataset.as_ref().map(|dataset| dataset.as_str());
+        transaction
+            .rows(
+                "INSERT INTO task (id, owner, cluster, experiment, dataset, pin, config, attempt, state, active, \
+                 created_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, 1, $9, $9)",
+                &[
+                    id.clone(),
+                    (&task.owner).into(),
+                    task.cluster.as_str().into(),
+                    (&task.experiment).into(),
+                    dataset.into(),
+                    task.pin.as_ref().into(),
+                    (&task.config).into(),
+                    State::Queued.as_str().into(),
+                    now.into(),
+                ],
+            )
+            .await?;
+        new_attempt(transaction, task.id, 1).await?;
+        for (position, file) in task.files.iter().enumerate() {
+            transaction
+                .rows(
+                    "INSERT INTO task_file (task, position, stored_name, original_name, size_bytes, sha256) \
+                     VALUES ($1, $2, $3, $4, $5, $6)",
+                    &[
+                        id.clone(),
+                        i64::try_from(position).unwrap_or(i64::MAX).into(),
+                        (&file.stored_name).into(),
+                        (&file.original_name).into(),
+                        i64::try_from(file.size_bytes).unwrap_or(i64::MAX).into(),
+                        (&file.sha256).into(),
+                    ],
+                )
+                .await?;
+        }
+        event(transaction, task.id, 1, &task.owner, "submitted_by", None).await?;
+        if let Some(key) = &task.key {
+            transaction
+                .rows(
+                    "INSERT INTO task_key (owner, route, key, fingerprint, task, created_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6)",
+                    values![&task.owner, &key.route, &key.key, &key.fingerprint, task.id.to_string(), now],
+                )
+                .await?;
+        }
+        Ok(Submitted::Created)
+    }
+}
+
+/// What is known of a request.
+pub(crate) struct KeyOf {
+    pub(crate) owner: String,
+    pub(crate) key: RequestKey,
+}
+
+impl Script for KeyOf {
+    type Output = Option<Submitted>;
+    const WHAT: &'static str = "look up a request";
+    const READS: bool = true;
+
+    async fn run<T: Transaction>(&self, transaction: &mut T) -> Result<Option<Submitted>, StoreError> {
+        found(transaction, &self.owner, &self.key).await
+    }
+}
+
+async fn take_turn<T: Transaction>(transaction: &mut T, owner: &str) -> Result<(), StoreError> {
+    let sql = "INSERT INTO task_owner (owner, submissions) VALUES ($1, 1) \
+               ON CONFLICT (owner) DO UPDATE SET submissions = task_owner.submissions + 1";
+    transaction.rows(sql, values![owner]).await.map(drop)
+}
+
+/// Forgets old keys and looks for this one.
+async fn known<T: Transaction>(
+    transaction: &mut T,
+    owner: &str,
+    key: &RequestKey,
+) -> Result<Option<Submitted>, StoreError> {
+    let old = transaction.now() - KEY_SECONDS * 1_000_000;
+    transaction.rows("DELETE FROM task_key WHERE created_at < $1", values![old]).await?;
+    found(transaction, owner, key).await
+}
+
+async fn found<T: Transaction>(
+    transaction: &mut T,
+    owner: &str,
+    key: &RequestKey,
+) -> Result<Option<Submitted>, StoreError> {
+    let old = transaction.now() - KEY_SECONDS * 1_000_000;
+    let sql = "SELECT task, fingerprint FROM task_key \
+               WHERE owner = $1 AND route = $2 AND key = $3 AND created_at >= $4";
+    let Some(mut row) = transaction.rows(sql, values![owner, &key.route, &key.key, old]).await?.pop() else {
+        return Ok(None);
+    };
+    let task = decode::id(&mut row)?;
+    let same = row.text()? == key.fingerprint;
+    Ok(Some(if same { Submitted::Replayed(task) } else { Submitted::KeyTaken }))
+}
+
+/// Which limit is reached, if one is.
+pub(super) async fn full<T: Transaction>(
+    transaction: &mut T,
+    owner: &str,
+    cluster: &str,
+    limits: ActiveLimits,
+) -> Result<Option<Submitted>, StoreError> {
+    let of_owner = "SELECT COUNT(*) FROM task WHERE owner = $1 AND active = 1";
+    let count = one_count(transaction, of_owner, owner).await?;
+    if count >= limits.per_owner {
+        return Ok(Some(Submitted::OwnerFull(count)));
+    }
+    let on_cluster = "SELECT COUNT(*) FROM task WHERE cluster = $1 AND active = 1";
+    let count = one_count(transaction, on_cluster, cluster).await?;
+    Ok((count >= limits.per_cluster).then_some(Submitted::ClusterFull(count)))
+}
+
+async fn one_count<T: Transaction>(transaction: &mut T, sql: &'static str, name: &str) -> Result<u32, StoreError> {
+    let mut rows = transaction.rows(sql, values![name]).await?;
+    rows.pop().ok_or_else(|| StoreError::Corrupt("a count is missing".to_owned()))?.count()
+}
+
+pub(super) async fn new_attempt<T: Transaction>(
+    transaction: &mut T,
+    id: TaskId,
+    number: u32,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO task_attempt (task, number, tag, state, created_at) VALUES ($1, $2, $3, $4, $5)";
+    let (tag, now) = (id.tag(number), transaction.now());
+    let params = values![id.to_string(), number, tag.as_str(), State::Queued.as_str(), now];
+    transaction.rows(sql, params).await.map(drop)
+}
+
+pub(super) async fn event<T: Transaction>(
+    transaction: &mut T,
+    id: TaskId,
+    attempt: u32,
+    actor: &str,
+    kind: &str,
+    detail: Option<&str>,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO task_event (task, attempt, at, actor, kind, detail) VALUES ($1, $2, $3, $4, $5, $6)";
+    let now = transaction.now();
+    transaction.rows(sql, values![id.to_string(), attempt, now, actor, kind, detail]).await.map(drop)
+}
