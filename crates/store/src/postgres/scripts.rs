@@ -1,7 +1,5 @@
 //! Scripts on PostgreSQL: one transaction, repeated when the server had to choose between it and another one.
 
-use std::future::Future;
-
 use bytes::BytesMut;
 use deadpool_postgres::{Object, Transaction as Open};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -37,23 +35,17 @@ impl Transaction for Running<'_> {
         self.now
     }
 
-    fn rows(
-        &mut self,
-        sql: &'static str,
-        params: &[Value],
-    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send {
-        async move {
-            let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|value| value as _).collect();
-            let found = async {
-                let statement = self.open.prepare_cached(sql).await?;
-                self.open.query(&statement, &params).await
-            };
-            let found = found.await.map_err(|error| {
-                self.trouble.note(&error);
-                failure(self.what, error)
-            })?;
-            found.iter().map(row).collect()
-        }
+    async fn rows(&mut self, sql: &'static str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|value| value as _).collect();
+        let found = async {
+            let statement = self.open.prepare_cached(sql).await?;
+            self.open.query(&statement, &params).await
+        };
+        let found = found.await.map_err(|error| {
+            self.trouble.note(&error);
+            failure(self.what, error)
+        })?;
+        found.iter().map(row).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Storing a task: its key, the limits, and all its rows in one transaction.
 
+use belvedere_domain::DatasetName;
 use belvedere_domain::task::{State, TaskId};
 
 use super::{ActiveLimits, KEY_SECONDS, NewTask, RequestKey, Submitted, decode};
@@ -27,7 +28,7 @@ impl Script for Submit {
             return Ok(full);
         }
         let id = Value::from(task.id.to_string());
-        let dataset = task.dataset.as_ref().map(|dataset| dataset.as_str());
+        let dataset = task.dataset.as_ref().map(DatasetName::as_str);
         transaction
             .rows(
                 "INSERT INTO task (id, owner, cluster, experiment, dataset, pin, config, attempt, state, active, \
