@@ -2,7 +2,8 @@
 //!
 //! Both generations of its routes are here, with the same handlers behind them: with the prefix `/admin` and without,
 //! `/cache-reports/{step}` and `/cache-reports{step}`, and three short names of steps. Everything but the health
-//! check and the metrics needs the rights of an operator ([`access`]).
+//! check and the metrics needs the rights of an operator ([`access`]). Users and tokens are made here too, but not by just
+//! anybody on this machine.
 //!
 //! To add a route: a handler in one of the files below, and one line in [`protected`].
 
@@ -22,13 +23,15 @@ use axum::routing::{get, post};
 pub use access::{AdminAccess, Organization, TokenHash, TokenHashError};
 
 use crate::state::ApiState;
-use crate::{headers, metrics, public};
+use crate::{auth, headers, metrics, public};
 
 /// Settings of the admin service.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// Who may call it.
+    /// Who may call it, apart from users who are admins.
     pub access: AdminAccess,
+    /// A token for whoever may read the store: the command line.
+    pub own_token: Option<TokenHash>,
     /// Results of one page of `/cache-reports/…`.
     pub cache_reports_num_results: u32,
     /// Results of one page of `/cache-reports-with-content/…`.
@@ -45,6 +48,7 @@ impl Default for AdminSettings {
     fn default() -> Self {
         Self {
             access: AdminAccess::Machine,
+            own_token: None,
             cache_reports_num_results: 100,
             cache_reports_with_content_num_results: 100,
             pending_jobs_num_results: 100,
@@ -59,8 +63,10 @@ pub(crate) fn routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
     let open =
         Router::new().route("/admin/healthcheck", get(public::health::get)).route("/admin/metrics", get(metrics::get));
     let checked = protected(state).route_layer(from_fn_with_state(Arc::clone(state), access::check));
+    let accounts = auth::admin_routes().route_layer(from_fn_with_state(Arc::clone(state), access::check_login));
     let routes = open
         .merge(checked)
+        .merge(accounts)
         .method_not_allowed_fallback(headers::wrong_method)
         .route_layer(from_fn_with_state(Arc::clone(state), metrics::measure));
     match state.settings.admin.access {

@@ -45,6 +45,12 @@ impl ApiError {
         self
     }
 
+    /// Seconds after which it is worth to ask again.
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
     pub(crate) fn at(mut self, revision: &Revision) -> Self {
         self.revision = Some(revision.clone());
         self
@@ -101,6 +107,9 @@ impl IntoResponse for ApiError {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, crate::headers::max_age(self.max_age));
         headers.insert("x-error-code", HeaderValue::from_static(self.code.as_str()));
+        if self.code == ErrorCode::LoginRequired {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -7,6 +7,7 @@
 //! line in [`router`].
 
 mod admin;
+mod auth;
 mod error;
 mod headers;
 mod metrics;
@@ -18,8 +19,10 @@ mod state;
 mod tally;
 
 pub use admin::{AdminAccess, AdminSettings, Organization, TokenHash, TokenHashError};
+pub use auth::AuthSettings;
+pub use belvedere_auth::Passwords;
 pub use public::sql::{SqlAccess, SqlBudget};
-pub use serving::{Answer, ask, serve};
+pub use serving::{Answer, ask, ask_with, serve};
 pub use state::{ApiSettings, ApiState, CompareSettings, QuerySettings};
 
 use std::sync::Arc;
@@ -89,6 +92,7 @@ fn public_routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         // Matched routes only, so that hostile paths make no new labels.
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(state), metrics::measure))
         .layer(axum::middleware::from_fn(headers::cors))
+        .merge(auth::routes(state))
 }
 
 /// What all routers share.

@@ -17,6 +17,11 @@ impl Params {
         Self(url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect())
     }
 
+    /// The fields of a form.
+    pub(crate) fn of(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+
     /// A parameter that is there and not blank.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.last(name).filter(|value| !value.trim().is_empty())

@@ -1,6 +1,7 @@
 //! The router on a socket, and the router asked directly.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::Body;
@@ -16,7 +17,8 @@ use tower::ServiceExt;
 /// # Errors
 /// When the socket fails.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await }).await
 }
 
 /// An answer, read to its end.
@@ -54,11 +56,19 @@ impl Answer {
 /// # Panics
 /// When `method`, `path` or a header is not legal in HTTP.
 pub async fn ask(router: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    ask_with(router, method, path, headers, Vec::new()).await
+}
+
+/// As [`ask`], with a body.
+///
+/// # Panics
+/// As there.
+pub async fn ask_with(router: &Router, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Body::empty()).expect("the caller gives legal parts");
+    let request = request.body(Body::from(body)).expect("the caller gives legal parts");
     let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
     let status = response.status().as_u16();
     let mut headers: BTreeMap<String, String> = BTreeMap::new();

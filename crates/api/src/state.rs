@@ -8,6 +8,7 @@ use belvedere_domain::Timestamp;
 use belvedere_jobs::{Caller, Refresher, Services};
 
 use crate::admin::AdminSettings;
+use crate::auth::{Accounts, AuthSettings};
 use crate::metrics::Metrics;
 use crate::params::DEFAULT_LENGTH;
 use crate::public::compare::Board;
@@ -52,6 +53,8 @@ pub struct ApiSettings {
     pub blobs: Option<PathBuf>,
     /// The admin service.
     pub admin: AdminSettings,
+    /// Logins and sessions.
+    pub auth: AuthSettings,
 }
 
 impl Default for ApiSettings {
@@ -72,6 +75,7 @@ impl Default for ApiSettings {
             cached_assets: std::env::temp_dir().join("belvedere-cached-assets"),
             blobs: None,
             admin: AdminSettings::default(),
+            auth: AuthSettings::default(),
         }
     }
 }
@@ -133,6 +137,7 @@ pub struct ApiState {
     pub(crate) refresher: Arc<Refresher>,
     pub(crate) settings: ApiSettings,
     pub(crate) metrics: Metrics,
+    pub(crate) accounts: Accounts,
     pub(crate) rows: RowsIndexCache,
     pub(crate) selections: Selections,
     pub(crate) compares: Board,
@@ -151,12 +156,18 @@ impl ApiState {
             refresher,
             settings,
             metrics,
+            accounts: Accounts::default(),
             rows: RowsIndexCache::default(),
             selections,
             compares,
             statistics: SelectedStatistics::default(),
             sql: None,
         }
+    }
+
+    /// What time it is, in seconds since 1970: for credentials that end.
+    pub(crate) fn now_seconds(&self) -> i64 {
+        (self.settings.clock)().0.div_euclid(1_000_000)
     }
 
     /// With processes that carry out queries in SQL, apart from those that read files.

@@ -3,6 +3,7 @@
 //! This crate is pure. It never reads a file, the clock or the environment, and never waits.
 //! What it decides is a function of its arguments, so every rule can be tested with plain values.
 
+pub mod account;
 pub mod data_files;
 pub mod error_code;
 pub mod features;
@@ -16,6 +17,7 @@ pub mod task;
 pub mod time;
 pub mod view;
 
+pub use account::{ApiToken, Role, Scope, User, UserId, UserName};
 pub use error_code::ErrorCode;
 pub use features::{Feature, Features};
 pub use graph::{Graph, Level, Step};

@@ -1,5 +1,7 @@
 //! Rows of either database to values of the domain, and back. Absent configs and splits are stored as ''.
 
+pub(crate) mod users;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 

@@ -1,4 +1,4 @@
-//! What Belvedere remembers: the queue, the views with their pointers, datasets, snapshots, tasks, and blobs.
+//! What Belvedere remembers: the queue, the views with their pointers, datasets, snapshots, tasks, users, and blobs.
 //!
 //! `store` never decides; it records decisions. One method is one transaction with one intention. All times
 //! come from the database clock. Two databases stand behind the same traits, side by side under `sqlite/`
@@ -14,6 +14,7 @@ pub mod queue;
 pub mod reports;
 pub mod snapshots;
 pub mod tasks;
+pub mod users;
 pub mod views;
 
 mod codec;
@@ -33,6 +34,7 @@ pub use queue::{
 pub use reports::{ArtifactCount, JobCount, JobDetail, Leftovers, Report, Reports};
 pub use snapshots::{HashRow, Snapshots};
 pub use tasks::Tasks;
+pub use users::{NewToken, NewUser, UserChange, Users};
 pub use views::{Found, StoredView, Views};
 
 /// Everything behind one URL: `sqlite:PATH` or `postgres://…`.
@@ -50,6 +52,8 @@ pub struct Store {
     pub reports: Arc<dyn Reports>,
     /// Tasks of users on clusters.
     pub tasks: Arc<dyn Tasks>,
+    /// Users, tokens and sessions.
+    pub users: Arc<dyn Users>,
 }
 
 impl Store {
@@ -70,14 +74,15 @@ impl Store {
         }
     }
 
-    fn of<T: Queue + Views + Datasets + Snapshots + Reports + Tasks + 'static>(database: Arc<T>) -> Self {
+    fn of<T: Queue + Views + Datasets + Snapshots + Reports + Tasks + Users + 'static>(database: Arc<T>) -> Self {
         Self {
             queue: database.clone(),
             views: database.clone(),
             datasets: database.clone(),
             snapshots: database.clone(),
             reports: database.clone(),
-            tasks: database,
+            tasks: database.clone(),
+            users: database,
         }
     }
 }

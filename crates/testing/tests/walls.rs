@@ -13,10 +13,11 @@ use serde_json::Value;
 const ROOMS: &[(&str, &[&str])] = &[
     ("belvedere-domain", &[]),
     ("belvedere-store", &["domain"]),
+    ("belvedere-auth", &["domain"]),
     ("belvedere-engine", &["domain"]),
     ("belvedere-hub", &["domain"]),
     ("belvedere-jobs", &["domain", "store", "engine", "hub"]),
-    ("belvedere-api", &["domain", "store", "engine", "hub", "jobs"]),
+    ("belvedere-api", &["domain", "store", "engine", "hub", "jobs", "auth"]),
     // Optional parts: one heavy library each, and calls of the engine.
     ("belvedere-duckdb", &["domain", "engine"]),
     ("belvedere-sql", &["domain", "engine"]),
@@ -34,6 +35,7 @@ const LIBRARIES: &[(&[&str], &[&str])] = &[
     // Each test of the program on PostgreSQL makes a database of its own.
     (&["tokio-postgres"], &["belvedere-store", "belvedere-testing"]),
     (&["notify", "saphyr-parser"], &["belvedere-hub"]),
+    (&["argon2", "bcrypt", "ring"], &["belvedere-auth"]),
     (&["axum", "tower-http"], &["belvedere-api"]),
     (&["clap", "anyhow"], &["belvedere", "belvedere-conformance"]),
     // Calls that go out are the hub's; the command line asks the server that runs on its store.
@@ -43,7 +45,7 @@ const LIBRARIES: &[(&[&str], &[&str])] = &[
 ];
 
 /// Crates that neither wait nor open sockets: no runtime, no futures.
-const SYNCHRONOUS: &[&str] = &["belvedere-domain", "belvedere-engine"];
+const SYNCHRONOUS: &[&str] = &["belvedere-domain", "belvedere-engine", "belvedere-auth"];
 
 /// Names of the libraries that each package of the workspace uses outside its tests.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {

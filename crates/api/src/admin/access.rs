@@ -2,7 +2,8 @@
 //!
 //! Without an organization and without tokens, whoever is on this machine: the listener is on the loopback, and pages
 //! of the web that make a browser on this machine call it are told apart by `Host` (a name that was rebound to
-//! 127.0.0.1) and `Origin`. Else holders of a token of ours, and members of the organization on the Hub.
+//! 127.0.0.1) and `Origin`. Else holders of a token of the settings, and members of the organization on the Hub. In any
+//! case users who are admins, by their session or a token with that scope.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,11 +16,10 @@ use belvedere_domain::ErrorCode;
 use belvedere_hub::{Whoami, WhoamiError};
 use sha2::{Digest as _, Sha256};
 
+use crate::auth::{Principal, authorization, bearer};
 use crate::error::ApiError;
 use crate::state::ApiState;
 
-/// Longest `Authorization` header that is looked at. Tokens have a few dozen characters, JWT a few hundred.
-const MAX_AUTHORIZATION_BYTES: usize = 8192;
 /// Headers that only a proxy adds: the caller is somewhere else then.
 const FORWARDED: [HeaderName; 4] =
     [header::FORWARDED, header::VIA, HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
@@ -31,7 +31,7 @@ pub enum AdminAccess {
     Machine,
     /// Those with credentials.
     Operators {
-        /// Tokens of ours.
+        /// Tokens of the settings.
         tokens: Vec<TokenHash>,
         /// The organization whose members may operate.
         organization: Option<Organization>,
@@ -98,42 +98,74 @@ impl fmt::Debug for TokenHash {
 
 /// Lets operators through. Actions are logged with who asked for them.
 pub(crate) async fn check(State(state): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let settings = &state.settings.admin;
-    let allowed = match &settings.access {
-        AdminAccess::Machine => on_this_machine(request.uri(), request.headers()).map(|()| "this machine".to_owned()),
-        AdminAccess::Operators { tokens, organization } => {
-            operator(request.headers(), tokens, organization.as_ref()).await
-        }
+    let allowed = operator(&state, request.uri(), request.headers()).await;
+    answer(&state, allowed, request, next).await
+}
+
+/// Lets operators through who have logged in, or who may read the store. Whoever is just on this machine makes nobody an
+/// operator.
+pub(crate) async fn check_login(State(state): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
+    let allowed = match operator(&state, request.uri(), request.headers()).await {
+        Ok(Operator::Machine) => Err(unauthenticated()),
+        other => other,
     };
+    answer(&state, allowed, request, next).await
+}
+
+/// Who operates.
+enum Operator {
+    /// Somebody on this machine.
+    Machine,
+    /// Somebody with a name.
+    Named(String),
+}
+
+async fn answer(state: &ApiState, allowed: Result<Operator, ApiError>, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match allowed {
         Ok(operator) => {
             if !reads {
+                let operator = match &operator {
+                    Operator::Machine => "this machine",
+                    Operator::Named(name) => name,
+                };
                 tracing::info!(operator, method = %request.method(), path = request.uri().path(), "an operator acts");
             }
             next.run(request).await
         }
-        Err(error) => error.keep(if reads { settings.max_age } else { 0 }).into_response(),
+        Err(error) => error.keep(if reads { state.settings.admin.max_age } else { 0 }).into_response(),
+    }
+}
+
+async fn operator(state: &ApiState, uri: &Uri, headers: &HeaderMap) -> Result<Operator, ApiError> {
+    let settings = &state.settings.admin;
+    if let Some(own) = &settings.own_token
+        && bearer(headers).is_some_and(|token| own.fits(token))
+    {
+        return Ok(Operator::Named(own.name.clone()));
+    }
+    match Principal::of(state, headers).await? {
+        Some(principal) if principal.is_admin() => return Ok(Operator::Named(principal.user.name.to_string())),
+        Some(_) => return Err(refused()),
+        None => {}
+    }
+    match &settings.access {
+        AdminAccess::Machine => on_this_machine(uri, headers).map(|()| Operator::Machine),
+        AdminAccess::Operators { tokens, organization } => {
+            named(headers, tokens, organization.as_ref()).await.map(Operator::Named)
+        }
     }
 }
 
 /// The name of the operator with these credentials.
-async fn operator(
+async fn named(
     headers: &HeaderMap,
     tokens: &[TokenHash],
     organization: Option<&Organization>,
 ) -> Result<String, ApiError> {
-    let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let authorization = match (given.next(), given.next()) {
-        (Some(value), None) if value.len() <= MAX_AUTHORIZATION_BYTES => value.to_str().unwrap_or_default(),
-        _ => "",
-    };
-    if authorization.trim().is_empty() {
-        return Err(unauthenticated());
-    }
-    let (scheme, token) = authorization.split_once(' ').unwrap_or_default();
-    if scheme.eq_ignore_ascii_case("bearer")
-        && let Some(known) = tokens.iter().find(|known| known.fits(token.trim()))
+    let Some(authorization) = authorization(headers) else { return Err(unauthenticated()) };
+    if let Some(token) = bearer(headers)
+        && let Some(known) = tokens.iter().find(|known| known.fits(token))
     {
         return Ok(known.name.clone());
     }
@@ -142,13 +174,15 @@ async fn operator(
         Ok(identity) if identity.may_operate(&organization.name) => {
             Ok(identity.name().unwrap_or("somebody").to_owned())
         }
-        Ok(_) | Err(WhoamiError::Refused) => Err(ApiError::new(
-            ErrorCode::ExternalAuthenticatedError,
-            "Not found, or these credentials do not belong to an operator of this service.",
-        )),
+        Ok(_) | Err(WhoamiError::Refused) => Err(refused()),
         Err(WhoamiError::Unauthenticated) => Err(unauthenticated()),
         Err(error) => Err(ApiError::internal(&error)),
     }
+}
+
+fn refused() -> ApiError {
+    let text = "Not found, or these credentials do not belong to an operator of this service.";
+    ApiError::new(ErrorCode::ExternalAuthenticatedError, text)
 }
 
 fn unauthenticated() -> ApiError {

@@ -16,6 +16,7 @@ mod row;
 mod schema;
 mod scripts;
 mod snapshots;
+mod users;
 mod views;
 mod wakeups;
 

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0003_claim.sql"),
     include_str!("../../migrations/postgres/0004_end.sql"),
     include_str!("../../migrations/postgres/0005_reports.sql"),
+    include_str!("../../migrations/postgres/0006_users.sql"),
     include_str!("../../migrations/postgres/0010_tasks.sql"),
 ];
 

@@ -18,6 +18,7 @@ mod row;
 mod schema;
 mod scripts;
 mod snapshots;
+mod users;
 mod views;
 mod writer;
 

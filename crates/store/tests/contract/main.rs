@@ -15,6 +15,7 @@ mod remembering;
 mod reporting;
 mod targets;
 mod tasking;
+mod users;
 mod viewing;
 
 /// The one list of tests. Each runs on each database.
@@ -164,6 +165,20 @@ suite! {
         artifacts_are_replaced_as_a_whole
         e056_one_process_watches_a_cluster
         the_relation_task_is_there;
+    users:
+        a_name_is_given_once
+        users_come_back_without_their_password
+        changes_end_sessions
+        a_removed_user_comes_back_as_another
+        logins_are_noted_and_hashes_replaced_once
+        admins_are_found
+        a_token_is_good_until_it_ends
+        tokens_go_with_their_owner
+        tokens_are_withdrawn_by_their_owner
+        uses_of_a_token_are_noted_now_and_then
+        an_ended_session_stays_ended
+        secrets_are_shared
+        users_of_one_name_at_the_same_moment;
     crowds:
         many_enqueue_one_job_waits
         many_claim_none_gets_the_same
