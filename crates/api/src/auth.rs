@@ -170,6 +170,7 @@ pub(crate) fn routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
 
 /// A body in JSON.
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::new(ErrorCode::InvalidParameter, format!("The body cannot be read as JSON: {error}")))
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::new(ErrorCode::InvalidParameter, format!("The body cannot be read as JSON: {error}"))
+    })
 }

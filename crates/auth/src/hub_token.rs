@@ -76,7 +76,8 @@ impl PublicKeys {
 }
 
 fn judge(claims: &Map<String, Value>, expected: Expected<'_>) -> Result<(), HubTokenError> {
-    let claim = |name: &'static str| claims.get(name).filter(|claim| !claim.is_null()).ok_or(HubTokenError::Claim(name));
+    let claim =
+        |name: &'static str| claims.get(name).filter(|claim| !claim.is_null()).ok_or(HubTokenError::Claim(name));
     let time = |name: &'static str, value: &Value| seconds(value).ok_or(HubTokenError::Claim(name));
     let (expires, subject, permissions) = (claim("exp")?, claim("sub")?, claim("permissions")?);
     let now = expected.now as f64;

@@ -107,7 +107,10 @@ impl Algorithm {
 enum Key {
     /// Of a curve: what the library takes.
     Curve(Vec<u8>),
-    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+    },
     Secret(Vec<u8>),
 }
 

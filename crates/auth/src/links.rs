@@ -65,7 +65,8 @@ mod tests {
         assert!(!Links::new(&[2; 32], 3600).verify("/assets/a", &query, NOW));
         let later = query.replacen("expires=1", "expires=2", 1);
         assert!(!links.verify("/assets/a", &later, NOW));
-        for odd in ["", "expires=9999999999", "signature=AA", "expires=9999999999&signature=", "expires=x&signature=AA"] {
+        for odd in ["", "expires=9999999999", "signature=AA", "expires=9999999999&signature=", "expires=x&signature=AA"]
+        {
             assert!(!links.verify("/assets/a", odd, NOW), "{odd}");
         }
     }

@@ -115,7 +115,8 @@ impl Throttle {
         self.counts.retain(|subject, count| count.at(subject.allowance(), now) > 0.0);
         if self.counts.len() + 3 > MAX_SUBJECTS {
             // Half of them at once, so that this does not happen at every attempt.
-            let share = |subject: &Subject, count: &Count| count.at(subject.allowance(), now) / subject.allowance().at_once;
+            let share =
+                |subject: &Subject, count: &Count| count.at(subject.allowance(), now) / subject.allowance().at_once;
             let mut shares: Vec<f64> = self.counts.iter().map(|(subject, count)| share(subject, count)).collect();
             shares.sort_by(f64::total_cmp);
             let middle = shares[shares.len() / 2];

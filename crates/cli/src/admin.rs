@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use belvedere_api::{AdminAccess, AdminSettings, Organization, TokenHash};
 use belvedere_hub::Whoami;
+use belvedere_store::Store;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
@@ -38,41 +39,36 @@ impl Place {
         admin.enabled && is_set && (own != api || own.1 == 0)
     }
 
-    /// The place that the configuration names, which must suit who may call.
+    /// The place that the configuration names.
     ///
     /// # Errors
-    /// With a hint, when the address cannot be used, or everybody could operate.
-    pub async fn choose(config: &Config, api: SocketAddr, settings: &AdminSettings) -> anyhow::Result<Self> {
+    /// With a hint, when the address cannot be used.
+    pub async fn choose(config: &Config) -> anyhow::Result<Self> {
         if !config.admin.enabled {
             return Ok(Self::Off);
         }
-        let is_own = Self::is_own(config);
-        let listener = if is_own {
-            let (host, port) = own_address(config);
-            Some(crate::commands::listen::bind_admin(host, port).await?)
-        } else {
-            None
-        };
-        let address = listener.as_ref().map_or(Ok(api), TcpListener::local_addr)?;
-        if matches!(settings.access, AdminAccess::Machine) && !address.ip().is_loopback() {
-            let message =
-                format!("everybody who reaches {address} could operate the server: the admin service has no login");
-            let hint = "name those who may with `ADMIN_TOKENS` (`belvedere admin token` makes one) or \
-                        `ADMIN_HF_ORGANIZATION`, let it listen on this machine only with `ADMIN_UVICORN_HOSTNAME=localhost` \
-                        and an `ADMIN_UVICORN_PORT` of its own, or do without it: `--set admin.enabled=false`";
-            return Err(Advice::usage(message, hint).into());
+        if !Self::is_own(config) {
+            return Ok(Self::Shared);
         }
-        Ok(listener.map_or(Self::Shared, Self::Own))
+        let (host, port) = own_address(config);
+        Ok(Self::Own(crate::commands::listen::bind_admin(host, port).await?))
+    }
+
+    /// The address it listens on; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn listens_on(&self, api: SocketAddr) -> std::io::Result<Option<SocketAddr>> {
+        match self {
+            Self::Off => Ok(None),
+            Self::Shared => Ok(Some(api)),
+            Self::Own(listener) => listener.local_addr().map(Some),
+        }
     }
 
     /// The address that programs on this machine reach it at; `None` where there is none.
     pub fn address(&self, api: SocketAddr) -> Option<SocketAddr> {
-        let address = match self {
-            Self::Off => return None,
-            Self::Shared => api,
-            Self::Own(listener) => listener.local_addr().ok()?,
-        };
-        Some(reachable(address))
+        self.listens_on(api).ok()?.map(reachable)
     }
 }
 
@@ -89,6 +85,46 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// Makes sure that not just anybody operates a server that other machines reach: somebody must have a login, or it must be
+/// said that everybody may read.
+///
+/// # Errors
+/// With a hint, when nobody has a login; when the store cannot be asked.
+pub async fn require_login(
+    config: &Config,
+    (api, admin): (SocketAddr, Option<SocketAddr>),
+    settings: &mut AdminSettings,
+    store: &Store,
+) -> anyhow::Result<()> {
+    let is_reachable = |address: &SocketAddr| !address.ip().is_loopback();
+    let admin = admin.filter(is_reachable);
+    let has_login = !matches!(settings.access, AdminAccess::Machine);
+    if (!is_reachable(&api) && admin.is_none()) || has_login {
+        return Ok(());
+    }
+    if store.users.has_admin().await.context("the users cannot be read")? {
+        if admin.is_some() {
+            settings.access = AdminAccess::Operators { tokens: Vec::new(), organization: None };
+        }
+        return Ok(());
+    }
+    if let Some(address) = admin {
+        let message = format!("everybody who reaches {address} could operate the server: nobody has a login");
+        let hint = "make an admin with `belvedere user add NAME --admin`, or name those who may with `ADMIN_TOKENS` or \
+                    `ADMIN_HF_ORGANIZATION`; or let the admin service listen on this machine only with \
+                    `ADMIN_UVICORN_HOSTNAME=localhost` and an `ADMIN_UVICORN_PORT` of its own, or do without it: \
+                    `--set admin.enabled=false`";
+        return Err(Advice::usage(message, hint).into());
+    }
+    if !config.api.open {
+        let message = format!("`{}` can be reached from other machines, and nobody has a login", api.ip());
+        let hint = "make an admin with `belvedere user add NAME --admin`; or, where everybody who reaches the address may \
+                    read what is not private, say so with `--set api.open=true`";
+        return Err(Advice::usage(message, hint).into());
+    }
+    Ok(())
+}
+
 /// The settings of the service. `own` is a token for whoever may read the store.
 ///
 /// # Errors
@@ -101,7 +137,7 @@ pub fn settings(config: &Config, own: Option<TokenHash>) -> Result<AdminSettings
             Advice::usage(message, "`belvedere admin token NAME` makes a token and its hash")
         })
     };
-    let mut tokens = admin.tokens.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let tokens = admin.tokens.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
     let organization = admin.hf_organization.as_deref().map(str::trim).filter(|name| !name.is_empty());
     let endpoint = config.common.hf_endpoint.as_deref().unwrap_or(HUB);
     let organization = organization.map(|name| Organization {
@@ -111,11 +147,11 @@ pub fn settings(config: &Config, own: Option<TokenHash>) -> Result<AdminSettings
     let access = if tokens.is_empty() && organization.is_none() {
         AdminAccess::Machine
     } else {
-        tokens.extend(own);
         AdminAccess::Operators { tokens, organization }
     };
     Ok(AdminSettings {
         access,
+        own_token: own,
         cache_reports_num_results: admin.cache_reports_num_results,
         cache_reports_with_content_num_results: admin.cache_reports_with_content_num_results,
         pending_jobs_num_results: admin.pending_jobs_num_results,

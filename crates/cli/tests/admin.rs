@@ -230,8 +230,8 @@ fn a_server_that_everybody_could_operate_does_not_start() {
     --- stdout
 
     --- stderr
-    error: everybody who reaches 0.0.0.0:[port] could operate the server: the admin service has no login
-    hint: name those who may with `ADMIN_TOKENS` (`belvedere admin token` makes one) or `ADMIN_HF_ORGANIZATION`, let it listen on this machine only with `ADMIN_UVICORN_HOSTNAME=localhost` and an `ADMIN_UVICORN_PORT` of its own, or do without it: `--set admin.enabled=false`
+    error: everybody who reaches 0.0.0.0:[port] could operate the server: nobody has a login
+    hint: make an admin with `belvedere user add NAME --admin`, or name those who may with `ADMIN_TOKENS` or `ADMIN_HF_ORGANIZATION`; or let the admin service listen on this machine only with `ADMIN_UVICORN_HOSTNAME=localhost` and an `ADMIN_UVICORN_PORT` of its own, or do without it: `--set admin.enabled=false`
     ");
     shows!(run(data.path(), &[("ADMIN_TOKENS", "secret")], &open), @r"
     exit code: 2
@@ -247,8 +247,8 @@ fn a_server_that_everybody_could_operate_does_not_start() {
     --- stdout
 
     --- stderr
-    error: everybody who reaches 0.0.0.0:[port] could operate the server: the admin service has no login
-    hint: name those who may with `ADMIN_TOKENS` (`belvedere admin token` makes one) or `ADMIN_HF_ORGANIZATION`, let it listen on this machine only with `ADMIN_UVICORN_HOSTNAME=localhost` and an `ADMIN_UVICORN_PORT` of its own, or do without it: `--set admin.enabled=false`
+    error: everybody who reaches 0.0.0.0:[port] could operate the server: nobody has a login
+    hint: make an admin with `belvedere user add NAME --admin`, or name those who may with `ADMIN_TOKENS` or `ADMIN_HF_ORGANIZATION`; or let the admin service listen on this machine only with `ADMIN_UVICORN_HOSTNAME=localhost` and an `ADMIN_UVICORN_PORT` of its own, or do without it: `--set admin.enabled=false`
     ");
     let off = [open.as_slice(), &["--set", "admin.enabled=false"]].concat();
     let server = Server::start(program(data.path(), &[], &off), "listening on ");
@@ -263,7 +263,7 @@ fn tokens_let_operators_in_from_anywhere_and_the_command_line_from_here() {
     let made: Json = serde_json::from_str(told(&made).split_once("stdout\n").unwrap().1).unwrap();
     let (token, hash) = (made["token"].as_str().unwrap(), made["hash"].as_str().unwrap());
     assert!(hash.starts_with("ana:") && !hash.contains(token));
-    let arguments = ["serve", "data", "--port", "0", "--host", "0.0.0.0", "--set", "api.open=true"];
+    let arguments = ["serve", "data", "--port", "0", "--host", "0.0.0.0"];
     let mut server = Server::start(program(data.path(), &[("ADMIN_TOKENS", hash)], &arguments), "listening on ");
     server.address = server.address.replace("0.0.0.0", "127.0.0.1");
     server.wait_for("Ctrl-C stops");

@@ -281,7 +281,8 @@ mod tests {
         for text in ["read", "read:acme/birds", "read:acme/*", "read:acme/birds-*", "read:squad", "tasks", "admin"] {
             assert_eq!(Scope::parse(text).unwrap().to_string(), text);
         }
-        for text in ["", "Read", "write", "read:", "read:*", "read:*/birds", "read:a/b/c", "read:../b", "admin ", "read: x"]
+        for text in
+            ["", "Read", "write", "read:", "read:*", "read:*/birds", "read:a/b/c", "read:../b", "admin ", "read: x"]
         {
             assert!(Scope::parse(text).is_err(), "{text}");
         }

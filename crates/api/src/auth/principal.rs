@@ -119,7 +119,10 @@ fn no_longer_good() -> ApiError {
 
 /// What is said where somebody is needed.
 pub(crate) fn missing() -> ApiError {
-    ApiError::new(ErrorCode::LoginRequired, "This needs a login: send `Authorization: Bearer …` with a session or a token.")
+    ApiError::new(
+        ErrorCode::LoginRequired,
+        "This needs a login: send `Authorization: Bearer …` with a session or a token.",
+    )
 }
 
 impl FromRequestParts<Arc<ApiState>> for Principal {

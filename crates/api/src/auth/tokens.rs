@@ -100,7 +100,9 @@ async fn make(state: &ApiState, owner: &User, wanted: Wanted) -> Result<Response
     let scopes: Result<Vec<Scope>, _> = wanted.scopes.iter().map(|scope| Scope::parse(scope)).collect();
     let scopes = scopes.map_err(|error| invalid(format!("Parameter 'scopes': {error}")))?;
     if scopes.is_empty() || scopes.len() > MAX_SCOPES {
-        return Err(invalid(format!("Parameter 'scopes' needs 1 to {MAX_SCOPES} of `read`, `read:…`, `tasks`, `admin`")));
+        return Err(invalid(format!(
+            "Parameter 'scopes' needs 1 to {MAX_SCOPES} of `read`, `read:…`, `tasks`, `admin`"
+        )));
     }
     if scopes.contains(&Scope::Admin) && owner.role != Role::Admin {
         return Err(invalid(format!("Parameter 'scopes': {} is no admin", owner.name)));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod access;
+mod accounts;
 mod admin;
 mod assets;
 mod compare;

@@ -1,7 +1,7 @@
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD as BASE64};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use serde_json::json;
 
 use super::*;
@@ -71,12 +71,14 @@ fn each_wrong_claim_has_its_reason() {
     assert_eq!(with("iat", json!(NOW + 59)), Ok(()));
     assert_eq!(with("aud", json!("elsewhere")), Err(HubTokenError::Audience));
     assert_eq!(with("sub", json!("/datasets/acme/birds")), Ok(()));
-    for subject in ["datasets/acme/bird", "datasets/acme/birds/", "//datasets/acme/birds", "acme/birds", "models/acme/birds"]
+    for subject in
+        ["datasets/acme/bird", "datasets/acme/birds/", "//datasets/acme/birds", "acme/birds", "models/acme/birds"]
     {
         assert_eq!(with("sub", json!(subject)), Err(HubTokenError::Subject), "{subject}");
     }
     assert_eq!(with("permissions", json!(["repo.read"])), Err(HubTokenError::Claim("permissions")));
-    for permissions in [json!({}), json!({"repo.read": "true"}), json!({"repo.read": 1}), json!({"repo.delete": true})] {
+    for permissions in [json!({}), json!({"repo.read": "true"}), json!({"repo.read": 1}), json!({"repo.delete": true})]
+    {
         assert_eq!(with("permissions", permissions), Err(HubTokenError::Permission));
     }
     for name in PERMISSIONS {
@@ -108,7 +110,8 @@ fn the_algorithm_is_the_configured_one() {
 #[test]
 fn keys_come_as_pem_too() {
     let pair = ed25519();
-    let der = [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00], pair.public_key().as_ref()].concat();
+    let der = [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00], pair.public_key().as_ref()]
+        .concat();
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", BASE64_STANDARD.encode(&der));
     for text in [pem.clone(), pem.replace('\n', "\\n")] {
         let mut keys = PublicKeys::new(Algorithm::EdDsa);

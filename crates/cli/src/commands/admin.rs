@@ -6,9 +6,9 @@
 mod backfill;
 mod cancel;
 mod clean;
-mod client;
+pub(crate) mod client;
 mod graph;
-mod pending;
+pub(crate) mod pending;
 mod recreate;
 mod refresh;
 mod report;

@@ -46,8 +46,9 @@ impl ApiArgs {
 /// When the store, a folder or the port cannot be used.
 pub async fn run(_args: ApiArgs, config: Config, console: Console) -> anyhow::Result<Exit> {
     folders::require(&config, "api")?;
-    let sockets = Sockets::open(&config).await?;
+    let mut sockets = Sockets::open(&config).await?;
     let runtime = Arc::new(Runtime::build(&config, |_| {}).await?);
+    sockets.require_login(&config, &runtime.services.store).await?;
     let _note = sockets.note(&config)?;
     let stop = signals::stop(console.clone())?;
     tokio::select! {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use belvedere_api::{AdminSettings, ApiState, Router, TokenHash};
+use belvedere_store::Store;
 use clap::Args;
 use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
@@ -50,12 +51,12 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// With a hint, when an address cannot be used, or would let in people who were not asked for.
+    /// With a hint, when an address cannot be used.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let api = bind(config).await?;
         let token = fresh_token()?;
         let settings = admin::settings(config, Some(TokenHash::of("command line", &token)))?;
-        let admin = Place::choose(config, api.local_addr()?, &settings).await?;
+        let admin = Place::choose(config).await?;
         Ok(Self { api, admin, settings, token })
     }
 
@@ -66,6 +67,17 @@ impl Sockets {
     /// When the system does not tell.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.api.local_addr()
+    }
+
+    /// Makes sure that not just anybody operates the server. To be called before it answers anybody.
+    ///
+    /// # Errors
+    ///
+    /// With a hint, when other machines reach it and nobody has a login.
+    pub async fn require_login(&mut self, config: &Config, store: &Store) -> anyhow::Result<()> {
+        let api = self.address()?;
+        let admin = self.admin.listens_on(api)?;
+        admin::require_login(config, (api, admin), &mut self.settings, store).await
     }
 
     /// The settings of the admin service.
@@ -115,16 +127,10 @@ impl Sockets {
 ///
 /// # Errors
 ///
-/// With a hint, when the address cannot be used, or is reachable from other machines without that being asked for.
+/// With a hint, when the address cannot be used.
 pub async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
     let (host, port) = (config.api.uvicorn_hostname.as_str(), config.api.uvicorn_port);
     let addresses = addresses(host, port, "try `--host localhost`").await?;
-    if !config.api.open && addresses.iter().any(|address| !address.ip().is_loopback()) {
-        let hint = "there is no login in this version: everybody who reaches the address could read everything. \
-                    Put a proxy that checks users before a server on localhost, or, where that is intended, \
-                    add `--set api.open=true`";
-        return Err(Advice::usage(format!("`{host}` can be reached from other machines"), hint).into());
-    }
     let hint = "stop the other program, or choose another port with `--port`; 0 lets the system choose";
     listen(&addresses).await.with_context(|| cannot_listen(host, port, hint))
 }

@@ -11,7 +11,10 @@ pub mod engine_child;
 pub mod folders;
 pub mod listen;
 pub mod migrate;
+pub mod password;
 pub mod serve;
+pub mod token;
+pub mod user;
 pub mod worker;
 
 use std::path::PathBuf;
@@ -121,6 +124,10 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Look at what is stored and to be done, and steer it.
     Admin(admin::AdminArgs),
+    /// Make and change users of the server.
+    User(user::UserArgs),
+    /// Make and withdraw tokens of users.
+    Token(token::TokenArgs),
     /// Read files on behalf of a worker, within limits.
     #[command(hide = true)]
     EngineChild(engine_child::EngineChildArgs),
@@ -143,7 +150,12 @@ impl Command {
             Self::Worker(args) => args.flags(),
             Self::Check(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
-            Self::Migrate(_) | Self::Config(_) | Self::Admin(_) | Self::EngineChild(_) => Vec::new(),
+            Self::Migrate(_)
+            | Self::Config(_)
+            | Self::Admin(_)
+            | Self::User(_)
+            | Self::Token(_)
+            | Self::EngineChild(_) => Vec::new(),
         }
     }
 
@@ -163,6 +175,8 @@ impl Command {
             Self::Check(args) => check::run(args, config, values, output, console).await,
             Self::Migrate(args) => migrate::run(args, config, output).await,
             Self::Admin(args) => admin::run(args, config, output, console).await,
+            Self::User(args) => user::run(args, &config, output).await,
+            Self::Token(args) => token::run(args, &config, output).await,
             Self::Doctor(_) | Self::Config(_) | Self::EngineChild(_) => {
                 unreachable!("these run before the configuration is asked for")
             }

@@ -55,9 +55,10 @@ impl ServeArgs {
 /// When a folder, the state directory, the store, the port or a setting cannot be used.
 pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::Result<Exit> {
     folders::require(&config, "serve")?;
-    let sockets = Sockets::open(&config).await?;
+    let mut sockets = Sockets::open(&config).await?;
     let address = sockets.address()?;
     let runtime = Arc::new(Runtime::build(&config, |_| {}).await?);
+    sockets.require_login(&config, &runtime.services.store).await?;
     let _note = sockets.note(&config)?;
     let stop = signals::stop(console.clone())?;
     tokio::select! {

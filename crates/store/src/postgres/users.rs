@@ -1,7 +1,7 @@
 //! Users, tokens and sessions in PostgreSQL.
 
 use async_trait::async_trait;
-use belvedere_domain::{ApiToken, Timestamp, User, UserId, UserName};
+use belvedere_domain::{ApiToken, Role, Timestamp, User, UserId, UserName};
 use tokio_postgres::Row;
 
 use super::{Postgres, get};
@@ -22,11 +22,8 @@ impl Users for Postgres {
     }
 
     async fn user(&self, name: &UserName) -> Result<Option<(User, String)>, StoreError> {
-        let sql = concat!(
-            "SELECT ",
-            include_str!("../sql/user_columns.sql"),
-            ", u.password FROM users u WHERE u.name = $1"
-        );
+        let sql =
+            concat!("SELECT ", include_str!("../sql/user_columns.sql"), ", u.password FROM users u WHERE u.name = $1");
         let rows = self.read("read a user", sql, &[&name.as_str()]).await?;
         rows.first().map(|row| Ok((user(row, 0)?, get(row, 7)?))).transpose()
     }
@@ -42,7 +39,7 @@ impl Users for Postgres {
                  disabled = coalesce($4, disabled), version = version + 1 WHERE u.name = $1 RETURNING ",
             include_str!("../sql/user_columns.sql")
         );
-        let role = change.role.map(|role| role.as_str());
+        let role = change.role.map(Role::as_str);
         let rows =
             self.write("change a user", sql, &[&name.as_str(), &change.password, &role, &change.disabled]).await?;
         rows.first().map(|row| user(row, 0)).transpose()
@@ -78,8 +75,7 @@ impl Users for Postgres {
         );
         let lifetime = new.lifetime_seconds.map(i64::from);
         let (sha256, scopes) = (new.sha256.as_slice(), scopes_text(&new.scopes));
-        let rows =
-            self.write("add a token", sql, &[&new.id, &owner.0, &new.name, &sha256, &scopes, &lifetime]).await?;
+        let rows = self.write("add a token", sql, &[&new.id, &owner.0, &new.name, &sha256, &scopes, &lifetime]).await?;
         rows.first().map(|row| token(row, 0)?.decode()).transpose()
     }
 

@@ -1,7 +1,7 @@
 //! Users, tokens and sessions in SQLite.
 
 use async_trait::async_trait;
-use belvedere_domain::{ApiToken, Timestamp, User, UserId, UserName};
+use belvedere_domain::{ApiToken, Role, Timestamp, User, UserId, UserName};
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Failure, Session, Sqlite};
@@ -43,7 +43,7 @@ impl Users for Sqlite {
     async fn change_user(&self, name: &UserName, change: UserChange) -> Result<Option<User>, StoreError> {
         let name = name.clone();
         self.write("change a user", move |session| {
-            let role = change.role.map(|role| role.as_str());
+            let role = change.role.map(Role::as_str);
             session.execute(
                 "UPDATE users SET password = coalesce(?2, password), role = coalesce(?3, role),
                      disabled = coalesce(?4, disabled), version = version + 1 WHERE name = ?1",
@@ -71,9 +71,10 @@ impl Users for Sqlite {
     async fn remove_user(&self, name: &UserName) -> Result<bool, StoreError> {
         let name = name.clone();
         self.write("remove a user", move |session| {
-            session.execute("DELETE FROM api_tokens WHERE owner = (SELECT id FROM users WHERE name = ?1)", [
-                name.as_str(),
-            ])?;
+            session.execute(
+                "DELETE FROM api_tokens WHERE owner = (SELECT id FROM users WHERE name = ?1)",
+                [name.as_str()],
+            )?;
             Ok(session.execute("DELETE FROM users WHERE name = ?1", [name.as_str()])? > 0)
         })
         .await
@@ -121,8 +122,7 @@ impl Users for Sqlite {
                     .query_row(params![sha256, session.now], |row| Ok((token_columns(row, 0)?, columns(row, 8)?)))
                     .optional()?;
                 let Some((token, user)) = row else { return Ok(None) };
-                let is_noted =
-                    token.last_used_at.is_some_and(|at| session.now - at < USE_NOTED_EVERY_MICROSECONDS);
+                let is_noted = token.last_used_at.is_some_and(|at| session.now - at < USE_NOTED_EVERY_MICROSECONDS);
                 Ok(Some((token.decode()?, user.decode()?, is_noted)))
             })
             .await?;
@@ -170,10 +170,8 @@ impl Users for Sqlite {
                 "WHERE u.id = ?1 AND u.version = ?2 AND NOT u.disabled
                  AND NOT EXISTS (SELECT 1 FROM ended_sessions WHERE id = ?3)",
             );
-            let row = session
-                .prepare(&sql)?
-                .query_row(params![user.0, version, id], |row| columns(row, 0))
-                .optional()?;
+            let row =
+                session.prepare(&sql)?.query_row(params![user.0, version, id], |row| columns(row, 0)).optional()?;
             Ok(row.map(UserColumns::decode).transpose()?)
         })
         .await
@@ -183,10 +181,10 @@ impl Users for Sqlite {
         let id = session.to_owned();
         self.write("end a session", move |session| {
             session.execute("DELETE FROM ended_sessions WHERE expires_at < ?1", [session.now - DAY])?;
-            session.execute("INSERT INTO ended_sessions VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![
-                id,
-                expires_at.0
-            ])?;
+            session.execute(
+                "INSERT INTO ended_sessions VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                params![id, expires_at.0],
+            )?;
             Ok(())
         })
         .await

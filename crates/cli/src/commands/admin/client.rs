@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use belvedere_api::{AdminSettings, ApiState, Router};
+use belvedere_api::{AdminSettings, ApiState, Router, TokenHash};
 use serde_json::Value as Json;
 
 use super::ServerArgs;
-use crate::admin::ServerNote;
+use crate::admin::{ServerNote, fresh_token};
 use crate::commands::folders;
 use crate::config::Config;
 use crate::exit::Advice;
@@ -22,7 +22,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 
 /// What a command needs of the store, where no server runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Needs {
+pub(crate) enum Needs {
     /// What is stored.
     Store,
     /// The folders as well, since revisions are looked for.
@@ -30,14 +30,14 @@ pub(super) enum Needs {
 }
 
 /// Asks the admin service.
-pub(super) enum Client {
+pub(crate) enum Client {
     Server { agent: ureq::Agent, url: String, authorization: Option<String> },
-    Here { router: Router, _runtime: Arc<Runtime> },
+    Here { router: Router, authorization: String, _runtime: Arc<Runtime> },
 }
 
 impl Client {
     /// The server that is named, or the one that runs on the store, or the store itself.
-    pub(super) async fn connect(args: &ServerArgs, config: &Config, needs: Needs) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(args: &ServerArgs, config: &Config, needs: Needs) -> anyhow::Result<Self> {
         let token = args.token_file.as_ref().map(|path| {
             let text = std::fs::read_to_string(path);
             text.with_context(|| Advice::usage(format!("the token in {} cannot be read", path.display()), ""))
@@ -82,44 +82,59 @@ impl Client {
             folders::require(config, "admin")?;
             runtime.first_look().await?;
         }
-        let state: ApiState = runtime.api_state(config, AdminSettings::default());
-        Ok(Self::Here { router: belvedere_api::admin_router(state), _runtime: runtime })
+        // Who may open the store may do everything.
+        let token = fresh_token()?;
+        let own_token = Some(TokenHash::of("command line", &token));
+        let state: ApiState = runtime.api_state(config, AdminSettings { own_token, ..AdminSettings::default() });
+        let router = belvedere_api::admin_router(state);
+        Ok(Self::Here { router, authorization: format!("Bearer {token}"), _runtime: runtime })
     }
 
     async fn is_alive(&self) -> bool {
-        let asked = tokio::time::timeout(SIGN_OF_LIFE, self.ask("GET", "/admin/healthcheck"));
+        let asked = tokio::time::timeout(SIGN_OF_LIFE, self.ask("GET", "/admin/healthcheck", None));
         matches!(asked.await, Ok(Ok((200, _))))
     }
 
     /// The JSON of a report.
-    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Json> {
-        self.json("GET", path).await
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Json> {
+        self.json("GET", path, None).await
     }
 
     /// The JSON of what an action answers.
-    pub(super) async fn post(&self, path: &str) -> anyhow::Result<Json> {
-        self.json("POST", path).await
+    pub(crate) async fn post(&self, path: &str) -> anyhow::Result<Json> {
+        self.json("POST", path, None).await
     }
 
-    async fn json(&self, method: &'static str, path: &str) -> anyhow::Result<Json> {
-        let (status, body) = self.ask(method, path).await?;
-        if status != 200 {
-            return Err(refusal(status, &body, path));
+    /// What is answered to a request with a body in JSON; null where nothing is.
+    pub(crate) async fn send(&self, method: &'static str, path: &str, body: Option<Json>) -> anyhow::Result<Json> {
+        self.json(method, path, body).await
+    }
+
+    async fn json(&self, method: &'static str, path: &str, body: Option<Json>) -> anyhow::Result<Json> {
+        let (status, body) = self.ask(method, path, body).await?;
+        match status {
+            200 | 201 => {}
+            204 => return Ok(Json::Null),
+            _ => return Err(refusal(status, &body, path)),
         }
         serde_json::from_slice(&body).with_context(|| {
             Advice::environment(format!("what {path} answers is no JSON"), "is this the address of an admin service?")
         })
     }
 
-    async fn ask(&self, method: &'static str, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
+    async fn ask(&self, method: &'static str, path: &str, body: Option<Json>) -> anyhow::Result<(u16, Vec<u8>)> {
+        let body = body.map(|body| body.to_string().into_bytes());
         match self {
-            Self::Here { router, .. } => {
-                let answer = belvedere_api::ask(router, method, path, &[("host", "localhost")]).await;
+            Self::Here { router, authorization, .. } => {
+                let headers = [("host", "localhost"), ("authorization", authorization)];
+                let body = body.unwrap_or_default();
+                let answer = belvedere_api::ask_with(router, method, path, &headers, body).await;
                 Ok((answer.status, answer.body.to_vec()))
             }
             Self::Server { agent, url, authorization } => {
                 let (agent, url, authorization) = (agent.clone(), format!("{url}{path}"), authorization.clone());
-                tokio::task::spawn_blocking(move || ask_server(&agent, method, &url, authorization.as_deref())).await?
+                tokio::task::spawn_blocking(move || ask_server(&agent, method, &url, authorization.as_deref(), body))
+                    .await?
             }
         }
     }
@@ -130,14 +145,19 @@ fn ask_server(
     method: &str,
     url: &str,
     authorization: Option<&str>,
+    body: Option<Vec<u8>>,
 ) -> anyhow::Result<(u16, Vec<u8>)> {
     let mut request = ureq::http::Request::builder().method(method).uri(url);
     if let Some(value) = authorization {
         request = request.header("authorization", value);
     }
-    let request = request.body(()).with_context(|| Advice::usage(format!("{url} cannot be asked"), ""))?;
+    let illegal = || Advice::usage(format!("{url} cannot be asked"), "");
     let away = || Advice::environment(format!("{url} does not answer"), "is this the address of the admin service?");
-    let mut answer = agent.run(request).with_context(away)?;
+    let answer = match body {
+        Some(body) => agent.run(request.header("content-type", "application/json").body(body).with_context(illegal)?),
+        None => agent.run(request.body(()).with_context(illegal)?),
+    };
+    let mut answer = answer.with_context(away)?;
     let body = answer.body_mut().with_config().limit(u64::MAX).read_to_vec().with_context(away)?;
     Ok((answer.status().as_u16(), body))
 }
@@ -156,7 +176,7 @@ fn refusal(status: u16, body: &[u8], path: &str) -> anyhow::Error {
     };
     let message = format!("the admin service refused {route} with status {status}: {said}");
     match status {
-        422 => Advice::usage(message, hint).into(),
+        409 | 422 => Advice::usage(message, hint).into(),
         _ => Advice::environment(message, hint).into(),
     }
 }

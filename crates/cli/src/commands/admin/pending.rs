@@ -69,12 +69,12 @@ pub(super) fn table<'a>(jobs: impl Iterator<Item = &'a Json>) -> Table {
 }
 
 /// The items of a list; none of anything else.
-pub(super) fn items(json: &Json) -> impl Iterator<Item = &Json> {
+pub(crate) fn items(json: &Json) -> impl Iterator<Item = &Json> {
     json.as_array().into_iter().flatten()
 }
 
 /// A value in a cell.
-pub(super) fn text(json: &Json) -> String {
+pub(crate) fn text(json: &Json) -> String {
     match json {
         Json::Null => "-".to_owned(),
         Json::String(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! `belvedere admin token`: a token for an operator, and the hash of it that the server keeps.
+//! `belvedere admin token`: a token for an operator who is no user, and the hash of it for the configuration.
 
 use belvedere_api::TokenHash;
 use clap::Args;
@@ -14,7 +14,7 @@ The token is shown once and kept nowhere. The server is given the hash, in `admi
 
 Example:
   belvedere admin token ana
-  ADMIN_TOKENS=ana:… belvedere serve data --host 0.0.0.0 --set api.open=true";
+  ADMIN_TOKENS=ana:… belvedere serve data --host 0.0.0.0";
 
 /// Arguments of `belvedere admin token`.
 #[derive(Args, Debug)]

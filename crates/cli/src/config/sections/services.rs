@@ -26,11 +26,13 @@ section! {
 section! {
     /// The public API.
     Api = "api" {
-        /// The address to listen on. Anything but a loopback address makes every dataset readable from other machines.
+        /// The address to listen on. On anything but a loopback address other machines read every dataset that is not
+        /// private, and somebody must have a login: see `api.open`.
         uvicorn_hostname: String = "localhost" { fate: Read("serve and api"), flag: "--host" },
         /// The port to listen on; 0 lets the system choose one.
         uvicorn_port: u16 = "8000" { fate: Read("serve and api"), flag: "--port" },
-        /// Listen on an address that other machines reach, although there is no login in this version.
+        /// Listen on an address that other machines reach, although nobody has a login: no admin among the users, no
+        /// `admin.tokens`, no `admin.hf_organization`.
         open: bool = "false" { fate: Read("serve and api") },
         /// Answer queries in SQL, `POST /sql`. Unset: on loopback addresses only.
         sql: Option<bool> = "" { fate: Built("sql", "/sql") },
