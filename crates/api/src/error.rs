@@ -113,8 +113,8 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(revision) = self.revision.and_then(|revision| HeaderValue::from_str(revision.as_str()).ok()) {
-            headers.insert("x-revision", revision);
+        if let Some(revision) = self.revision {
+            crate::headers::set(headers, "x-revision", revision.as_str());
         }
         response
     }

@@ -14,6 +14,14 @@ pub(crate) fn max_age(seconds: u32) -> HeaderValue {
     }
 }
 
+/// Sets a header. Names of splits may hold letters that a header cannot, such as an entity tag with them; the answer goes
+/// without that header then.
+pub(crate) fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
 /// True if the client holds this version already.
 pub(crate) fn is_known(request: &HeaderMap, etag: &str) -> bool {
     let weak = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use belvedere_domain::Timestamp;
+use belvedere_engine::call::Budget;
 use belvedere_jobs::{Caller, Refresher, Services};
 
 use crate::admin::AdminSettings;
@@ -93,6 +94,21 @@ pub struct QuerySettings {
     pub max_answer_rows: u64,
     /// Bytes of row numbers that are kept for the next page.
     pub kept_bytes: usize,
+}
+
+impl QuerySettings {
+    /// What the caller waits longer than the engine, which can say more about why it stopped.
+    const GRACE: Duration = Duration::from_secs(5);
+
+    /// What the engine may use for one question.
+    pub(crate) fn budget(&self) -> Budget {
+        Budget { max_seconds: self.max_seconds, max_memory_bytes: self.max_memory_bytes, max_rows: self.max_rows }
+    }
+
+    /// How long one question is waited for.
+    pub(crate) fn limit(&self) -> Duration {
+        Duration::try_from_secs_f64(self.max_seconds).unwrap_or(Duration::MAX).saturating_add(Self::GRACE)
+    }
 }
 
 impl Default for QuerySettings {

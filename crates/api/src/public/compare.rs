@@ -21,6 +21,7 @@ use belvedere_engine::{Call, ErrorKind, Reply};
 use belvedere_jobs::CallError;
 use serde::Serialize;
 
+use super::serve;
 use super::split::{self, Opened, RowsIndex, Split};
 use crate::error::ApiError;
 use crate::headers::{is_known, max_age, not_modified};
@@ -92,7 +93,8 @@ async fn answer(state: &Arc<ApiState>, params: &Params, headers: &HeaderMap) -> 
     let revision = question.right.revision().clone();
     let etag = format!("W/\"{}\"", &key.to_hex()[..32]);
     if is_known(headers, &etag) {
-        let body = dressed(StatusCode::OK, max_age(state.settings.max_age_long), &revision, Some(&etag), Body::empty());
+        let body =
+            serve::json(StatusCode::OK, max_age(state.settings.max_age_long), &revision, Some(&etag), Body::empty());
         return Ok(not_modified(body));
     }
     match state
@@ -102,12 +104,12 @@ async fn answer(state: &Arc<ApiState>, params: &Params, headers: &HeaderMap) -> 
     {
         Found::Answer(body) => {
             let age = max_age(state.settings.max_age_long);
-            Ok(dressed(StatusCode::OK, age, &revision, Some(&etag), Body::from(body)))
+            Ok(serve::json(StatusCode::OK, age, &revision, Some(&etag), Body::from(body)))
         }
         Found::Underway { waits, progress } => {
             let body = Underway { status: if waits { "waiting" } else { "running" }, progress };
             let body = serde_json::to_string(&body).expect("two plain members");
-            let mut response = dressed(StatusCode::ACCEPTED, max_age(0), &revision, None, Body::from(body));
+            let mut response = serve::json(StatusCode::ACCEPTED, max_age(0), &revision, None, Body::from(body));
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             Ok(response)
         }
@@ -215,18 +217,4 @@ fn side<'a>(split: &'a Split, index: &RowsIndex, num_rows: u64) -> Side<'a> {
         num_rows,
         partial: index.files.partial,
     }
-}
-
-fn dressed(status: StatusCode, age: HeaderValue, revision: &Revision, etag: Option<&str>, body: Body) -> Response {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, age);
-    for (name, value) in [("x-revision", Some(revision.as_str())), ("etag", etag)] {
-        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
-            headers.insert(name, value);
-        }
-    }
-    response
 }

@@ -24,7 +24,7 @@ use super::format::Shape;
 use super::serve;
 use super::split::{RowsIndex, Split};
 use crate::error::ApiError;
-use crate::headers::{is_known, max_age, not_modified};
+use crate::headers::{is_known, max_age, not_modified, set};
 use crate::params::invalid;
 use crate::state::ApiState;
 use frame::Frame;
@@ -258,19 +258,12 @@ fn dressed(state: &ApiState, export: &Export, partial: bool, etag: &str, body: B
     if !state.settings.compat {
         headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     }
-    let revision = export.split.revision().as_str();
-    let disposition = disposition(export);
-    let mut texts = vec![("x-revision", revision), ("etag", etag)];
+    set(headers, "x-revision", export.split.revision().as_str());
+    set(headers, "etag", etag);
     if export.shape.format != Format::Json {
-        texts.push(("content-disposition", disposition.as_str()));
+        set(headers, "content-disposition", &disposition(export));
         if partial {
-            texts.push(("x-partial", "true"));
-        }
-    }
-    for (name, value) in texts {
-        // Split names may hold letters that a header cannot; such an answer goes without a tag.
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
+            set(headers, "x-partial", "true");
         }
     }
     response

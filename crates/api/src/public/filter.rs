@@ -6,14 +6,13 @@
 mod selections;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use belvedere_domain::ErrorCode;
 use belvedere_domain::view::DigestBuilder;
-use belvedere_engine::call::{Budget, Filter, QueryText, WantedRows};
+use belvedere_engine::call::{Filter, QueryText, WantedRows};
 use belvedere_engine::{Call, Reply};
 
 use super::export::{self, Export};
@@ -30,8 +29,6 @@ pub(crate) use selections::{Found, Selections};
 /// hand; with one, each costs some work.
 const LISTED_ROWS: u64 = 10_000;
 const LISTED_IN_ORDER: u64 = 1_000;
-/// What the caller waits longer than the engine, which can say more about why it stopped.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// The handler.
 pub(crate) async fn get(
@@ -110,11 +107,6 @@ pub(crate) async fn find(
     }
     let settings = state.settings.query;
     let _permit = state.selections.permit().await;
-    let budget = Budget {
-        max_seconds: settings.max_seconds,
-        max_memory_bytes: settings.max_memory_bytes,
-        max_rows: settings.max_rows,
-    };
     let ahead = if text.order.is_some() { LISTED_IN_ORDER } else { LISTED_ROWS };
     // One more than allowed tells whether there are too many.
     let listed = length.unwrap_or(u64::MAX).max(ahead).min(settings.max_answer_rows.saturating_add(1));
@@ -125,11 +117,10 @@ pub(crate) async fn find(
             query: text.clone(),
             offset,
             length: usize::try_from(listed).unwrap_or(usize::MAX),
-            budget,
+            budget: settings.budget(),
         })
     };
-    let limit = Duration::try_from_secs_f64(settings.max_seconds).unwrap_or(Duration::MAX).saturating_add(GRACE);
-    let (_, Reply::Filter(filtered)) = split.ask(state, limit, question).await? else {
+    let (_, Reply::Filter(filtered)) = split.ask(state, settings.limit(), question).await? else {
         return Err(ApiError::unexpected("matching rows were asked for, and something else came"));
     };
     let wanted = filtered.count.saturating_sub(offset).min(length.unwrap_or(u64::MAX));

@@ -19,7 +19,7 @@ use tower_http::services::ServeFile;
 
 use super::miss;
 use crate::error::ApiError;
-use crate::headers::{is_known, max_age, not_modified};
+use crate::headers::{is_known, max_age, not_modified, set};
 use crate::state::ApiState;
 
 pub(crate) async fn get(State(state): State<Arc<ApiState>>, request: Request) -> Response {
@@ -52,9 +52,7 @@ async fn answer(state: &ApiState, mut request: Request) -> Result<Response, ApiE
     for (name, value) in
         [("etag", etag.as_str()), ("x-revision", revision.as_str()), ("x-repo-commit", revision.as_str())]
     {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
+        set(headers, name, value);
     }
     headers.insert(header::CACHE_CONTROL, max_age(state.settings.max_age_short));
     headers.remove(header::LAST_MODIFIED);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use belvedere_domain::Revision;
 use belvedere_engine::call::{PageOfRows, Rows, WantedRows};
@@ -25,10 +25,11 @@ use crate::state::ApiState;
 /// Longest time a page may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A page, whatever is told of its rows.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct Answer<I> {
     features: serde_json::Value,
-    rows: Vec<Item<'a>>,
+    rows: Vec<I>,
     num_rows_total: u64,
     num_rows_per_page: u64,
     partial: bool,
@@ -84,7 +85,8 @@ async fn whole(
     // A page never changes: what the client holds of it is good without reading a file.
     if !is_known(headers, &etag) {
         let (index, page) = page(state, split, offset, length).await?;
-        let body = body(&page, offset, index.files.partial);
+        let items = (offset..).zip(&page.rows).map(|(row_idx, row)| Item { row_idx, row, truncated_cells: [] });
+        let body = body(&page, items, index.files.partial);
         let urls = &state.services.settings.urls;
         let body = serve::with_urls(&body, urls, &serve::base_url(state, headers), split.revision());
         return Ok(respond(state, split.revision(), &etag, Body::from(body)));
@@ -115,10 +117,11 @@ async fn page(
     }
 }
 
-fn body(page: &PageOfRows, offset: u64, partial: bool) -> String {
+/// The answer with a page of rows; `items` are its rows with what is told of them.
+pub(super) fn body<I: Serialize>(page: &PageOfRows, items: impl Iterator<Item = I>, partial: bool) -> String {
     let answer = Answer {
         features: page.features.to_list_json(),
-        rows: (offset..).zip(&page.rows).map(|(row_idx, row)| Item { row_idx, row, truncated_cells: [] }).collect(),
+        rows: items.collect(),
         num_rows_total: page.num_rows_total.unwrap_or_default(),
         num_rows_per_page: DEFAULT_LENGTH,
         partial,
@@ -128,18 +131,9 @@ fn body(page: &PageOfRows, offset: u64, partial: bool) -> String {
 
 /// A page of rows as JSON, with the headers of one.
 pub(super) fn respond(state: &ApiState, revision: &Revision, etag: &str, body: Body) -> Response {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, max_age(state.settings.max_age_long));
+    let mut response = serve::json(StatusCode::OK, max_age(state.settings.max_age_long), revision, Some(etag), body);
     if !state.settings.compat {
-        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    }
-    for (name, value) in [("x-revision", revision.as_str()), ("etag", etag)] {
-        // Split names may hold letters that a header cannot; such a page goes without a tag.
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     }
     response
 }

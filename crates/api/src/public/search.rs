@@ -32,15 +32,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 const MAX_QUERY: usize = 4_096;
 
 #[derive(Serialize)]
-struct Answer<'a> {
-    features: serde_json::Value,
-    rows: Vec<Item<'a>>,
-    num_rows_total: u64,
-    num_rows_per_page: u64,
-    partial: bool,
-}
-
-#[derive(Serialize)]
 struct Item<'a> {
     row_idx: u64,
     row: &'a RawValue,
@@ -164,14 +155,7 @@ fn body(found: &SearchPage, partial: bool, with_matches: bool) -> String {
         truncated_cells: [],
         extra: with_matches.then(|| Extra::of(found)),
     });
-    let answer = Answer {
-        features: found.page.features.to_list_json(),
-        rows: rows.collect(),
-        num_rows_total: found.page.num_rows_total.unwrap_or_default(),
-        num_rows_per_page: DEFAULT_LENGTH,
-        partial,
-    };
-    serde_json::to_string(&answer).expect("rows are JSON already")
+    rows::body(&found.page, rows, partial)
 }
 
 impl Wanted {

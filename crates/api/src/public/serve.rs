@@ -8,7 +8,7 @@ use belvedere_domain::view::REVISION_PLACEHOLDER;
 use belvedere_jobs::settings::{BASE_URL_PLACEHOLDER, Urls};
 use belvedere_store::Found;
 
-use crate::headers::{is_known, max_age, not_modified};
+use crate::headers::{is_known, max_age, not_modified, set};
 use crate::state::ApiState;
 
 /// The view with its status, code, revision and entity tag; 304 when the client holds it already.
@@ -24,29 +24,36 @@ pub(crate) fn form(state: &ApiState, found: &Found, request: &HeaderMap, content
     let body = with_urls(content, urls, &base_url, &found.revision);
     let ok = view.outcome.is_ok();
     let age = if ok { state.settings.max_age_long } else { state.settings.max_age_short };
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() =
-        StatusCode::from_u16(view.outcome.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, max_age(age));
-    insert(headers, "x-revision", found.revision.as_str());
+    let status = StatusCode::from_u16(view.outcome.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let etag = ok.then(|| format!("W/\"{}-{}{name}\"", &found.stored.digest.to_hex()[..24], found.revision));
+    let mut response = json(status, max_age(age), &found.revision, etag.as_deref(), Body::from(body));
     if let Some(code) = view.outcome.code() {
-        insert(headers, "x-error-code", code);
+        set(response.headers_mut(), "x-error-code", code);
     }
-    if !ok {
-        return response;
+    match etag {
+        Some(etag) if is_known(request, &etag) => not_modified(response),
+        _ => response,
     }
-    let etag = format!("W/\"{}-{}{name}\"", &found.stored.digest.to_hex()[..24], found.revision);
-    insert(headers, "etag", &etag);
-    if is_known(request, &etag) { not_modified(response) } else { response }
 }
 
-fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    // Stored codes and revisions are plain ASCII; one that is not is left out rather than failing the answer.
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
+/// JSON about a revision.
+pub(crate) fn json(
+    status: StatusCode,
+    age: HeaderValue,
+    revision: &Revision,
+    etag: Option<&str>,
+    body: Body,
+) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, age);
+    set(headers, "x-revision", revision.as_str());
+    if let Some(etag) = etag {
+        set(headers, "etag", etag);
     }
+    response
 }
 
 /// The address that the client reached us by, for URLs in answers.

@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 
 use super::format;
 use crate::error::ApiError;
-use crate::headers::max_age;
+use crate::headers::{max_age, set};
 use crate::params::invalid;
 use crate::state::ApiState;
 use tables::Table;
@@ -231,8 +231,8 @@ fn respond(tables: &[Table], format: Format, result: &SqlResult) -> Response {
     // The same query may have another answer as soon as a dataset changes.
     headers.insert(header::CACHE_CONTROL, max_age(0));
     headers.insert("x-truncated", HeaderValue::from_static(if result.truncated { "true" } else { "false" }));
-    if let Some(revision) = one_revision(tables).and_then(|revision| HeaderValue::from_str(revision.as_str()).ok()) {
-        headers.insert("x-revision", revision);
+    if let Some(revision) = one_revision(tables) {
+        set(headers, "x-revision", revision.as_str());
     }
     response
 }

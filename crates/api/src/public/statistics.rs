@@ -3,15 +3,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use belvedere_domain::view::DigestBuilder;
-use belvedere_domain::{ArtifactKey, Digest, Revision, StepName};
+use belvedere_domain::{ArtifactKey, Digest, StepName};
 use belvedere_engine::Reply;
-use belvedere_engine::call::{Budget, QueryText, SelectedRows};
+use belvedere_engine::call::{QueryText, SelectedRows};
 use belvedere_jobs::content::DescriptiveStatistics;
 use belvedere_store::Found;
 use bytes::Bytes;
@@ -27,8 +26,6 @@ use crate::state::ApiState;
 /// Answers that are kept, and their bytes in all.
 const KEPT: usize = 64;
 const KEPT_BYTES: usize = 8 << 20;
-/// What the caller waits longer than the engine, which can say more about why it stopped.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Recent answers, the last one first, by the view of all rows and the condition.
 #[derive(Default)]
@@ -72,8 +69,10 @@ pub(crate) async fn answer(state: &ApiState, params: &Params, headers: &HeaderMa
         .part("where", &condition)
         .finish();
     let etag = format!("W/\"{}-{}\"", &tag.to_hex()[..24], split.revision());
+    let age = max_age(state.settings.max_age_long);
+    let respond = |body| serve::json(StatusCode::OK, age, split.revision(), Some(&etag), body);
     if is_known(headers, &etag) {
-        return Ok(not_modified(respond(state, split.revision(), &etag, Body::empty())));
+        return Ok(not_modified(respond(Body::empty())));
     }
     let key = (all.stored.digest, condition);
     let body = match state.statistics.get(&key) {
@@ -84,7 +83,7 @@ pub(crate) async fn answer(state: &ApiState, params: &Params, headers: &HeaderMa
             body
         }
     };
-    Ok(respond(state, split.revision(), &etag, Body::from(body)))
+    Ok(respond(Body::from(body)))
 }
 
 fn key_of(split: &Split) -> ArtifactKey {
@@ -109,20 +108,14 @@ async fn describe(state: &ApiState, split: &Split, all: &Found, query: QueryText
         serde_json::from_str(view.content.as_str()).map_err(|error| ApiError::internal(&error))?;
     let frames: Option<_> = view.internal.parse().map_err(|error| ApiError::internal(&error))?;
     let settings = state.settings.query;
-    let budget = Budget {
-        max_seconds: settings.max_seconds,
-        max_memory_bytes: settings.max_memory_bytes,
-        max_rows: settings.max_rows,
-    };
-    let selected = SelectedRows { query, budget, frames: frames.unwrap_or_default() };
+    let selected = SelectedRows { query, budget: settings.budget(), frames: frames.unwrap_or_default() };
     let dataset = &split.found.key.dataset;
     let question = |index: &RowsIndex| {
         let statistics = &state.services.settings.descriptive_statistics;
         statistics.call(dataset, index.files.files.clone(), index.features.clone(), Some(selected.clone()))
     };
     let _permit = state.selections.permit().await;
-    let limit = Duration::try_from_secs_f64(settings.max_seconds).unwrap_or(Duration::MAX).saturating_add(GRACE);
-    let (index, Reply::Statistics(found)) = split.ask(state, limit, question).await? else {
+    let (index, Reply::Statistics(found)) = split.ask(state, settings.limit(), question).await? else {
         return Err(ApiError::unexpected("statistics were asked for, and something else came"));
     };
     let selected = DescriptiveStatistics {
@@ -133,19 +126,6 @@ async fn describe(state: &ApiState, split: &Split, all: &Found, query: QueryText
     };
     let answer = Answer { num_rows_total: whole.num_examples, selected: &selected };
     serde_json::to_string(&answer).map_err(|error| ApiError::internal(&error))
-}
-
-fn respond(state: &ApiState, revision: &Revision, etag: &str, body: Body) -> Response {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, max_age(state.settings.max_age_long));
-    for (name, value) in [("x-revision", revision.as_str()), ("etag", etag)] {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    }
-    response
 }
 
 impl SelectedStatistics {
