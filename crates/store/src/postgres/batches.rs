@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::StoreError;
 
@@ -54,20 +54,22 @@ pub(super) struct Batches<B: Batch> {
 
 struct Shared<B: Batch> {
     batch: B,
-    /// Calls of the database at the same time.
-    limit: usize,
+    /// Held while a call runs.
+    turns: Arc<Semaphore>,
     line: Mutex<Line<B>>,
 }
 
 struct Line<B: Batch> {
     waiting: VecDeque<Asked<B>>,
-    running: usize,
+    /// Whether somebody takes care of those who wait.
+    served: bool,
 }
 
 impl<B: Batch> Batches<B> {
-    pub(super) fn new(batch: B, limit: usize) -> Self {
-        let line = Mutex::new(Line { waiting: VecDeque::new(), running: 0 });
-        Self { shared: Arc::new(Shared { batch, limit, line }) }
+    /// Kinds of calls that are given the same `turns` take turns with each other.
+    pub(super) fn new(batch: B, turns: Arc<Semaphore>) -> Self {
+        let line = Mutex::new(Line { waiting: VecDeque::new(), served: false });
+        Self { shared: Arc::new(Shared { batch, turns, line }) }
     }
 
     /// Carries out a request, perhaps together with others.
@@ -76,9 +78,7 @@ impl<B: Batch> Batches<B> {
         let starts = {
             let mut line = self.shared.line();
             line.waiting.push_back(Asked { request, reply });
-            let starts = line.running < self.shared.limit;
-            line.running += usize::from(starts);
-            starts
+            !std::mem::replace(&mut line.served, true)
         };
         if starts {
             let turn = Turn { shared: Arc::clone(&self.shared), over: false };
@@ -111,12 +111,12 @@ impl<B: Batch> Shared<B> {
             }
         }
         line.waiting = rest;
-        line.running -= usize::from(taken.is_empty());
+        line.served = !taken.is_empty();
         taken
     }
 }
 
-/// One of the calls that may run at the same time. Cut off, it takes those who wait along: they learn of it at once.
+/// Takes care of those who wait until nobody does. Cut off, it takes them along: they learn of it at once.
 struct Turn<B: Batch> {
     shared: Arc<Shared<B>>,
     over: bool,
@@ -128,15 +128,14 @@ impl<B: Batch> Drop for Turn<B> {
             return;
         }
         let mut line = self.shared.line();
-        line.running -= 1;
-        if line.running == 0 {
-            line.waiting.clear();
-        }
+        line.served = false;
+        line.waiting.clear();
     }
 }
 
 async fn run_until_empty<B: Batch>(mut turn: Turn<B>) {
     loop {
+        let Ok(_turn) = Arc::clone(&turn.shared.turns).acquire_owned().await else { return };
         // Tasks that are about to ask get to it first. Nobody else is there: this takes no time.
         tokio::task::yield_now().await;
         let taken = turn.shared.take();

@@ -16,9 +16,6 @@ use crate::{ClaimRequest, StoreError};
 
 const CLAIM: &str = concat!("SELECT ", include_str!("../sql/job_columns.sql"), include_str!("sql/claim.sql"));
 
-/// Calls at the same time: a second one would look for the same jobs as the first.
-pub(super) const LIMIT: usize = 1;
-
 pub(super) struct Claims {
     pub(super) database: Database,
     pub(super) wakeups: Arc<Wakeups>,

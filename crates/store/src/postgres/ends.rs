@@ -16,9 +16,6 @@ use crate::{Completion, Finished, NewView, RateLimit, StoreError, ViewContent};
 
 const END: &str = include_str!("sql/end.sql");
 
-/// Transactions at the same time: one is flushed to the disk while the other runs.
-pub(super) const LIMIT: usize = 2;
-
 /// What one job leaves behind.
 pub(super) struct End {
     pub(super) lease: Lease,
