@@ -11,6 +11,7 @@ mod evaluate;
 mod fold;
 mod index;
 mod matcher;
+mod merge;
 mod pack;
 mod prune;
 mod query;

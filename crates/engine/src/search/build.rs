@@ -1,5 +1,5 @@
-//! Builds the index of a split: threads take row groups in turn, and each writes segments of bounded size. Segments are
-//! never merged; a document is a row, and all its texts are one field.
+//! Builds the index of a split: threads take row groups in turn, and each writes segments of bounded size to a file beside the
+//! index, from which they are joined into few. A document is a row, and all its texts are one field.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -15,7 +15,8 @@ use tantivy::{Directory, Index, IndexSettings, SingleSegmentIndexWriter, Tantivy
 
 use super::analyze::{Alphabet, Analyzer, Rules};
 use super::call::{BuildSearchIndex, SearchIndexBuilt};
-use super::pack::{Contents, PackWriter, SegmentContents};
+use super::merge::merge;
+use super::pack::{Contents, Pack, PackWriter, SegmentContents};
 use super::text::{text_columns, visit};
 use crate::error::{EngineError, ErrorKind};
 use crate::footers::FooterCache;
@@ -48,13 +49,16 @@ pub(crate) fn build(
         return Err(EngineError::new(ErrorKind::Empty, "no column holds text"));
     }
     let threads = task.threads.min(call.memory_bytes / MIN_SEGMENT_BYTES).max(1).min(table.groups().len().max(1));
+    let folder = call.output.parent().unwrap_or_else(|| Path::new("."));
+    let scratch = tempfile::tempdir_in(folder)?;
+    let parts = scratch.path().join("parts");
     let work = Work {
         table: &table,
         columns: &columns,
         rules: &call.rules,
         segment_bytes: call.memory_bytes / threads,
         next_group: AtomicUsize::new(0),
-        pack: Mutex::new((PackWriter::new(BufWriter::new(File::create(&call.output)?)), Vec::new())),
+        pack: Mutex::new((PackWriter::new(BufWriter::new(File::create(&parts)?)), Vec::new())),
         task,
     };
     let counts = for_each(threads, task, |_| work.run())?;
@@ -63,7 +67,8 @@ pub(crate) fn build(
     let columns: Vec<String> = columns.iter().map(|column| table.features()[*column].0.clone()).collect();
     let num_rows = table.num_rows();
     let contents = Contents { rules: call.rules.clone(), columns: columns.clone(), num_rows, num_words, segments };
-    let size = pack.finish(&contents)?;
+    pack.finish(&contents)?;
+    let size = merge(&Pack::open(&parts)?, File::create(&call.output)?, scratch.path(), task)?;
     Ok(SearchIndexBuilt { size, num_rows, num_words, num_text_bytes, columns })
 }
 
@@ -112,7 +117,7 @@ impl Work<'_> {
         Ok((words, bytes))
     }
 
-    /// Finishes a segment and appends its files to the index file.
+    /// Finishes a segment and appends its files to those of the others.
     fn close(&self, segment: Segment) -> Result<(), EngineError> {
         let Segment { writer, directory, lengths, runs, .. } = segment;
         let index = writer.finalize().map_err(failed)?;
@@ -169,11 +174,10 @@ impl Segment {
         let words = Arc::new(AtomicU32::new(0));
         let tokenizers = TokenizerManager::new();
         tokenizers.register(TOKENIZER, Words { analyzer: Analyzer::new(rules), count: Arc::clone(&words) });
-        let settings = IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() };
         let directory = RamDirectory::create();
         let writer = Index::builder()
             .schema(schema)
-            .settings(settings)
+            .settings(settings())
             .tokenizers(tokenizers)
             .single_segment_index_writer(directory.clone(), MIN_SEGMENT_BYTES)
             .map_err(failed)?;
@@ -213,6 +217,10 @@ fn schema(alphabet: Alphabet) -> (Schema, Field) {
     let mut schema = Schema::builder();
     let field = schema.add_text_field(FIELD, TextOptions::default().set_indexing_options(indexing));
     (schema.build(), field)
+}
+
+pub(super) fn settings() -> IndexSettings {
+    IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() }
 }
 
 fn read(directory: &RamDirectory, name: &Path) -> Result<Vec<u8>, EngineError> {

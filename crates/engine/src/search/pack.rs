@@ -50,6 +50,13 @@ pub(super) struct SegmentContents {
     pub(super) files: Vec<(String, usize, usize)>,
 }
 
+impl SegmentContents {
+    /// Documents, which are rows.
+    pub(super) fn num_documents(&self) -> u64 {
+        self.runs.iter().map(|(_, rows)| u64::from(*rows)).sum()
+    }
+}
+
 /// Writes an index file.
 pub(super) struct PackWriter<W> {
     out: W,
@@ -68,6 +75,14 @@ impl<W: Write> PackWriter<W> {
         self.out.write_all(bytes)?;
         self.position += bytes.len();
         Ok((start, bytes.len()))
+    }
+
+    /// Appends all that a reader gives and tells where it is.
+    pub(super) fn append_all(&mut self, reader: &mut impl io::Read) -> io::Result<(usize, usize)> {
+        let start = self.position;
+        let length = usize::try_from(io::copy(reader, &mut self.out)?).map_err(io::Error::other)?;
+        self.position += length;
+        Ok((start, length))
     }
 
     /// Writes what the parts are and returns the size of the file.
