@@ -11,7 +11,9 @@ pub(crate) mod access;
 mod actions;
 mod bodies;
 mod jobs;
+mod openapi;
 mod reports;
+mod runs;
 mod steps;
 
 use std::sync::Arc;
@@ -42,6 +44,10 @@ pub struct AdminSettings {
     pub max_age: u32,
     /// Gauges carry the number of the process, as those of several processes that share their metrics do.
     pub gauges_with_pid: bool,
+    /// The folders that are served, as they were named, for the command that computes an artifact again elsewhere.
+    pub folders: Vec<String>,
+    /// They were named as one dataset.
+    pub single: bool,
 }
 
 impl Default for AdminSettings {
@@ -54,14 +60,18 @@ impl Default for AdminSettings {
             pending_jobs_num_results: 100,
             max_age: 10,
             gauges_with_pid: false,
+            folders: Vec::new(),
+            single: false,
         }
     }
 }
 
 /// What the routes of the admin service add to another router on the same listener.
 pub(crate) fn routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
-    let open =
-        Router::new().route("/admin/healthcheck", get(public::health::get)).route("/admin/metrics", get(metrics::get));
+    let open = Router::new()
+        .route("/admin/healthcheck", get(public::health::get))
+        .route("/admin/metrics", get(metrics::get))
+        .route("/admin/openapi.json", get(openapi::document));
     let checked = protected(state).route_layer(from_fn_with_state(Arc::clone(state), access::check));
     let accounts = auth::admin_routes().route_layer(from_fn_with_state(Arc::clone(state), access::check_login));
     let routes = open
@@ -114,6 +124,7 @@ fn protected(state: &ApiState) -> Router<Arc<ApiState>> {
     }
     router
         .route("/admin/datasets", get(reports::datasets))
+        .route("/admin/jobs", get(jobs::last))
         .route("/admin/jobs/{id}", get(jobs::one))
         .route("/admin/unblock-dataset", post(actions::unblock))
         .route("/admin/clean", post(actions::clean))

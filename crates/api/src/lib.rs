@@ -15,8 +15,11 @@ mod openapi;
 mod params;
 mod public;
 mod serving;
+mod sse;
 mod state;
 mod tally;
+mod trace;
+mod webhook;
 
 pub use admin::{AdminAccess, AdminSettings, Organization, TokenHash, TokenHashError};
 pub use auth::AuthSettings;
@@ -24,24 +27,28 @@ pub use belvedere_auth::Passwords;
 pub use public::sql::{SqlAccess, SqlBudget};
 pub use serving::{Answer, ask, ask_with, serve};
 pub use state::{ApiSettings, ApiState, CompareSettings, QuerySettings};
+pub use trace::RequestLog;
+pub use webhook::WebhookSecret;
 
 use std::sync::Arc;
 
 pub use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 /// What a worker of its own answers: that it lives, and its numbers.
 pub fn worker_router(state: impl Into<Arc<ApiState>>) -> Router {
+    let state = state.into();
     Router::new()
         .route("/healthcheck", get(public::health::get))
         .route("/metrics", get(metrics::get))
         .fallback(headers::not_found)
         .method_not_allowed_fallback(headers::wrong_method)
-        .with_state(state.into())
+        .with_state(Arc::clone(&state))
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(axum::middleware::from_fn_with_state(state, trace::follow))
 }
 
 /// Every route of the public API.
@@ -82,7 +89,11 @@ fn public_routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         .route("/docs", get(openapi::docs))
         .route("/assets/{*path}", get(public::assets::get))
         .route("/cached-assets/{*path}", get(public::assets::cached))
-        .route("/datasets/{*path}", get(public::resolve::get));
+        .route("/datasets/{*path}", get(public::resolve::get))
+        .route("/sse/hub-cache", get(sse::hub_cache))
+        .route("/sse/healthcheck", get(public::health::get))
+        .route("/sse/metrics", get(metrics::get))
+        .route("/webhook", post(webhook::post));
     for endpoint in public::views::ENDPOINTS {
         router = router.route(endpoint.path, get(public::views::get));
     }
@@ -104,7 +115,8 @@ fn finished(router: Router<Arc<ApiState>>, state: Arc<ApiState>) -> Router {
         .and(NotForContentType::const_new("video/"))
         .and(NotForContentType::const_new("application/vnd.apache."));
     router
-        .with_state(state)
+        .with_state(Arc::clone(&state))
         .layer(CompressionLayer::new().gzip(true).compress_when(compressed))
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(axum::middleware::from_fn_with_state(state, trace::follow))
 }

@@ -1,4 +1,11 @@
-//! `/metrics`: Prometheus text. Names and labels are those that dashboards of dataset viewers know.
+//! `/metrics`: Prometheus text. Names and labels are those that dashboards of dataset viewers know; what they do not know
+//! begins with `belvedere_`.
+//!
+//! The values of labels are routes as declared, names of steps, codes and fixed words: nothing that a client can choose.
+
+mod jobs;
+mod lookups;
+mod storage;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,12 +15,19 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use belvedere_domain::job::JobStatus;
+use belvedere_jobs::Observer;
 use belvedere_jobs::gates::Disk;
+use belvedere_jobs::worker::Part;
+use belvedere_store::Run;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::error::ApiError;
 use crate::state::ApiState;
 use crate::tally::Tally;
+
+use jobs::JobMetrics;
+pub(crate) use lookups::Lookups;
+use storage::StorageMetrics;
 
 /// Counters of this process, and gauges of the store filled at each scrape.
 pub(crate) struct Metrics {
@@ -28,7 +42,10 @@ pub(crate) struct Metrics {
     worker_sizes: GaugeVec,
     views: GaugeVec,
     disk: GaugeVec,
+    lookups: IntGaugeVec,
     tally: Tally,
+    of_worker: JobMetrics,
+    storage: StorageMetrics,
 }
 
 impl Metrics {
@@ -75,22 +92,30 @@ impl Metrics {
             gauge("parquet_metadata_disk_usage", "The disk of the files behind views, in bytes and percent."),
             &["type"],
         );
+        let lookups = IntGaugeVec::new(
+            Opts::new("belvedere_cache_lookups_total", "Lookups in caches of the process, by result."),
+            &["cache", "result"],
+        );
         let legal = "the names and labels are legal";
+        let endpoint_seconds = endpoint_seconds.expect(legal);
         let metrics = Self {
             registry,
             requests: requests.expect(legal),
             responses: responses.expect(legal),
             exceptions: exceptions.expect(legal),
             seconds: seconds.expect(legal),
-            endpoint_seconds: endpoint_seconds.expect(legal),
+            of_worker: JobMetrics::new(endpoint_seconds.clone()),
+            storage: StorageMetrics::new(gauge),
+            endpoint_seconds,
             in_progress: in_progress.expect(legal),
             jobs: jobs.expect(legal),
             worker_sizes: worker_sizes.expect(legal),
             views: views.expect(legal),
             disk: disk.expect(legal),
+            lookups: lookups.expect(legal),
             tally: Tally::default(),
         };
-        let collectors: [Box<dyn prometheus::core::Collector>; 10] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 11] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.responses.clone()),
             Box::new(metrics.exceptions.clone()),
@@ -101,8 +126,10 @@ impl Metrics {
             Box::new(metrics.worker_sizes.clone()),
             Box::new(metrics.views.clone()),
             Box::new(metrics.disk.clone()),
+            Box::new(metrics.lookups.clone()),
         ];
-        for collector in collectors {
+        let more = metrics.of_worker.collectors().into_iter().chain(metrics.storage.collectors());
+        for collector in collectors.into_iter().chain(more) {
             metrics.registry.register(collector).expect("each name is registered once");
         }
         metrics
@@ -137,7 +164,24 @@ impl Metrics {
             }
             self.disk.with_label_values(&["percent"]).set(percent);
         }
+        for (cache, lookups) in state.caches() {
+            for (result, count) in lookups.counts() {
+                self.lookups.with_label_values(&[cache, result]).set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        }
+        self.storage.look(&state.services, &state.settings.cached_assets);
         TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| ApiError::internal(&error))
+    }
+}
+
+/// What the worker of this process tells.
+impl Observer for Metrics {
+    fn ended(&self, run: &Run) {
+        self.of_worker.ended(run);
+    }
+
+    fn took(&self, part: Part, time: std::time::Duration) {
+        self.of_worker.took(part, time);
     }
 }
 

@@ -146,6 +146,8 @@ pub(crate) fn document() -> JsonValue {
     let path = |entry: Entry| (entry.path.to_owned(), json!({"get": operation(&entry)}));
     let mut paths: serde_json::Map<String, JsonValue> = entries().into_iter().map(path).collect();
     paths.insert("/sql".to_owned(), json!({"post": crate::public::sql::openapi()}));
+    paths.insert("/sse/hub-cache".to_owned(), json!({"get": crate::sse::openapi()}));
+    paths.insert("/webhook".to_owned(), json!({"post": crate::webhook::openapi()}));
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -6,17 +6,21 @@ use std::time::Duration;
 
 use belvedere_domain::Timestamp;
 use belvedere_engine::call::Budget;
-use belvedere_jobs::{Caller, Refresher, Services};
+use belvedere_jobs::{Caller, Observer, Refresher, Services};
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::AdminSettings;
 use crate::auth::{Accounts, AuthSettings};
-use crate::metrics::Metrics;
+use crate::metrics::{Lookups, Metrics};
 use crate::params::DEFAULT_LENGTH;
 use crate::public::compare::Board;
 use crate::public::filter::Selections;
 use crate::public::split::RowsIndexCache;
 use crate::public::sql::SqlAccess;
 use crate::public::statistics::SelectedStatistics;
+use crate::sse::Feed;
+use crate::trace::{RequestIds, RequestLog};
+use crate::webhook::WebhookSecret;
 
 /// How often to look whether anybody still asks for a comparison; after twelve looks it is dropped.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -56,6 +60,10 @@ pub struct ApiSettings {
     pub admin: AdminSettings,
     /// Logins and sessions.
     pub auth: AuthSettings,
+    /// What senders of webhooks must know; without it, all of them are refused.
+    pub webhook_secret: Option<WebhookSecret>,
+    /// Whether each request is logged.
+    pub log_requests: RequestLog,
 }
 
 impl Default for ApiSettings {
@@ -77,6 +85,8 @@ impl Default for ApiSettings {
             blobs: None,
             admin: AdminSettings::default(),
             auth: AuthSettings::default(),
+            webhook_secret: None,
+            log_requests: RequestLog::default(),
         }
     }
 }
@@ -152,19 +162,24 @@ pub struct ApiState {
     pub(crate) services: Arc<Services>,
     pub(crate) refresher: Arc<Refresher>,
     pub(crate) settings: ApiSettings,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) accounts: Accounts,
     pub(crate) rows: RowsIndexCache,
     pub(crate) selections: Selections,
     pub(crate) compares: Board,
     pub(crate) statistics: SelectedStatistics,
     pub(crate) sql: Option<Arc<dyn Caller>>,
+    pub(crate) rows_lookups: Lookups,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) feed: Feed,
+    /// Ends answers that would otherwise never end.
+    pub(crate) stop: CancellationToken,
 }
 
 impl ApiState {
     /// State for a router.
     pub fn new(services: Arc<Services>, refresher: Arc<Refresher>, settings: ApiSettings) -> Self {
-        let metrics = Metrics::new(settings.admin.gauges_with_pid);
+        let metrics = Arc::new(Metrics::new(settings.admin.gauges_with_pid));
         let selections = Selections::new(settings.query.kept_bytes);
         let compares = Board::new(settings.compare.at_a_time, LOOK_EVERY);
         Self {
@@ -178,12 +193,36 @@ impl ApiState {
             compares,
             statistics: SelectedStatistics::default(),
             sql: None,
+            rows_lookups: Lookups::default(),
+            request_ids: RequestIds::new(),
+            feed: Feed::default(),
+            stop: CancellationToken::new(),
         }
     }
 
     /// What time it is, in seconds since 1970: for credentials that end.
     pub(crate) fn now_seconds(&self) -> i64 {
         (self.settings.clock)().0.div_euclid(1_000_000)
+    }
+
+    /// With a sign that the server ends, on which streams of events end, too.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// Counts for the metrics of this process what its worker does.
+    pub fn observer(&self) -> Arc<dyn Observer> {
+        Arc::clone(&self.metrics) as Arc<dyn Observer>
+    }
+
+    /// The caches of this process by name.
+    pub(crate) fn caches(&self) -> [(&'static str, &Lookups); 3] {
+        [
+            ("split_files", &self.rows_lookups),
+            ("selections", self.selections.lookups()),
+            ("selected_statistics", self.statistics.lookups()),
+        ]
     }
 
     /// With processes that carry out queries in SQL, apart from those that read files.

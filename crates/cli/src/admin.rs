@@ -157,6 +157,8 @@ pub fn settings(config: &Config, own: Option<TokenHash>) -> Result<AdminSettings
         pending_jobs_num_results: admin.pending_jobs_num_results,
         max_age: admin.max_age,
         gauges_with_pid: admin.prometheus_multiproc_dir.is_some(),
+        folders: config.serve.folders.clone(),
+        single: config.serve.single,
     })
 }
 

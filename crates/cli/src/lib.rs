@@ -73,7 +73,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         LogFormat::Text => Form::Lines,
     };
     let console = Console::new(form, color);
-    telemetry::start(&config.log, cli.global.verbosity(), console.clone()).context("logging cannot be started")?;
+    // Whoever runs a single step wants to see what it does.
+    let verbosity = match (&cli.command, cli.global.verbosity()) {
+        (Command::RunStep(_), 0) => 1,
+        (_, verbosity) => verbosity,
+    };
+    telemetry::start(&config.log, verbosity, console.clone()).context("logging cannot be started")?;
     for note in notes {
         tracing::warn!("{note}");
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use belvedere_api::{
-    AdminSettings, ApiSettings, ApiState, CompareSettings, QuerySettings, Router, SqlAccess, SqlBudget,
+    AdminSettings, ApiSettings, ApiState, CompareSettings, QuerySettings, RequestLog, Router, SqlAccess, SqlBudget,
+    WebhookSecret,
 };
 use belvedere_domain::Graph;
 use belvedere_engine::statistics::Rules;
@@ -22,7 +23,7 @@ use belvedere_store::{Blobs, RateLimit};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::config::types::{Compat, StatisticsRules};
+use crate::config::types::{Compat, LogRequests, StatisticsRules};
 use crate::exit::Advice;
 use crate::optional::is_built;
 use crate::steps;
@@ -131,11 +132,6 @@ impl Runtime {
         belvedere_api::router(self.api_state(config, AdminSettings::default()))
     }
 
-    /// What a worker of its own answers.
-    pub fn worker_router(&self, config: &Config) -> Router {
-        belvedere_api::worker_router(self.api_state(config, AdminSettings::default()))
-    }
-
     /// What handlers of requests share.
     pub fn api_state(&self, config: &Config, admin: AdminSettings) -> ApiState {
         let settings = ApiSettings {
@@ -161,6 +157,16 @@ impl Runtime {
             cached_assets: config.paths().cached_assets,
             blobs: Some(config.paths().blobs),
             admin,
+            webhook_secret: config
+                .api
+                .hf_webhook_secret
+                .as_ref()
+                .and_then(|secret| WebhookSecret::new(secret.expose())),
+            log_requests: match config.log.requests {
+                LogRequests::Off => RequestLog::Off,
+                LogRequests::Debug => RequestLog::Debug,
+                LogRequests::Info => RequestLog::Info,
+            },
             sql: sql_access(config),
             ..ApiSettings::default()
         };
@@ -348,6 +354,7 @@ fn worker_settings(config: &Config, graph: &Graph) -> Result<WorkerSettings, Adv
         scratch: config.paths().scratch,
         max_crashes: worker.max_crashes,
         grace_seconds: worker.grace_seconds.as_secs_f64(),
+        kept_runs: worker.kept_runs,
         max_jobs_per_dataset: config.queue.max_jobs_per_dataset.get(),
         rate_limit: config.queue.rate_limit.then(RateLimit::default),
         ..WorkerSettings::default()

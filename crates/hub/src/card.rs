@@ -205,7 +205,7 @@ fn top_level(text: &str, first_line: usize, file: &'static str) -> Result<Vec<(S
 }
 
 /// The YAML between the first line `---` and the next, and the line where it begins. `None` without such a block.
-fn front_matter(readme: &[u8]) -> Result<Option<(&str, usize)>, CardError> {
+pub(crate) fn front_matter(readme: &[u8]) -> Result<Option<(&str, usize)>, CardError> {
     let bytes = readme.strip_prefix(b"\xef\xbb\xbf").unwrap_or(readme);
     let begins_with_fence = bytes.trim_ascii_start().starts_with(b"---");
     if !begins_with_fence {

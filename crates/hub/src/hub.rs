@@ -46,6 +46,12 @@ pub trait Hub: Send + Sync {
     /// Looks at a dataset now: one of its files turned out to be another one.
     async fn look_again(&self, dataset: &DatasetName);
 
+    /// Looks at a dataset and returns when that is done, so that [`head`](Self::head) tells what is there now.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    async fn look(&self, dataset: &DatasetName) -> Result<(), HubError>;
+
     /// News from now on. A receiver that falls behind misses the oldest and should look at every dataset again.
     fn subscribe(&self) -> broadcast::Receiver<HubEvent>;
 }

@@ -35,6 +35,22 @@ pub async fn read_card(
     Ok(Card::parse(files))
 }
 
+/// The YAML at the top of `README.md`, byte for byte: what of the file may decide answers. Empty without any. One that is
+/// broken is told as the whole file.
+///
+/// # Errors
+/// Those of [`Hub::manifest`] and [`Hub::read`].
+pub async fn front_matter(hub: &dyn Hub, dataset: &DatasetName, revision: &Revision) -> Result<Vec<u8>, HubError> {
+    let manifest = hub.manifest(dataset, revision).await?;
+    let Some(file) = manifest.get(README_PATH) else { return Ok(Vec::new()) };
+    let readme = hub.read(dataset, revision, README_PATH, 0..file.size.min(MAX_CARD_BYTES)).await?;
+    Ok(match crate::card::front_matter(&readme) {
+        Ok(Some((yaml, first_line))) => format!("{first_line}\n{yaml}").into_bytes(),
+        Ok(None) => Vec::new(),
+        Err(_) => readme.to_vec(),
+    })
+}
+
 /// The manifest, the card and the configs of a revision. The inner error is about the repository.
 ///
 /// # Errors

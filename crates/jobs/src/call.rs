@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use belvedere_engine::task::Progress;
 use belvedere_engine::{Call, EngineError, Reply, Task};
 
+use crate::meter::Meter;
+
 /// Why a call gave no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -38,6 +40,16 @@ pub trait Caller: Send + Sync {
     /// As [`call`](Self::call).
     async fn call_watched(&self, call: Call, limit: Duration, progress: Progress) -> Result<Reply, CallError> {
         let _untold = progress;
+        self.call(call, limit).await
+    }
+
+    /// As [`call`](Self::call), noting what the process that carries it out uses. Calls in this process, which does
+    /// other things beside them, note nothing.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    async fn call_metered(&self, call: Call, limit: Duration, meter: Meter) -> Result<Reply, CallError> {
+        let _unmeasured = meter;
         self.call(call, limit).await
     }
 }

@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::call::{CallError, Caller};
+use crate::meter::{Gauge, Meter};
 use crate::settings::WorkerSettings;
 
 /// Largest message in bytes, either way.
@@ -25,6 +26,8 @@ const MAX_MESSAGE_BYTES: usize = 1 << 30;
 const CALLS_PER_CHILD: u32 = 200;
 /// Lines of a child's standard error kept to explain its death.
 const KEPT_LINES: usize = 20;
+/// Time between two looks at what a child uses while it works, so that something is known of one that dies.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// How children are started.
 #[derive(Clone, Debug)]
@@ -94,10 +97,19 @@ impl ChildPool {
 #[async_trait]
 impl Caller for ChildPool {
     async fn call(&self, call: Call, limit: Duration) -> Result<Reply, CallError> {
+        self.call_metered(call, limit, Meter::default()).await
+    }
+
+    async fn call_metered(&self, call: Call, limit: Duration, meter: Meter) -> Result<Reply, CallError> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
         // Dropped with this future on cancellation, which kills the child.
         let mut process = self.process().await?;
-        match tokio::time::timeout(limit, process.exchange(&call)).await {
+        let mut gauge = process.child.id().and_then(Gauge::start);
+        let exchanged = tokio::time::timeout(limit, watched(process.exchange(&call), &mut gauge, &meter)).await;
+        if let Some(gauge) = &mut gauge {
+            gauge.note(&meter);
+        }
+        match exchanged {
             Err(_) => Err(CallError::TooLong(limit)),
             Ok(Err(error)) => Err(CallError::Died(process.obituary(&error).await)),
             Ok(Ok(result)) => {
@@ -107,6 +119,17 @@ impl Caller for ChildPool {
                 }
                 Ok(result?)
             }
+        }
+    }
+}
+
+/// Waits for an exchange with a child, and looks now and then at what it uses.
+async fn watched<T>(exchange: impl Future<Output = T>, gauge: &mut Option<Gauge>, meter: &Meter) -> T {
+    let mut exchange = std::pin::pin!(exchange);
+    loop {
+        match tokio::time::timeout(LOOK, &mut exchange).await {
+            Ok(done) => return done,
+            Err(_) => gauge.iter_mut().for_each(|gauge| gauge.note(meter)),
         }
     }
 }

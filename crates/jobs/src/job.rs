@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::call::CallError;
 use crate::content::{ConfigNames, ConfigParquetMetadata, Written};
 use crate::context::Services;
+use crate::meter::Meter;
 use crate::scratch::ScratchDirectory;
 
 /// A step that can be run.
@@ -145,6 +146,7 @@ pub struct JobContext {
     digest: DigestBuilder,
     sealed: bool,
     shortcuts: Vec<(ArtifactKey, View)>,
+    meter: Meter,
 }
 
 /// A view of a parent, typed.
@@ -176,7 +178,14 @@ impl JobContext {
             digest,
             sealed: false,
             shortcuts: Vec::new(),
+            meter: Meter::default(),
         }
+    }
+
+    /// The same, noting what it uses.
+    #[must_use]
+    pub fn with_meter(self, meter: Meter) -> Self {
+        Self { meter, ..self }
     }
 
     /// The config of a config- or split-level job.
@@ -302,7 +311,14 @@ impl JobContext {
     pub async fn call(&self, call: Call) -> Result<Reply, CallError> {
         // The worker watches over the duration of the whole job; this only bounds a call nobody watches.
         let limit = self.services.settings.worker.max_job_duration_seconds.clamp(1.0, 1e6) * 1.5;
-        self.services.children.call(call, std::time::Duration::from_secs_f64(limit)).await
+        let limit = std::time::Duration::from_secs_f64(limit);
+        let reply = self.services.children.call_metered(call, limit, self.meter.clone()).await;
+        if let Err(CallError::Engine(error)) = &reply
+            && let Some(file) = &error.file
+        {
+            self.meter.note_failed_file(file);
+        }
+        reply
     }
 
     /// A config-level job's config must exist at this revision, a split-level job's split too.
@@ -406,7 +422,9 @@ impl JobContext {
 
     /// Files of the revision, ready to be read.
     pub async fn source_files(&self, paths: impl IntoIterator<Item = &str>) -> Result<Vec<SourceFile>, JobError> {
-        self.services.files.sources(&self.key.dataset, &self.revision, paths).await
+        let sources = self.services.files.sources(&self.key.dataset, &self.revision, paths).await?;
+        sources.iter().for_each(|source| self.meter.note_file(&source.path));
+        Ok(sources)
     }
 
     /// A directory of the job's own, removed when it is dropped.

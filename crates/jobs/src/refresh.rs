@@ -3,6 +3,8 @@
 //! [`Refresher::run`] follows the Hub; [`Refresher::ensure`] serves the first request for a dataset that nobody
 //! has planned yet. Both come to the same: read the state, plan, store the plan in one transaction.
 
+pub(crate) mod harmless;
+mod news;
 mod operations;
 
 use std::sync::Arc;
@@ -41,6 +43,7 @@ impl RefreshError {
     }
 }
 
+pub use news::News;
 pub use operations::{Preview, Swept};
 
 /// What [`Refresher::ensure`] found.
@@ -194,6 +197,14 @@ impl Refresher {
     ) -> Result<(), RefreshError> {
         let row = self.services.store.datasets.get(dataset).await?;
         let same = row.as_ref().is_some_and(|row| row.target == *revision);
+        if let Some(row) = row.as_ref().filter(|row| !same && row.served.as_ref() == Some(&row.target))
+            && self.holds_for(dataset, &row.target, revision).await?
+            && self.services.store.datasets.adopt(dataset, &row.target, revision).await?
+        {
+            tracing::info!(dataset.name = %dataset, %revision, "the new revision changes no answer");
+            self.retire(dataset).await;
+            return Ok(());
+        }
         let plan = self.plan_for(dataset, revision, same, priority).await?;
         if same && plan.is_empty() {
             return Ok(());

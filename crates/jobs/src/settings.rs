@@ -310,6 +310,8 @@ pub struct WorkerSettings {
     pub coalesce_seconds: f64,
     /// Seconds to finish running jobs when asked to stop, before their leases are handed back.
     pub grace_seconds: f64,
+    /// How ended runs of jobs are remembered: the last so many; 0: none.
+    pub kept_runs: u64,
 }
 
 impl WorkerSettings {
@@ -358,6 +360,7 @@ impl Default for WorkerSettings {
             rate_limit: None,
             coalesce_seconds: 1.0,
             grace_seconds: 20.0,
+            kept_runs: 10_000,
         }
     }
 }

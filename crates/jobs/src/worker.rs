@@ -7,6 +7,8 @@
 
 mod elsewhere;
 mod heartbeat;
+mod recorder;
+mod rehearsal;
 mod run;
 
 use std::collections::HashMap;
@@ -22,6 +24,9 @@ use crate::context::Services;
 use crate::registry::Registry;
 use crate::{gates, settings};
 use elsewhere::Elsewhere;
+
+pub use recorder::{Observer, Part};
+pub use rehearsal::{Rehearsal, RehearsalError};
 
 /// What one look at the queue came to.
 #[derive(Clone, PartialEq, Debug)]
@@ -42,6 +47,8 @@ pub struct Worker {
     owner: Arc<str>,
     running: Arc<Mutex<HashMap<JobId, Running>>>,
     elsewhere: Arc<Mutex<Elsewhere>>,
+    recorder: Arc<recorder::Recorder>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// A job in work.
@@ -56,7 +63,21 @@ struct Running {
 impl Worker {
     /// A worker. `owner` tells processes apart in messages; it must be fresh at each start.
     pub fn new(services: Arc<Services>, registry: Arc<Registry>, owner: &str) -> Self {
-        Self { services, registry, owner: owner.into(), running: Arc::default(), elsewhere: Arc::default() }
+        Self {
+            services,
+            registry,
+            owner: owner.into(),
+            running: Arc::default(),
+            elsewhere: Arc::default(),
+            recorder: Arc::default(),
+            observer: None,
+        }
+    }
+
+    /// The same worker, with somebody who hears what it does.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     fn settings(&self) -> &settings::WorkerSettings {
@@ -76,6 +97,7 @@ impl Worker {
         let beat = tokio::spawn(self.clone().beat(background.clone()));
         let watch = tokio::spawn(self.clone().watch_durations(background.clone()));
         let collect = tokio::spawn(self.clone().collect_zombies(background.clone()));
+        let remember = tokio::spawn(self.clone().keep_history(background.clone()));
         stop.cancelled().await;
         let grace = Duration::from_secs_f64(settings.grace_seconds.max(0.0));
         let all_done = async { while tasks.join_next().await.is_some() {} };
@@ -87,7 +109,7 @@ impl Worker {
             while tasks.join_next().await.is_some() {}
         }
         background.cancel();
-        for task in [beat, watch, collect] {
+        for task in [beat, watch, collect, remember] {
             // A background loop has no result; it ends because it was told to.
             let _ = task.await;
         }
@@ -144,9 +166,11 @@ impl Worker {
         if let Err(closed) = gates::check(self.settings()) {
             return Ok(Tick::Closed(closed.reason));
         }
+        let asked = Instant::now();
         match self.services.store.queue.claim(&self.request(light)).await? {
             None => Ok(Tick::Idle),
             Some(job) => {
+                self.took(Part::Claim, asked);
                 self.work(job).await;
                 Ok(Tick::Ran)
             }

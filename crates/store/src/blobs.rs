@@ -35,6 +35,24 @@ pub struct BlobHead {
     pub size: u64,
 }
 
+/// What blobs take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// Their number.
+    pub objects: u64,
+}
+
+/// What the files of any folder take, those below included; nothing where there is no folder. Files of several names
+/// count once.
+///
+/// # Errors
+/// When it cannot be listed.
+pub fn usage_of_folder(path: &Path) -> io::Result<Usage> {
+    folder::usage(path)
+}
+
 /// A place for blobs.
 #[derive(Clone, Debug)]
 pub struct Blobs {
@@ -193,12 +211,23 @@ impl Blobs {
     /// # Errors
     /// [`StoreError::Blob`] when the key is not legal or the place refuses.
     pub async fn usage(&self, first: &str) -> Result<u64, StoreError> {
+        Ok(self.measure(first).await?.bytes)
+    }
+
+    /// Bytes and number of all blobs whose keys begin with `first/`. Blobs that share their room count once in a folder.
+    ///
+    /// # Errors
+    /// [`StoreError::Blob`] when they cannot be listed.
+    pub async fn measure(&self, first: &str) -> Result<Usage, StoreError> {
         if let Some(path) = self.checked_path(first)? {
             return self.blocking("measure", first, move || folder::usage(&path)).await;
         }
         let prefix = self.object(first)?;
-        let sizes = self.store.list(Some(&prefix)).try_fold(0, |sum, meta| async move { Ok(sum + meta.size) });
-        sizes.await.map_err(|error| failure("measure", first, error))
+        let add = |sum: Usage, meta: object_store::ObjectMeta| async move {
+            Ok(Usage { bytes: sum.bytes + meta.size, objects: sum.objects + 1 })
+        };
+        let usage = self.store.list(Some(&prefix)).try_fold(Usage::default(), add);
+        usage.await.map_err(|error| failure("measure", first, error))
     }
 
     /// Gives a blob a second key, without taking more room where the place can do that. `false`: there is no such blob.

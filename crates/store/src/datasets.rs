@@ -34,6 +34,11 @@ pub trait Datasets: Send + Sync {
     /// Serves a revision from now on, whatever is pending: its predecessor's files are gone.
     async fn serve(&self, name: &DatasetName, revision: &Revision) -> Result<(), StoreError>;
 
+    /// Moves a dataset to a revision for which everything stored for another one holds as well, without any work. Only
+    /// if that one is served and the target, nothing is pending, and nothing is stored for the new one; else `false`, and
+    /// nothing is done.
+    async fn adopt(&self, name: &DatasetName, from: &Revision, to: &Revision) -> Result<bool, StoreError>;
+
     /// Deletes a dataset with its pointers, its waiting jobs and the views nobody else points at. Started jobs will
     /// find themselves superseded. Returns the digests dropped.
     async fn delete(&self, name: &DatasetName) -> Result<Vec<Digest>, StoreError>;

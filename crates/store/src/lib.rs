@@ -10,6 +10,7 @@
 pub mod blobs;
 pub mod datasets;
 pub mod error;
+pub mod history;
 pub mod queue;
 pub mod reports;
 pub mod snapshots;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 pub use blobs::{BlobHead, Blobs};
 pub use datasets::{DatasetRow, Datasets};
 pub use error::StoreError;
+pub use history::{Ending, History, Run};
 pub use queue::{
     ClaimRequest, Completion, DeadJob, Fairness, Finished, NewView, Pulse, Queue, RateLimit, TargetChange, ViewContent,
 };
@@ -54,6 +56,8 @@ pub struct Store {
     pub tasks: Arc<dyn Tasks>,
     /// Users, tokens and sessions.
     pub users: Arc<dyn Users>,
+    /// How the last runs of jobs ended.
+    pub history: Arc<dyn History>,
 }
 
 impl Store {
@@ -74,7 +78,9 @@ impl Store {
         }
     }
 
-    fn of<T: Queue + Views + Datasets + Snapshots + Reports + Tasks + Users + 'static>(database: Arc<T>) -> Self {
+    fn of<T: Queue + Views + Datasets + Snapshots + Reports + Tasks + Users + History + 'static>(
+        database: Arc<T>,
+    ) -> Self {
         Self {
             queue: database.clone(),
             views: database.clone(),
@@ -82,7 +88,8 @@ impl Store {
             snapshots: database.clone(),
             reports: database.clone(),
             tasks: database.clone(),
-            users: database,
+            users: database.clone(),
+            history: database,
         }
     }
 }

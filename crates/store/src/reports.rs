@@ -131,6 +131,9 @@ pub trait Reports: Send + Sync {
     /// Ends the rest of a dataset over its rate limit, and forgets the time it has used. `false`: it did not rest.
     async fn unblock(&self, dataset: &DatasetName) -> Result<bool, StoreError>;
 
+    /// Size of the database on its disk, in bytes.
+    async fn database_bytes(&self) -> Result<u64, StoreError>;
+
     /// Waiting jobs and artifacts of steps other than `known`: counted, or removed when `remove` is set.
     async fn leftovers(&self, known: &[StepName], remove: bool) -> Result<Leftovers, StoreError>;
 }

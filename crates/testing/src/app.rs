@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use belvedere_api::{Answer, ApiSettings, ApiState, Router, ask};
+use belvedere_api::{Answer, ApiSettings, ApiState, Router, ask, ask_with};
 use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, Difficulty, NewJob, Priority, SplitName, StepName};
 use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root};
 use belvedere_jobs::files::Files;
@@ -118,8 +118,8 @@ impl TestApp {
             trusted: Arc::clone(&children) as Arc<dyn Caller>,
         });
         let refresher = Arc::new(Refresher::new(Arc::clone(&services), options.keep_revisions));
-        let worker = Worker::new(Arc::clone(&services), registry, "test");
         let api = ApiState::new(Arc::clone(&services), Arc::clone(&refresher), options.api);
+        let worker = Worker::new(Arc::clone(&services), registry, "test").observed_by(api.observer());
         let router = belvedere_api::router_with_admin(api);
         Self { folder, state, hub, database, router, services, children, refresher, worker }
     }
@@ -198,6 +198,16 @@ impl TestApp {
 
 /// What runs by itself in the real program.
 impl TestApp {
+    /// The newest revision of a dataset in the folder.
+    ///
+    /// # Panics
+    /// When there is no such dataset.
+    pub async fn head(&self, dataset: &str) -> belvedere_domain::Revision {
+        use belvedere_hub::Hub;
+        let dataset = DatasetName::new(dataset).expect("a legal name");
+        self.hub.head(&dataset).await.expect("the folder can be read").expect("the dataset is there").revision
+    }
+
     /// Looks through the folder.
     pub async fn scan(&self) {
         self.hub.scan(SystemTime::now() + Duration::from_secs(60)).await;
@@ -228,6 +238,7 @@ impl TestApp {
     pub async fn run_jobs(&self) {
         for _ in 0..10_000 {
             if !self.tick().await {
+                self.worker.store_history().await;
                 return;
             }
         }
@@ -304,6 +315,12 @@ impl TestApp {
     pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let headers: Vec<_> = std::iter::once(HOST).chain(headers.iter().copied()).collect();
         ask(&self.router, method, path, &headers).await
+    }
+
+    /// Sends a body to the API.
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
+        let headers: Vec<_> = std::iter::once(HOST).chain(headers.iter().copied()).collect();
+        ask_with(&self.router, "POST", path, &headers, body.into().into()).await
     }
 
     /// Asks the admin service from this machine.

@@ -23,7 +23,7 @@ pub fn show_headers(answer: &Answer) -> String {
     let mut text = answer.status.to_string();
     for (name, value) in &answer.headers {
         let value = match name.as_str() {
-            "content-length" | "last-modified" => continue,
+            "content-length" | "last-modified" | "x-request-id" => continue,
             "etag" if value.starts_with("W/") => "W/\"…\"",
             "etag" => "\"…\"",
             _ => value,

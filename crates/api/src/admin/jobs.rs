@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use belvedere_domain::job::JobStatus;
 use belvedere_domain::{ErrorCode, JobId, Step, StepName};
 use serde_json::json;
 
 use super::bodies::{self, BySteps, Job, JobsOfStep};
+use super::reports::dataset;
+use super::runs::{PastBody, PastJob, PastRun, PendingBody, RunBody};
 use crate::error::ApiError;
-use crate::params::invalid;
+use crate::params::{Params, invalid};
 use crate::state::ApiState;
 
 /// `/pending-jobs`: jobs by step and status. Of each step the oldest waiting ones are listed, up to a limit.
@@ -41,43 +43,41 @@ pub(super) async fn blocked_datasets(State(state): State<Arc<ApiState>>) -> Resu
     bodies::json(&json!({"blocked_datasets": blocked}), max_age)
 }
 
-/// `/admin/jobs/{id}`: one job, as long as it waits or runs.
+/// `/admin/jobs`: the last runs of jobs, newest first, of one dataset or of all.
+pub(super) async fn last(State(state): State<Arc<ApiState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    let max_age = state.settings.admin.max_age;
+    last_of(&state, &Params::parse(query.as_deref())).await.map_err(|error| error.keep(max_age))
+}
+
+async fn last_of(state: &ApiState, params: &Params) -> Result<Response, ApiError> {
+    let settings = &state.settings.admin;
+    let dataset = params.get("dataset").map(|_| dataset(params)).transpose()?;
+    let runs = state.services.store.history.last_runs(dataset.as_ref(), settings.pending_jobs_num_results).await?;
+    let of = |run| PastRun::of(run, settings);
+    bodies::json(&json!({"runs": runs.iter().map(of).collect::<Vec<_>>()}), settings.max_age)
+}
+
+/// `/admin/jobs/{id}`: one job, and how its runs ended.
 pub(super) async fn one(State(state): State<Arc<ApiState>>, Path(id): Path<String>) -> Result<Response, ApiError> {
     let max_age = state.settings.admin.max_age;
     job_of(&state, &id).await.map_err(|error| error.keep(max_age))
 }
 
 async fn job_of(state: &ApiState, id: &str) -> Result<Response, ApiError> {
-    let id = id.parse().map_err(|_| invalid(format!("`{id}` is not the number of a job")))?;
-    let found = state.services.store.reports.job(JobId(id)).await?;
-    let detail = found.ok_or_else(|| {
+    let id = JobId(id.parse().map_err(|_| invalid(format!("`{id}` is not the number of a job")))?);
+    let settings = &state.settings.admin;
+    // In this order, so that a job that ends meanwhile is found.
+    let found = state.services.store.reports.job(id).await?;
+    let runs = state.services.store.history.runs_of_job(id).await?;
+    let bodies: Vec<RunBody<'_>> = runs.iter().map(RunBody::of).collect();
+    if let Some(detail) = &found {
+        return bodies::json(&PendingBody::of(detail, bodies, settings), settings.max_age);
+    }
+    let last = runs.last().ok_or_else(|| {
         ApiError::new(
             ErrorCode::ResponseNotFound,
-            "There is no such job: it has ended, or never was. Its result is stored.",
+            "There is no such job: it has ended long ago, or never was. Its result is stored.",
         )
     })?;
-    #[derive(serde::Serialize)]
-    struct Detail<'a> {
-        id: JobId,
-        #[serde(flatten)]
-        job: Job<'a>,
-        forced: bool,
-        attempt: u32,
-        crashes: u32,
-        worker: Option<&'a str>,
-        lease_ends_at: Option<String>,
-        not_before: Option<String>,
-    }
-    let record = &detail.record;
-    let body = Detail {
-        id: record.id,
-        job: Job::of(record),
-        forced: record.forced,
-        attempt: record.attempt,
-        crashes: record.crashes,
-        worker: detail.owner.as_deref(),
-        lease_ends_at: detail.expires_at.map(bodies::time),
-        not_before: detail.not_before.map(bodies::time),
-    };
-    bodies::json(&body, state.settings.admin.max_age)
+    bodies::json(&PastBody { id, job: PastJob::of(last, settings), runs: bodies }, settings.max_age)
 }

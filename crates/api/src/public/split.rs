@@ -152,7 +152,7 @@ impl Split {
     /// That the split does not exist or its files have changed.
     pub(crate) async fn index(&self, state: &ApiState) -> Result<Arc<RowsIndex>, ApiError> {
         let key = self.key();
-        let known = lock(state).get(&key).cloned();
+        let known = state.rows_lookups.count(lock(state).get(&key).cloned());
         if let Some(index) = known {
             // Copies that are faster to read are made while the originals are read already.
             let copies = || state.services.files.has_copies(&self.found);

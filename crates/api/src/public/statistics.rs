@@ -20,6 +20,7 @@ use super::split::{self, Opened, RowsIndex, Split};
 use super::{miss, serve};
 use crate::error::ApiError;
 use crate::headers::{is_known, max_age, not_modified};
+use crate::metrics::Lookups;
 use crate::params::{Params, invalid};
 use crate::state::ApiState;
 
@@ -29,7 +30,10 @@ const KEPT_BYTES: usize = 8 << 20;
 
 /// Recent answers, the last one first, by the view of all rows and the condition.
 #[derive(Default)]
-pub(crate) struct SelectedStatistics(Mutex<VecDeque<((Digest, String), Bytes)>>);
+pub(crate) struct SelectedStatistics {
+    kept: Mutex<VecDeque<((Digest, String), Bytes)>>,
+    lookups: Lookups,
+}
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -129,8 +133,17 @@ async fn describe(state: &ApiState, split: &Split, all: &Found, query: QueryText
 }
 
 impl SelectedStatistics {
+    /// How often an answer was there.
+    pub(crate) fn lookups(&self) -> &Lookups {
+        &self.lookups
+    }
+
     fn get(&self, key: &(Digest, String)) -> Option<Bytes> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lookups.count(self.find(key))
+    }
+
+    fn find(&self, key: &(Digest, String)) -> Option<Bytes> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let place = kept.iter().position(|(known, _)| known == key)?;
         let entry = kept.remove(place)?;
         let body = entry.1.clone();
@@ -139,7 +152,7 @@ impl SelectedStatistics {
     }
 
     fn keep(&self, key: (Digest, String), body: Bytes) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(known, _)| *known != key);
         kept.push_front((key, body));
         let sizes = kept.iter().map(|((_, condition), body)| condition.len() + body.len());

@@ -27,8 +27,11 @@ async fn every_documented_path_answers() {
     let app = birds().await;
     let document = app.get("/openapi.json").await.json();
     let paths = document["paths"].as_object().unwrap();
-    // What answers to other methods has tests of its own.
-    for (path, operations) in paths.iter().filter(|(_, operations)| operations["get"].is_object()) {
+    // What answers to other methods, or without end, has tests of its own.
+    let is_plain = |operations: &serde_json::Value| {
+        operations["get"].is_object() && operations["get"]["responses"]["200"]["content"]["text/event-stream"].is_null()
+    };
+    for (path, operations) in paths.iter().filter(|(_, operations)| is_plain(operations)) {
         let parameters = operations["get"]["parameters"].as_array().cloned().unwrap_or_default();
         let query: Vec<_> = parameters
             .iter()
@@ -115,4 +118,30 @@ async fn metrics_count_requests_jobs_and_views() {
     responses_in_cache_total{error_code="None",http_status="200",kind="config-split-names"} 1
     "#);
     assert!(!waiting.contains("secret-name") && !waiting.contains("nope"), "paths make no labels");
+}
+
+#[tokio::test]
+async fn the_document_of_the_admin_service_is_up_to_date_and_true() {
+    let app = birds().await;
+    let answer = app.operate("GET", "/admin/openapi.json").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    let mut expected = serde_json::to_string_pretty(&answer.json()).unwrap();
+    expected.push('\n');
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi-admin.json");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "docs/openapi-admin.json is out of date: run `UPDATE_DOCS=1 cargo test -p belvedere-api`"
+    );
+    let job = app.operate("GET", "/admin/jobs").await.json()["runs"][0]["id"].to_string();
+    for (path, operations) in answer.json()["paths"].as_object().unwrap() {
+        let method = operations.as_object().unwrap().keys().next().unwrap();
+        let path = path.replace("{step}", "dataset-size").replace("{id}", &job);
+        let query = "?dataset=local/data&dry_run=true";
+        let answer = app.operate(&method.to_uppercase(), &format!("{path}{query}")).await;
+        assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text());
+    }
 }

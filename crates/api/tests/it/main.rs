@@ -9,6 +9,7 @@ mod assets;
 mod compare;
 mod documents;
 mod errors;
+mod events;
 mod files;
 mod filter;
 mod formats;
@@ -16,12 +17,14 @@ mod headers;
 mod index;
 mod misses;
 mod parameters;
+mod requests;
 mod revisions;
 mod rows;
 mod search;
 mod sql;
 mod statistics;
 mod views;
+mod webhook;
 
 use belvedere_testing::{Answer, TestApp};
 

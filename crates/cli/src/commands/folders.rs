@@ -48,6 +48,7 @@ fn purpose(command: &str) -> &'static str {
     match command {
         "worker" => "work on",
         "check" => "look at",
+        "run-step" => "read",
         _ => "serve",
     }
 }

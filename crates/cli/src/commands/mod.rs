@@ -12,6 +12,7 @@ pub mod folders;
 pub mod listen;
 pub mod migrate;
 pub mod password;
+pub mod run_step;
 pub mod serve;
 pub mod token;
 pub mod user;
@@ -116,6 +117,8 @@ pub enum Command {
     Worker(worker::WorkerArgs),
     /// Look at a folder as the viewer would, without a server, and report what users would see, problems first.
     Check(check::CheckArgs),
+    /// Run one step on a dataset here and now, with all its logs, and print the result.
+    RunStep(run_step::RunStepArgs),
     /// Bring the database to the schema of this version.
     Migrate(migrate::MigrateArgs),
     /// Examine configuration, state directory, database and machine, and tell how to mend what is wrong.
@@ -149,6 +152,7 @@ impl Command {
             Self::Api(args) => args.flags(),
             Self::Worker(args) => args.flags(),
             Self::Check(args) => args.flags(),
+            Self::RunStep(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
             Self::Migrate(_)
             | Self::Config(_)
@@ -173,6 +177,7 @@ impl Command {
             Self::Api(args) => api::run(args, config, console).await,
             Self::Worker(args) => worker::run(args, config, console).await,
             Self::Check(args) => check::run(args, config, values, output, console).await,
+            Self::RunStep(args) => run_step::run(args, config, output, console).await,
             Self::Migrate(args) => migrate::run(args, config, output).await,
             Self::Admin(args) => admin::run(args, config, output, console).await,
             Self::User(args) => user::run(args, &config, output).await,

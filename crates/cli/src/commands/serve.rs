@@ -68,9 +68,9 @@ pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::
     progress::announce(&config, address, &runtime, &console).await;
     sockets.announce_admin(&console);
 
-    let state = Arc::new(runtime.api_state(&config, sockets.admin_settings()));
+    let state = Arc::new(runtime.api_state(&config, sockets.admin_settings()).until(stop.clone()));
     let router = belvedere_api::router(Arc::clone(&state));
-    let (worker, teller) = (runtime.worker(), Arc::clone(&runtime));
+    let (worker, teller) = (runtime.worker().observed_by(state.observer()), Arc::clone(&runtime));
     let mut parts = JoinSet::new();
     parts.spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
     parts.spawn({

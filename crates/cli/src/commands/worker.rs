@@ -1,6 +1,7 @@
 //! `belvedere worker`: jobs only.
 
 use anyhow::Context;
+use belvedere_api::AdminSettings;
 use clap::Args;
 
 use super::flag;
@@ -58,12 +59,13 @@ pub async fn run(_args: WorkerArgs, config: Config, console: Console) -> anyhow:
         lease_seconds = settings.lease_seconds(),
         "the worker runs; http://{address}/healthcheck tells that it lives, /metrics what there is to do"
     );
-    let worker = runtime.worker();
+    let state = runtime.api_state(&config, AdminSettings::default());
+    let worker = runtime.worker().observed_by(state.observer());
     let jobs = tokio::spawn({
         let stop = stop.clone();
         async move { worker.run(stop).await }
     });
-    let served = super::listen::answer(listener, runtime.worker_router(&config), &config, &stop).await;
+    let served = super::listen::answer(listener, belvedere_api::worker_router(state), &config, &stop).await;
     stop.cancel();
     jobs.await.context("the worker panicked")?;
     served.context("the socket failed")?;

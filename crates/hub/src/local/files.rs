@@ -76,6 +76,10 @@ impl Hub for LocalHub {
         }
     }
 
+    async fn look(&self, dataset: &DatasetName) -> Result<(), HubError> {
+        self.look_now(dataset).await
+    }
+
     fn subscribe(&self) -> broadcast::Receiver<HubEvent> {
         self.events.subscribe()
     }

@@ -5,7 +5,9 @@ use belvedere_domain::{ErrorCode, Step, View};
 use belvedere_hub::data_files::ConfigFiles;
 
 use crate::content::{ConfigItem, ConfigNames};
+use crate::files::hub_failure;
 use crate::job::{Job, JobContext, JobError, Ready};
+use crate::refresh::harmless::card_mark;
 
 const STEP: Step = Step::dataset("dataset-config-names").triggered_by(&["dataset-init"]).answers();
 
@@ -28,8 +30,14 @@ impl Job for ConfigNamesJob {
                 format!("the dataset has {count} configs, more than the limit of {max}"),
             ));
         }
-        Ok(View::ok(&names).into())
+        Ok(view(ctx, &names).await?.into())
     }
+}
+
+/// The view of the names, with a mark of the card they come from.
+pub(crate) async fn view(ctx: &JobContext, names: &ConfigNames) -> Result<View, JobError> {
+    let mark = card_mark(&ctx.services.files, &ctx.key.dataset, &ctx.revision).await;
+    Ok(View::ok(names).with_internal(&mark.map_err(hub_failure)?))
 }
 
 /// The configs, from the card and the files.

@@ -32,7 +32,8 @@ impl Job for Init {
         }
         let key = ctx.at(StepName::known("dataset-config-names"), Level::Dataset);
         let content = Content { successes: vec![PreviousJob::from(&key)], failed: Vec::new() };
-        ctx.shortcut(key, View::ok(&names));
+        let names = config_names::view(ctx, &names).await?;
+        ctx.shortcut(key, names);
         Ok(View::ok(&content).into())
     }
 }

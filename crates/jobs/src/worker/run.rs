@@ -6,13 +6,15 @@ use std::time::Duration;
 use belvedere_domain::job::ClaimedJob;
 use belvedere_domain::plan::{KnownConfig, children};
 use belvedere_domain::{ArtifactKey, Digest, ErrorCode, Graph, Json, Level, NewJob, Step, StepName, View};
-use belvedere_store::{Completion, Finished, Found, NewView, StoreError, ViewContent};
+use belvedere_store::{Completion, Ending, Finished, Found, NewView, StoreError, ViewContent};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::Worker;
+use super::recorder::{Part, Verdict};
 use crate::content::{ConfigNames, PreviousJob, SplitNames};
 use crate::job::{Job, JobContext, JobError, Ready};
+use crate::meter::Meter;
 
 /// Said when a job turns out to be somebody else's; operators look for these words.
 const STALE: &str = "stale lease: another worker has the job, what was computed here is dropped";
@@ -22,30 +24,43 @@ const LAST_PATIENCE: Duration = Duration::from_secs(5);
 /// Runs a job and stores what it gives.
 pub(super) async fn run(worker: &Worker, job: ClaimedJob, stop: CancellationToken) {
     let record = &job.record;
-    let span = tracing::info_span!(
+    // At the level of errors, so that no line about a job is without it.
+    let span = tracing::error_span!(
         "job",
         job.id = record.id.0,
+        job.attempt = record.attempt,
+        worker = &*worker.owner,
         step = record.key.step.as_str(),
         dataset.name = record.key.dataset.as_str(),
         config = record.key.config.as_ref().map(tracing::field::display),
         split = record.key.split.as_ref().map(tracing::field::display),
     );
     async {
-        let started = std::time::Instant::now();
+        let (started, meter) = (std::time::Instant::now(), Meter::default());
         let graph = Arc::clone(&worker.services.graph);
         let Some(step) = graph.step(&record.key.step) else {
             return drop_unknown(worker, &job, &stop).await;
         };
-        let outcome = attempt(worker, step, &job, &stop).await;
+        let outcome = attempt(worker, step, &job, &stop, &meter).await;
+        worker.took(Part::Compute, started);
         let outcome = match outcome {
             Some(outcome) => outcome,
             None if worker.lock().get(&record.id).is_some_and(|running| running.too_long) => {
                 Attempt::Views(vec![too_long(worker, step, &job)])
             }
-            None => return abandon(worker, &job, &stop).await,
+            None => Attempt::Abandoned,
         };
-        end(worker, step, &job, outcome, &stop).await;
-        tracing::debug!(duration_ms = started.elapsed().as_millis() as u64, "job ended");
+        let verdict = match &outcome {
+            Attempt::Views(views) => Verdict::of(&job, views),
+            Attempt::Retry { code, reason, .. } => Verdict::retry(*code, reason),
+            Attempt::RevisionGone => Verdict::retry(None, &JobError::RevisionGone.to_string()),
+            Attempt::Nothing | Attempt::Abandoned => Verdict::default(),
+        };
+        let computed = std::time::Instant::now();
+        let ending = end(worker, step, &job, outcome, &stop).await;
+        worker.took(Part::Finish, computed);
+        worker.record(&job, started.elapsed(), ending, verdict, &meter);
+        tracing::debug!(duration_ms = started.elapsed().as_millis() as u64, ending = ending.as_str(), "job ended");
     }
     .instrument(span)
     .await;
@@ -59,31 +74,41 @@ pub(super) async fn bury(worker: &Worker, job: ClaimedJob) {
     };
     let message = format!("the worker died {} times while computing this; it is given up", job.record.crashes);
     tracing::error!(job.id = job.record.id.0, step = step.name, dataset.name = %job.record.key.dataset, "{message}");
-    let view = failed(&step, &job, ErrorCode::JobManagerCrashedError, &message);
-    end(worker, &step, &job, Attempt::Views(vec![view]), &stop).await;
+    let views = vec![failed(&step, &job, ErrorCode::JobManagerCrashedError, &message)];
+    let verdict = Verdict::of(&job, &views);
+    let ending = end(worker, &step, &job, Attempt::Views(views), &stop).await;
+    worker.record(&job, Duration::ZERO, ending, verdict, &Meter::default());
 }
 
 /// Ends a job that another version queued; nothing depends on it here.
 async fn drop_unknown(worker: &Worker, job: &ClaimedJob, stop: &CancellationToken) {
     tracing::warn!(job.id = job.record.id.0, step = %job.record.key.step, "this program does not know the step; the job is dropped");
-    finish(worker, job, Completion::default(), stop).await;
+    let _dropped = finish(worker, job, Completion::default(), stop).await;
 }
 
 /// What an attempt came to.
-enum Attempt {
+pub(super) enum Attempt {
     /// Views to store.
     Views(Vec<NewView>),
     /// Store nothing, but trigger the children.
     Nothing,
     /// Put it back.
-    Retry { delay_seconds: f64, count_attempt: bool },
+    Retry { delay_seconds: f64, count_attempt: bool, code: Option<ErrorCode>, reason: String },
     /// The files changed: a new plan is needed, this job is pointless.
     RevisionGone,
+    /// Stopped half-way: hand the lease back, unless it is somebody else's already.
+    Abandoned,
 }
 
 /// Computes; `None` when stopped half-way.
-async fn attempt(worker: &Worker, step: &Step, job: &ClaimedJob, stop: &CancellationToken) -> Option<Attempt> {
-    let mut ctx = JobContext::new(Arc::clone(&worker.services), step, job);
+pub(super) async fn attempt(
+    worker: &Worker,
+    step: &Step,
+    job: &ClaimedJob,
+    stop: &CancellationToken,
+    meter: &Meter,
+) -> Option<Attempt> {
+    let mut ctx = JobContext::new(Arc::clone(&worker.services), step, job).with_meter(meter.clone());
     let registry = Arc::clone(&worker.registry);
     let (name, level) = (step.step_name(), step.level);
     let mut work = tokio::spawn(
@@ -135,12 +160,12 @@ async fn attempt(worker: &Worker, step: &Step, job: &ClaimedJob, stop: &Cancella
         Ok((_, Err(JobError::RevisionGone))) => Attempt::RevisionGone,
         Ok((_, Err(JobError::Postpone { seconds, reason }))) => {
             tracing::debug!(seconds, reason, "postponed");
-            Attempt::Retry { delay_seconds: seconds, count_attempt: false }
+            Attempt::Retry { delay_seconds: seconds, count_attempt: false, code: None, reason: reason.to_owned() }
         }
-        Ok((_, Err(JobError::Retry { message, .. }))) if job.record.attempt < worker.settings().max_attempts => {
+        Ok((_, Err(JobError::Retry { message, code }))) if job.record.attempt < worker.settings().max_attempts => {
             tracing::warn!(message, attempt = job.record.attempt, "the job will be tried again");
             let delay_seconds = backoff(worker.settings().retry_seconds, job.record.attempt);
-            Attempt::Retry { delay_seconds, count_attempt: true }
+            Attempt::Retry { delay_seconds, count_attempt: true, code: Some(code), reason: message }
         }
         Ok((mut ctx, Err(JobError::Retry { message, code }))) => store(View::error(code, &message, None), &mut ctx),
         Ok((mut ctx, Err(JobError::Copy(found)))) => store(copy(&found), &mut ctx),
@@ -162,21 +187,20 @@ async fn compute(job: Option<&dyn Job>, level: Level, ctx: &mut JobContext) -> R
 }
 
 /// Stores, plans the children, finishes.
-async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, stop: &CancellationToken) {
+async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, stop: &CancellationToken) -> Ending {
     let views = match attempt {
         Attempt::Views(views) => views,
         Attempt::Nothing => Vec::new(),
-        Attempt::Retry { delay_seconds, count_attempt } => {
-            release(worker, job, delay_seconds, count_attempt, stop).await;
-            return;
+        Attempt::Retry { delay_seconds, count_attempt, .. } => {
+            return release(worker, job, delay_seconds, count_attempt, stop, Ending::Retried).await;
         }
+        Attempt::Abandoned => return release(worker, job, 0.0, false, stop, Ending::HandedBack).await,
         Attempt::RevisionGone => {
             worker.services.files.changed(&job.record.key.dataset).await;
             if worker.services.files.is_elsewhere(&job.record.key.dataset).await {
                 return leave_to_others(worker, job, stop).await;
             }
-            release(worker, job, worker.settings().retry_seconds, true, stop).await;
-            return;
+            return release(worker, job, worker.settings().retry_seconds, true, stop, Ending::Retried).await;
         }
     };
     let settings = worker.settings();
@@ -189,7 +213,7 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
             }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the next steps could not be planned");
-                return;
+                return Ending::NotStored;
             }
         };
         let completion = Completion {
@@ -204,24 +228,40 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
 }
 
 /// Finishes, again and again while the database is away: the result in hand is worth waiting for.
-async fn finish(worker: &Worker, job: &ClaimedJob, completion: Completion, stop: &CancellationToken) {
+async fn finish(worker: &Worker, job: &ClaimedJob, completion: Completion, stop: &CancellationToken) -> Ending {
+    let own = completion.views.iter().find(|view| view.key == job.record.key);
+    let stored = match own.or(completion.views.first()).map(|view| &view.content) {
+        Some(ViewContent::Computed(_)) => Ending::Stored,
+        Some(ViewContent::Reused) => Ending::Reused,
+        None => Ending::Nothing,
+    };
     loop {
-        match worker.services.store.queue.finish(&job.lease, completion.clone()).await {
-            Ok(Finished::Saved { served: Some(revision) }) => {
-                tracing::info!(dataset.name = %job.record.key.dataset, %revision, "a new revision is served");
+        return match worker.services.store.queue.finish(&job.lease, completion.clone()).await {
+            Ok(Finished::Saved { served }) => {
+                if let Some(revision) = served {
+                    tracing::info!(dataset.name = %job.record.key.dataset, %revision, "a new revision is served");
+                }
+                stored
             }
-            Ok(Finished::Saved { served: None }) => {}
-            Ok(Finished::LeaseLost) => tracing::warn!("{STALE}"),
-            Ok(Finished::Superseded) => tracing::debug!("the dataset moved on, the result is dropped"),
+            Ok(Finished::LeaseLost) => {
+                tracing::warn!("{STALE}");
+                Ending::LeaseLost
+            }
+            Ok(Finished::Superseded) => {
+                tracing::debug!("the dataset moved on, the result is dropped");
+                Ending::Superseded
+            }
             // What was to be pointed at again was dropped meanwhile: the job has to compute it after all.
-            Err(StoreError::ViewGone(_)) => release(worker, job, 0.0, true, stop).await,
+            Err(StoreError::ViewGone(_)) => release(worker, job, 0.0, true, stop, Ending::Retried).await,
             Err(error) if error.is_passing() && !stop.is_cancelled() => {
                 pause_for(&error).await;
                 continue;
             }
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the result could not be stored"),
-        }
-        return;
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the result could not be stored");
+                Ending::NotStored
+            }
+        };
     }
 }
 
@@ -230,29 +270,35 @@ async fn pause_for(error: &StoreError) {
     tokio::time::sleep(Duration::from_millis(rand::random_range(300..900))).await;
 }
 
-/// Stopped half-way: hand the lease back, unless it is somebody else's already.
-async fn abandon(worker: &Worker, job: &ClaimedJob, stop: &CancellationToken) {
-    release(worker, job, 0.0, false, stop).await;
-}
-
 /// The files of the job's dataset are not on this machine: a worker that has them is to do it. If they are gone
 /// everywhere, so is the job as soon as the API notices.
-async fn leave_to_others(worker: &Worker, job: &ClaimedJob, stop: &CancellationToken) {
+async fn leave_to_others(worker: &Worker, job: &ClaimedJob, stop: &CancellationToken) -> Ending {
     let dataset = &job.record.key.dataset;
     // Before it waits again, so that no place of this worker takes it.
     if worker.elsewhere().note(dataset, std::time::Instant::now()) {
         tracing::warn!(dataset.name = %dataset, "its files are not here; its jobs are left to workers that have them");
     }
-    release(worker, job, 0.0, false, stop).await;
+    release(worker, job, 0.0, false, stop, Ending::HandedBack).await
 }
 
 /// Puts the job back, again and again while the database is away: a lease that runs out instead looks like a crash.
-async fn release(worker: &Worker, job: &ClaimedJob, delay_seconds: f64, count_attempt: bool, stop: &CancellationToken) {
+/// Returns `ending` if that worked.
+async fn release(
+    worker: &Worker,
+    job: &ClaimedJob,
+    delay_seconds: f64,
+    count_attempt: bool,
+    stop: &CancellationToken,
+    ending: Ending,
+) -> Ending {
     let started = std::time::Instant::now();
     loop {
-        match worker.services.store.queue.release(&job.lease, delay_seconds, count_attempt).await {
-            Ok(true) => {}
-            Ok(false) => tracing::warn!("{STALE}"),
+        return match worker.services.store.queue.release(&job.lease, delay_seconds, count_attempt).await {
+            Ok(true) => ending,
+            Ok(false) => {
+                tracing::warn!("{STALE}");
+                Ending::LeaseLost
+            }
             Err(error) if error.is_passing() && (!stop.is_cancelled() || started.elapsed() < LAST_PATIENCE) => {
                 pause_for(&error).await;
                 continue;
@@ -262,9 +308,9 @@ async fn release(worker: &Worker, job: &ClaimedJob, delay_seconds: f64, count_at
                     error = &error as &dyn std::error::Error,
                     "the job could not be handed back; its lease will run out"
                 );
+                ending
             }
-        }
-        return;
+        };
     }
 }
 

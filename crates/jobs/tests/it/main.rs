@@ -11,6 +11,7 @@ mod graph_page;
 mod layout;
 mod limits;
 mod postgres;
+mod rehearsal;
 mod reuse;
 mod revisions;
 mod statistics;

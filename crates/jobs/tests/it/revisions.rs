@@ -210,3 +210,67 @@ async fn many_workers_and_readers_see_one_revision_at_a_time() {
     app.refresh().await;
     assert_eq!(app.queue().await, Vec::<String>::new());
 }
+
+const CARD: &str = "---\nlicense: mit\n---\n# Birds\n";
+
+/// `local/data` with a card, all jobs done; on each database.
+async fn with_card() -> Vec<TestApp> {
+    let apps = TestApp::everywhere(|_| {}).await;
+    for app in &apps {
+        app.write("data/README.md", CARD);
+        app.write("data/.gitattributes", "*.csv text\n");
+        app.write("data/a.csv", "n\n1\n");
+        app.settle().await;
+    }
+    apps
+}
+
+#[tokio::test]
+async fn a_text_that_changes_no_answer_costs_no_job() {
+    for app in with_card().await {
+        let (before, views) = (answered(&app).await, app.views("local/data").await);
+        app.write("data/README.md", "---\nlicense: mit\n---\n# Birds\n\nOf the garden.\n");
+        app.write("data/.gitattributes", "*.csv binary\n");
+        app.refresh().await;
+        assert!(app.queue().await.is_empty());
+        let after = answered(&app).await;
+        assert!(after.len() == 1 && after != before, "all answers are of the new revision at once");
+        assert_eq!(app.views("local/data").await, views);
+        // A backfill finds nothing to do either.
+        app.settle().await;
+        assert_eq!(answered(&app).await, after);
+        app.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_may_change_an_answer_is_computed() {
+    for (path, content) in [
+        ("data/README.md", "---\nlicense: apache-2.0\n---\n# Birds\n"),
+        ("data/README.md", "# Birds\n"),
+        ("data/README.md", "---\nlicense: mit\n# Birds\n"),
+        ("data/LICENSE", "none\n"),
+        ("data/.huggingface.yaml", "license: mit\n"),
+        ("data/a.csv", "n\n2\n"),
+    ] {
+        let app = &with_card().await[0];
+        app.write(path, content);
+        app.refresh().await;
+        assert_eq!(app.queue().await, ["dataset-init"], "{path} {content}");
+    }
+    let app = &with_card().await[0];
+    app.remove("data/.gitattributes");
+    app.refresh().await;
+    assert_eq!(app.queue().await, ["dataset-init"], "the list of file types is an answer, too");
+}
+
+#[tokio::test]
+async fn a_new_text_waits_for_work_that_is_under_way() {
+    let app = &with_card().await[0];
+    app.force("dataset-size", None, None).await;
+    app.write("data/README.md", "---\nlicense: mit\n---\n# Birds of prey\n");
+    app.refresh().await;
+    assert_eq!(app.queue().await, ["dataset-init"], "the forced job went with its revision");
+    app.run_jobs().await;
+    assert_eq!(answered(app).await, [app.head("local/data").await.to_string()]);
+}

@@ -59,8 +59,8 @@ pub(super) fn link(source: &Path, target: &Path) -> io::Result<bool> {
 }
 
 /// Bytes of all files below, each counted once whatever the number of its names.
-pub(super) fn usage(path: &Path) -> io::Result<u64> {
-    let (mut total, mut seen) = (0, HashSet::new());
+pub(super) fn usage(path: &Path) -> io::Result<super::Usage> {
+    let (mut total, mut seen) = (super::Usage::default(), HashSet::new());
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
         let entries = match fs::read_dir(&folder) {
@@ -77,7 +77,8 @@ pub(super) fn usage(path: &Path) -> io::Result<u64> {
             if meta.is_dir() {
                 folders.push(entry.path());
             } else if meta.nlink() < 2 || seen.insert((meta.dev(), meta.ino())) {
-                total += meta.len();
+                total.bytes += meta.len();
+                total.objects += 1;
             }
         }
     }

@@ -26,6 +26,11 @@ impl Datasets for Postgres {
         self.write("serve a revision", sql, &[&name.as_str(), &revision.as_str()]).await.map(drop)
     }
 
+    async fn adopt(&self, name: &DatasetName, from: &Revision, to: &Revision) -> Result<bool, StoreError> {
+        let sql = "SELECT adopt_revision($1, $2, $3)";
+        get(&self.write_one("adopt a revision", sql, &[&name.as_str(), &from.as_str(), &to.as_str()]).await?, 0)
+    }
+
     async fn delete(&self, name: &DatasetName) -> Result<Vec<Digest>, StoreError> {
         let rows = self.write("delete a dataset", "SELECT delete_dataset($1)", &[&name.as_str()]).await?;
         self.wakeups.wake_here();

@@ -10,6 +10,7 @@ mod claims;
 mod database;
 mod datasets;
 mod ends;
+mod history;
 mod queue;
 mod reports;
 mod row;

@@ -125,6 +125,11 @@ impl Reports for Postgres {
         get(&row, 0)
     }
 
+    async fn database_bytes(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT pg_database_size(current_database())";
+        Ok(total(get(&one(self.read("measure the database", sql, &[]).await?)?, 0)?))
+    }
+
     async fn leftovers(&self, known: &[StepName], remove: bool) -> Result<Leftovers, StoreError> {
         let known: Vec<&str> = known.iter().map(StepName::as_str).collect();
         if !remove {

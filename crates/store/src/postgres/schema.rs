@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0004_end.sql"),
     include_str!("../../migrations/postgres/0005_reports.sql"),
     include_str!("../../migrations/postgres/0006_users.sql"),
+    include_str!("../../migrations/postgres/0009_history.sql"),
     include_str!("../../migrations/postgres/0010_tasks.sql"),
 ];
 

@@ -45,6 +45,23 @@ impl Datasets for Sqlite {
         .await
     }
 
+    async fn adopt(&self, name: &DatasetName, from: &Revision, to: &Revision) -> Result<bool, StoreError> {
+        let (name, from, to) = (name.clone(), from.clone(), to.clone());
+        self.write("adopt a revision", move |session| {
+            let (name, from, to) = (name.as_str(), from.as_str(), to.as_str());
+            if session.execute(include_str!("sql/adopt_target.sql"), params![name, from, to, session.now])? == 0 {
+                return Ok(false);
+            }
+            session.execute(
+                "INSERT OR REPLACE INTO revisions (dataset, revision, set_at) VALUES (?1, ?2, ?3)",
+                params![name, to, session.now],
+            )?;
+            session.execute(include_str!("sql/adopt_pointers.sql"), [name, from, to])?;
+            Ok(true)
+        })
+        .await
+    }
+
     async fn delete(&self, name: &DatasetName) -> Result<Vec<Digest>, StoreError> {
         let name = name.clone();
         let dropped = self.write("delete a dataset", move |session| delete(session, name.as_str())).await?;

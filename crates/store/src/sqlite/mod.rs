@@ -9,6 +9,7 @@ mod claim;
 mod datasets;
 mod end;
 mod enqueue;
+mod history;
 mod lanes;
 mod lock;
 mod queue;

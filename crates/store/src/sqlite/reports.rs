@@ -192,6 +192,14 @@ impl Reports for Sqlite {
         Ok(rested)
     }
 
+    async fn database_bytes(&self) -> Result<u64, StoreError> {
+        self.read("measure the database", |session| {
+            let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+            Ok(session.prepare(sql)?.query_row([], |row| Ok(total(row.get(0)?)))?)
+        })
+        .await
+    }
+
     async fn leftovers(&self, known: &[StepName], remove: bool) -> Result<Leftovers, StoreError> {
         let known = serde_json::to_string(known).map_err(StoreError::corrupt)?;
         if remove {

@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_initial.sql"),
     include_str!("../../migrations/sqlite/0002_reports.sql"),
     include_str!("../../migrations/sqlite/0003_users.sql"),
+    include_str!("../../migrations/sqlite/0009_history.sql"),
     include_str!("../../migrations/sqlite/0010_tasks.sql"),
 ];
 

@@ -7,6 +7,7 @@ mod bed;
 mod claiming;
 mod crowds;
 mod ending;
+mod history;
 mod leases;
 mod model;
 mod opening;
@@ -119,6 +120,7 @@ suite! {
         the_answer_set_may_be_completed_by_another_step
         a_target_with_nothing_to_do_is_served_at_once
         a_revision_can_be_served_by_force
+        a_revision_is_adopted_when_nothing_is_to_be_done
         deleting_drops_what_nobody_else_points_at
         lists_tell_pending_jobs_and_errors;
     viewing:
@@ -179,6 +181,10 @@ suite! {
         an_ended_session_stays_ended
         secrets_are_shared
         users_of_one_name_at_the_same_moment;
+    history:
+        runs_of_a_job_come_back_in_order
+        the_last_runs_come_newest_first
+        the_oldest_runs_are_forgotten;
     crowds:
         many_enqueue_one_job_waits
         many_claim_none_gets_the_same

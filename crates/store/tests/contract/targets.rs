@@ -113,6 +113,36 @@ pub(crate) async fn a_revision_can_be_served_by_force(bed: &Bed) {
     assert_eq!(served(bed).await.as_deref(), Some("r1"));
 }
 
+pub(crate) async fn a_revision_is_adopted_when_nothing_is_to_be_done(bed: &Bed) {
+    let (name, datasets) = (dataset_name("a/one"), &bed.store.datasets);
+    let adopt = async |from: &str, to: &str| datasets.adopt(&name, &revision_of(from), &revision_of(to)).await.unwrap();
+    assert!(!adopt("r1", "r2").await, "there is no such dataset");
+    bed.target("a/one", "r1").await;
+    assert!(!adopt("r1", "r2").await, "nothing is served");
+    bed.run(job("a/one", "s1"), ok("one")).await;
+    bed.run(job("a/one", "s2"), failed()).await;
+    assert!(!adopt("r0", "r2").await, "it is at another revision");
+    bed.enqueue([job("a/one", "s3")]).await;
+    assert!(!adopt("r1", "r2").await, "a job waits");
+    let claimed = bed.claim().await.unwrap();
+    assert!(!adopt("r1", "r2").await, "a job runs");
+    bed.finish(&claimed).await;
+    assert!(adopt("r1", "r2").await);
+    let row = datasets.get(&name).await.unwrap().unwrap();
+    assert_eq!((row.target, row.served), (revision_of("r2"), Some(revision_of("r2"))));
+    for (step, failed_runs) in [("s1", 0), ("s2", 1)] {
+        let key = dataset_key("a/one", step);
+        let found = bed.store.views.at_revision(std::slice::from_ref(&key), &revision_of("r2")).await.unwrap();
+        let old = bed.store.views.at_revision(&[key], &revision_of("r1")).await.unwrap();
+        let (found, old) = (found[0].clone().unwrap(), old[0].clone().unwrap());
+        assert_eq!((found.stored, found.updated_at, found.failed_runs), (old.stored, old.updated_at, failed_runs));
+    }
+    assert!(!adopt("r2", "r1").await, "the other has results of its own");
+    // What both point at stays until neither does.
+    assert!(bed.store.views.retire(&name, 0).await.unwrap().is_empty());
+    assert_eq!(datasets.delete(&name).await.unwrap().len(), 2);
+}
+
 pub(crate) async fn deleting_drops_what_nobody_else_points_at(bed: &Bed) {
     let shared = |dataset: &str| belvedere_store::NewView {
         key: dataset_key(dataset, "s1"),

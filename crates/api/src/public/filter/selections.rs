@@ -7,6 +7,8 @@ use belvedere_domain::{Digest, Revision, SplitName};
 use belvedere_engine::call::QueryText;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::metrics::Lookups;
+
 /// Bytes of an entry beside its rows and texts, about.
 const ENTRY_BYTES: usize = 256;
 
@@ -31,6 +33,7 @@ pub(crate) struct Selections {
     max_bytes: usize,
     kept: Mutex<Kept>,
     permits: Semaphore,
+    lookups: Lookups,
 }
 
 #[derive(Default)]
@@ -54,7 +57,7 @@ impl Selections {
     /// Keeps at most so many bytes.
     pub(crate) fn new(max_bytes: usize) -> Self {
         let permits = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { max_bytes, kept: Mutex::default(), permits: Semaphore::new(permits) }
+        Self { max_bytes, kept: Mutex::default(), permits: Semaphore::new(permits), lookups: Lookups::default() }
     }
 
     /// Waits until another question may be worked on.
@@ -64,6 +67,15 @@ impl Selections {
 
     /// The rows from `offset` on, `length` or all of them, if all of these are kept.
     pub(crate) fn get(&self, key: &Key, offset: u64, length: Option<u64>) -> Option<Found> {
+        self.lookups.count(self.find(key, offset, length))
+    }
+
+    /// How often something was there.
+    pub(crate) fn lookups(&self) -> &Lookups {
+        &self.lookups
+    }
+
+    fn find(&self, key: &Key, offset: u64, length: Option<u64>) -> Option<Found> {
         let mut kept = self.lock();
         kept.clock += 1;
         let clock = kept.clock;

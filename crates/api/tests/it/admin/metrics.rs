@@ -137,3 +137,124 @@ async fn the_disk_of_the_files_is_told() {
         assert!(value >= 0.0 && (kind != "percent" || value <= 100.0), "{line}");
     }
 }
+
+/// e115 | clients send paths, methods and headers of their own making, datasets and files have odd names | the labels of
+/// `/metrics` stay routes as declared, names of steps, codes and fixed words
+#[tokio::test]
+async fn e115_hostile_names_make_no_new_labels() {
+    let app = TestApp::new().await;
+    app.write("birds/birds.csv", super::super::BIRDS);
+    app.settle().await;
+    let series = |text: &str| -> std::collections::BTreeSet<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
+    };
+    let ask = async |name: &str| {
+        for path in [
+            format!("/{name}"),
+            format!("/admin/{name}"),
+            format!("/admin/jobs/{name}"),
+            format!("/admin/cache-reports/{name}"),
+            format!("/admin/force-refresh{name}"),
+            format!("/datasets/{name}/resolve/main/{name}"),
+            format!("/assets/{name}"),
+            format!("/splits?dataset={name}"),
+            format!("/rows?dataset=local/birds&config={name}&split={name}"),
+            format!("/sse/{name}"),
+        ] {
+            let request_id = ("x-request-id", name);
+            app.ask_as("GET", &path, &[("host", "localhost"), request_id, ("user-agent", name)]).await;
+            // A method of the client's own making, on routes that exist and on others.
+            app.ask_as(&format!("M{}", name.len()), &path, &[("host", "localhost")]).await;
+            app.ask_as(&format!("X-{}", name.replace('%', "-")), "/splits", &[]).await;
+        }
+    };
+    ask("first").await;
+    app.operate("GET", "/metrics").await;
+    let before = series(&app.operate("GET", "/metrics").await.text());
+    for number in 0..50 {
+        ask(&format!("hostile%22%0A%7D{number}")).await;
+        // Names that come from folders and files.
+        app.write(&format!("hostile-{number}/a{number}\"}}.csv"), "a,b\n1\n1,2,3\n");
+    }
+    app.settle().await;
+    let text = app.operate("GET", "/metrics").await.text();
+    assert!(!text.to_lowercase().contains("hostile"), "{text}");
+    let new: Vec<String> = series(&text).difference(&before).cloned().collect();
+    // Outcomes of steps and statuses of routes that had not occurred before, at most; not one per name.
+    let steps = app.services.graph.steps().len();
+    assert!(new.len() < 3 * steps, "{} new: {new:#?}", new.len());
+    let methods = new.iter().filter(|series| series.contains("method=\"M") || series.contains("method=\"X"));
+    assert_eq!(methods.count(), 0);
+}
+
+#[tokio::test]
+async fn the_worker_tells_how_long_jobs_take_and_how_they_end() {
+    let app = TestApp::new().await;
+    app.write("birds/birds.csv", super::super::BIRDS);
+    app.write("broken/a.csv", "a,b\n1,2\n3,4,5\n");
+    app.settle().await;
+    let names = ["belvedere_jobs_ended_total", "belvedere_job_duration_seconds_count"];
+    let found = lines(&app, "/admin/metrics", &names).await;
+    let of_step: String =
+        found.lines().filter(|line| line.contains("step=\"config-size\"")).map(|line| format!("{line}\n")).collect();
+    assert_snapshot!(of_step, @r#"
+    belvedere_job_duration_seconds_count{step="config-size"} 2
+    belvedere_jobs_ended_total{ending="stored",step="config-size"} 2
+    "#);
+    let loops = lines(
+        &app,
+        "/admin/metrics",
+        &["method_long_steps_processing_time_seconds_count", "method_steps_processing_time_seconds_count"],
+    )
+    .await;
+    let runs: u64 = found
+        .lines()
+        .filter(|line| line.starts_with("belvedere_jobs_ended_total"))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+        .sum();
+    for part in [
+        format!(r#"method_long_steps_processing_time_seconds_count{{method="loop",step="run_job"}} {runs}"#),
+        format!(r#"method_steps_processing_time_seconds_count{{method="loop",step="start_job"}} {runs}"#),
+        format!(r#"method_steps_processing_time_seconds_count{{method="loop",step="finish_job"}} {runs}"#),
+    ] {
+        assert!(loops.lines().any(|line| line == part), "{part} in\n{loops}");
+    }
+}
+
+#[tokio::test]
+async fn caches_tell_hits_and_misses() {
+    let app = super::super::birds().await;
+    for _ in 0..3 {
+        assert_eq!(app.get("/rows?dataset=local/data&config=default&split=train").await.status, 200);
+    }
+    let found = lines(&app, "/admin/metrics", &["belvedere_cache_lookups_total"]).await;
+    for line in [
+        r#"belvedere_cache_lookups_total{cache="split_files",result="hit"} 2"#,
+        r#"belvedere_cache_lookups_total{cache="split_files",result="miss"} 1"#,
+    ] {
+        assert!(found.lines().any(|found| found == line), "{found}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_is_measured_in_the_background() {
+    for app in settled().await {
+        // The first scrape begins the measure; others tell its result.
+        let mut found = String::new();
+        for _ in 0..1000 {
+            found = lines(&app, "/admin/metrics", &["belvedere_storage_bytes", "belvedere_storage_objects"]).await;
+            if found.contains("cached-assets") {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        for kind in ["views", "layouts", "cached-assets"] {
+            assert!(found.contains(&format!("belvedere_storage_bytes{{kind=\"{kind}\"}}")), "{found}");
+        }
+        let objects = found.lines().find(|line| line.starts_with("belvedere_storage_objects{kind=\"views\"}"));
+        assert!(objects.is_some_and(|line| !line.ends_with(" 0")), "{found}");
+        assert!(app.services.store.reports.database_bytes().await.unwrap() > 10_000);
+        app.close().await;
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::Described::Worker2022;
 use crate::config::Fate::Read;
 use crate::config::table::section;
-use crate::config::types::{Compat, LogFormat, LogLevel};
+use crate::config::types::{Compat, LogFormat, LogLevel, LogRequests};
 
 section! {
     /// Settings outside of any table.
@@ -31,6 +31,9 @@ section! {
         },
         /// The form of a line: `text` for people, `json` for programs.
         format: LogFormat = "text" { fate: Read("every part") },
+        /// The level at which a line is logged for each request: `debug`, `info`, or `off` for none. It tells method, route,
+        /// path without query, status and duration, and carries the number of the request (`X-Request-Id`).
+        requests: LogRequests = "debug" { fate: Read("serve, api and worker") },
     }
 }
 

@@ -65,8 +65,8 @@ section! {
         hf_jwt_algorithm: String = "EdDSA" { fate: Later("access by signed tokens") },
         /// Longest wait for an answer of the Hub.
         hf_timeout_seconds: Duration = "0.2" { fate: Later("calls to a remote Hub") },
-        /// What the Hub sends in the `X-Webhook-Secret` header.
-        hf_webhook_secret: Option<Secret> = "" { fate: Later("the webhook"), secret_files: &["WEBHOOK_SECRET"] },
+        /// What a Hub sends in the `X-Webhook-Secret` header of its webhooks. Unset: all webhooks are refused.
+        hf_webhook_secret: Option<Secret> = "" { fate: Read("serve and api"), secret_files: &["WEBHOOK_SECRET"] },
     }
 }
 

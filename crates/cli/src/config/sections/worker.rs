@@ -87,6 +87,8 @@ section! {
         /// A new job wakes a waiting worker at once, since a user who saves a file waits for the result. The wait of
         /// `worker.sleep_seconds`, by which the reference finds its jobs, remains as a fallback.
         wake_on_enqueue: bool = "true",
+        /// How many ended runs of jobs are remembered, over all jobs: when, where, at what cost and why they failed. 0: none.
+        kept_runs: u64 = "10_000" { unit: "runs" },
         /// Parent of the directories for temporary files of jobs. Unset: `tmp` in the state directory.
         temporary_directory: Option<PathBuf> = "" { named: Some("TMPDIR"), described: &[Worker2023] },
         /// The address where `belvedere worker` answers `/healthcheck` and `/metrics`. `serve` answers them on the

@@ -6,4 +6,4 @@ mod words;
 
 pub use limits::{Count, Limit, SizeLimit};
 pub use secret::{Secret, StoreUrl};
-pub use words::{BlockedDataset, Compat, LogFormat, LogLevel, StatisticsRules, StorageProtocol};
+pub use words::{BlockedDataset, Compat, LogFormat, LogLevel, LogRequests, StatisticsRules, StorageProtocol};

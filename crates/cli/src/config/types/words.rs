@@ -85,6 +85,18 @@ choice! {
 }
 
 choice! {
+    /// How loud requests are logged.
+    LogRequests = "`debug`, `info` or `off`" {
+        /// Not at all.
+        Off = "off",
+        /// Where more than usual is logged.
+        Debug = "debug",
+        /// As a rule.
+        Info = "info",
+    }
+}
+
+choice! {
     /// The form of a log line.
     LogFormat = "`text` or `json`" {
         /// For people.
