@@ -77,8 +77,8 @@ pub(crate) fn routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
     let routes = open
         .merge(checked)
         .merge(accounts)
-        .method_not_allowed_fallback(headers::wrong_method)
-        .route_layer(from_fn_with_state(Arc::clone(state), metrics::measure));
+        .route_layer(from_fn_with_state(Arc::clone(state), metrics::measure))
+        .method_not_allowed_fallback(headers::wrong_method);
     match state.settings.admin.access {
         // Pages of other origins have no business here, so nothing invites them.
         AdminAccess::Machine => routes,

@@ -69,8 +69,8 @@ pub fn admin_router(state: impl Into<Arc<ApiState>>) -> Router {
     let open = Router::new()
         .route("/healthcheck", get(public::health::get))
         .route("/metrics", get(metrics::get))
-        .method_not_allowed_fallback(headers::wrong_method)
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&state), metrics::measure))
+        .method_not_allowed_fallback(headers::wrong_method)
         .fallback(headers::not_found);
     finished(open.merge(admin::routes(&state)), state)
 }
@@ -98,10 +98,10 @@ fn public_routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         router = router.route(endpoint.path, get(public::views::get));
     }
     router
+        // Routes and their methods only, so that hostile paths and methods make no new labels.
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(state), metrics::measure))
         .fallback(headers::not_found)
         .method_not_allowed_fallback(headers::wrong_method)
-        // Matched routes only, so that hostile paths make no new labels.
-        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(state), metrics::measure))
         .layer(axum::middleware::from_fn(headers::cors))
         .merge(auth::routes(state))
 }

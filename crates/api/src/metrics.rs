@@ -42,7 +42,7 @@ pub(crate) struct Metrics {
     worker_sizes: GaugeVec,
     views: GaugeVec,
     disk: GaugeVec,
-    lookups: IntGaugeVec,
+    lookups: IntCounterVec,
     tally: Tally,
     of_worker: JobMetrics,
     storage: StorageMetrics,
@@ -92,7 +92,7 @@ impl Metrics {
             gauge("parquet_metadata_disk_usage", "The disk of the files behind views, in bytes and percent."),
             &["type"],
         );
-        let lookups = IntGaugeVec::new(
+        let lookups = IntCounterVec::new(
             Opts::new("belvedere_cache_lookups_total", "Lookups in caches of the process, by result."),
             &["cache", "result"],
         );
@@ -135,6 +135,13 @@ impl Metrics {
         metrics
     }
 
+    /// Counts what is stored, so that the first scrape need not wait for it.
+    pub(crate) async fn count_ahead(&self, state: &ApiState) {
+        if let Err(error) = self.tally.counts(&state.services.store).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "nothing could be counted ahead");
+        }
+    }
+
     async fn collect(&self, state: &ApiState) -> Result<String, ApiError> {
         let counts = self.tally.counts(&state.services.store).await?;
         self.jobs.reset();
@@ -166,7 +173,8 @@ impl Metrics {
         }
         for (cache, lookups) in state.caches() {
             for (result, count) in lookups.counts() {
-                self.lookups.with_label_values(&[cache, result]).set(i64::try_from(count).unwrap_or(i64::MAX));
+                let told = self.lookups.with_label_values(&[cache, result]);
+                told.inc_by(count.saturating_sub(told.get()));
             }
         }
         self.storage.look(&state.services, &state.settings.cached_assets);

@@ -211,6 +211,12 @@ impl ApiState {
         Self { stop, ..self }
     }
 
+    /// Does in the background what the first requests would have to wait for. To be called when the server starts.
+    pub fn prepare(self: &Arc<Self>) {
+        let state = Arc::clone(self);
+        tokio::spawn(async move { state.metrics.count_ahead(&state).await });
+    }
+
     /// Counts for the metrics of this process what its worker does.
     pub fn observer(&self) -> Arc<dyn Observer> {
         Arc::clone(&self.metrics) as Arc<dyn Observer>

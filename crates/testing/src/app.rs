@@ -320,7 +320,7 @@ impl TestApp {
     /// Sends a body to the API.
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
         let headers: Vec<_> = std::iter::once(HOST).chain(headers.iter().copied()).collect();
-        ask_with(&self.router, "POST", path, &headers, body.into().into()).await
+        ask_with(&self.router, "POST", path, &headers, body.into()).await
     }
 
     /// Asks the admin service from this machine.

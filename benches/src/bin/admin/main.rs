@@ -67,7 +67,10 @@ async fn serve(url: &str, folder: &std::path::Path) -> anyhow::Result<String> {
         trusted: caller,
     });
     let refresher = Arc::new(Refresher::new(Arc::clone(&services), 2));
-    let state = ApiState::new(services, refresher, ApiSettings::default());
+    let state = Arc::new(ApiState::new(services, refresher, ApiSettings::default()));
+    // As a server does when it starts; scrapers come later.
+    state.prepare();
+    tokio::time::sleep(Duration::from_secs(10)).await;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     tokio::spawn(belvedere_api::serve(listener, belvedere_api::admin_router(state), CancellationToken::new()));

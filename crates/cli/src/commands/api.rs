@@ -58,6 +58,7 @@ pub async fn run(_args: ApiArgs, config: Config, console: Console) -> anyhow::Re
     progress::announce(&config, sockets.address()?, &runtime, &console).await;
     sockets.announce_admin(&console);
     let state = Arc::new(runtime.api_state(&config, sockets.admin_settings()).until(stop.clone()));
+    state.prepare();
     let watch = tokio::spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
     let served = sockets.answer(state, &config, &stop).await;
     stop.cancel();

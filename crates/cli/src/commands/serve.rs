@@ -69,6 +69,7 @@ pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::
     sockets.announce_admin(&console);
 
     let state = Arc::new(runtime.api_state(&config, sockets.admin_settings()).until(stop.clone()));
+    state.prepare();
     let router = belvedere_api::router(Arc::clone(&state));
     let (worker, teller) = (runtime.worker().observed_by(state.observer()), Arc::clone(&runtime));
     let mut parts = JoinSet::new();
