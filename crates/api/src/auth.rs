@@ -163,8 +163,8 @@ pub(crate) fn routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         .route("/auth/password", post(login::change_password))
         .route("/auth/tokens", get(tokens::own).post(tokens::make_own))
         .route("/auth/tokens/{id}", delete(tokens::revoke_own))
-        .method_not_allowed_fallback(headers::wrong_method)
         .route_layer(from_fn_with_state(Arc::clone(state), metrics::measure))
+        .method_not_allowed_fallback(headers::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
 }
 
