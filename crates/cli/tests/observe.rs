@@ -27,6 +27,8 @@ fn requests_and_jobs_are_found_in_the_log_by_their_numbers_and_secrets_are_not()
         [("LOG_FORMAT", "json"), ("LOG_LEVEL", "debug"), ("LOG_REQUESTS", "info"), ("API_HF_WEBHOOK_SECRET", "hush-1")];
     let mut server =
         Server::start(program(data.path(), &variables, &["serve", "data", "--port", "0"]), "listening on ");
+    // The line is JSON, so its end is no part of the address.
+    server.address = server.address.split('"').next().unwrap_or_default().to_owned();
     server.wait_for("Ctrl-C stops");
     let head = "GET /splits?dataset=local/birds&token=hush-2 HTTP/1.1\nHost: x\nConnection: close\n";
     let answer = send(&server, &format!("{head}X-Request-Id: mine-7\nAuthorization: Bearer hush-3\n\n"));
@@ -118,8 +120,44 @@ fn a_step_run_by_hand_shows_its_logs_and_its_result() {
         (r"[0-9a-f]{40}", "[revision]"),
         (r"\d+\.\d{3} s", "[time] s"),
         (r"after \d+ artifacts", "after [n] artifacts"),
+        (r"(num_bytes_parquet_files.: )\d+", "${1}[n]"),
     ];
-    insta::with_settings!({filters => filters}, { insta::assert_snapshot!(told, @""); });
+    insta::with_settings!({filters => filters}, { insta::assert_snapshot!(told, @r#"
+        exit code: 0
+        --- stdout
+        config-size of local/birds, config default
+        revision   [revision]
+        outcome    ok
+        time       [time] s, after [n] artifacts before it
+
+        {
+          "size": {
+            "config": {
+              "dataset": "local/birds",
+              "config": "default",
+              "num_bytes_original_files": null,
+              "num_bytes_parquet_files": [n],
+              "num_bytes_memory": 33,
+              "num_rows": 2,
+              "num_columns": 2,
+              "estimated_num_rows": null
+            },
+            "splits": [
+              {
+                "dataset": "local/birds",
+                "config": "default",
+                "split": "train",
+                "num_bytes_parquet_files": [n],
+                "num_bytes_memory": 33,
+                "num_rows": 2,
+                "num_columns": 2,
+                "estimated_num_rows": null
+              }
+            ]
+          },
+          "partial": false
+        }
+        "#); });
     assert!(log.contains("computing first: config-parquet-and-info of local/birds, config default"), "{log}");
     assert!(log.contains("DEBUG"), "{log}");
     assert_eq!(std::fs::read_dir(here.path()).expect("readable").count(), 0, "it leaves nothing behind");
@@ -142,5 +180,24 @@ fn what_cannot_be_run_is_told() {
         told.push(output.replace("exit code: ", "").replace("\n--- stdout\n\n--- stderr\n", " "));
     }
     let filters = vec![(r"[0-9a-f]{40}", "[revision]")];
-    insta::with_settings!({filters => filters}, { insta::assert_snapshot!(told.join("\n\n"), @""); });
+    insta::with_settings!({filters => filters}, { insta::assert_snapshot!(told.join("\n\n"), @r#"
+        2 error: config-size needs `--config-name`
+
+        2 error: dataset-size takes no `--split`
+        hint: leave it out
+
+        2 error: `config-nothing` is not a step
+        hint: `belvedere admin graph` lists them
+
+        2 error: there is no dataset local/none in the folders
+        hint: `belvedere check FOLDER` tells which there are
+
+        2 error: `a/b/c` is not a dataset name: expected `namespace/name`, letters, digits, `-`, `_` and `.` only, at most 96 characters each, without `..` or `--`, not starting or ending with `-` or `.`
+
+        3 error: the files of local/birds are at revision [revision], not abc
+        hint: leave out `--revision` to run the step on the files as they are now
+
+        2 error: no folder to read
+        hint: name at least one: `belvedere run-step STEP FOLDER`, or set `serve.folders`
+        "#); });
 }

@@ -48,7 +48,7 @@ fn purpose(command: &str) -> &'static str {
     match command {
         "worker" => "work on",
         "check" => "look at",
-        "run-step" => "read",
+        "run-step STEP" => "read",
         _ => "serve",
     }
 }

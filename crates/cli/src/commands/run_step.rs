@@ -75,7 +75,7 @@ impl RunStepArgs {
 ///
 /// When a folder, the dataset, the step or a name cannot be used. An error of the step is its result.
 pub async fn run(args: RunStepArgs, mut config: Config, output: Output, console: Console) -> anyhow::Result<Exit> {
-    folders::require(&config, "run-step")?;
+    folders::require(&config, "run-step STEP")?;
     // Only the folders and settings of an installation are looked at, never its database and files.
     let directory = temporary_directory()?;
     config.store.url = None;
