@@ -2,7 +2,7 @@
 -- then the oldest. Each claim counts for the next.
 --
 -- At one priority the namespaces without started jobs come first. Usually their oldest jobs are near the head of the
--- queue, so a walk along it comes first (stage 0), unless others' work may fill the head. Then windows at the head of each
+-- queue, so a walk along it comes first (stage 0), from the first job that the askers take. Then windows at the head of each
 -- class (difficulty and step) are compared (stage 1); what lies beyond the end of the nearest window is not yet known. When
 -- busy namespaces fill the windows and there are few namespaces, each lane (a class of one namespace) is looked at,
 -- however many jobs wait in it (stage 2); with many namespaces, larger windows before. Last come the lanes of the busy
@@ -39,7 +39,8 @@ DECLARE
     v_load BIGINT;
     v_difficulties BIGINT[];
     v_steps TEXT[];
-    v_takes_all BOOLEAN;
+    -- No job that the askers take is older.
+    v_first BIGINT;
     v_edge BIGINT;
     v_known TEXT[];
     v_names TEXT[];
@@ -83,9 +84,8 @@ BEGIN
             CONTINUE;
         END IF;
         SELECT coalesce(array_agg(difficulty) FILTER (WHERE taken), '{}'),
-               coalesce(array_agg(step) FILTER (WHERE taken), '{}'),
-               bool_and(taken)
-        INTO v_difficulties, v_steps, v_takes_all
+               coalesce(array_agg(step) FILTER (WHERE taken), '{}')
+        INTO v_difficulties, v_steps
         FROM (
             SELECT difficulty, step,
                    difficulty BETWEEN p_low AND p_high AND (p_only = '{}' OR step = ANY (p_only))
@@ -94,26 +94,39 @@ BEGIN
             WHERE priority = v_priority
         ) AS classes;
 
-        v_stage := CASE WHEN v_takes_all THEN 0 ELSE 1 END;
+        SELECT min(oldest.id) INTO v_first
+        FROM unnest(v_difficulties, v_steps) AS class (difficulty, step)
+        CROSS JOIN LATERAL (
+            SELECT id
+            FROM jobs
+            WHERE status = 0 AND not_before IS NULL AND priority = v_priority
+              AND difficulty = class.difficulty AND step = class.step
+            ORDER BY id
+            LIMIT 1
+        ) AS oldest;
+        v_stage := 0;
         -- More rows than needed cost little; too few mean another, larger look.
         v_window := 8 + 2 * v_left + least(cardinality(v_busy), c_few);
         v_known := NULL;
         v_load := 0;
-        WHILE v_stage <= 3 LOOP
+        WHILE v_first IS NOT NULL AND v_stage <= 3 LOOP
             v_picks := '{}';
             IF v_stage = 0 THEN
                 v_names := '{}';
                 FOR v_row IN
                     SELECT head.id, head.namespace
                     FROM (
-                        SELECT priority, id, namespace, dataset
+                        SELECT priority, id, namespace, dataset, difficulty, step
                         FROM jobs
-                        -- Not an equality, so that only the index of this order can serve.
-                        WHERE status = 0 AND not_before IS NULL AND priority BETWEEN v_priority AND v_priority
+                        -- No equality of priorities, so that only the index of this order can serve.
+                        WHERE status = 0 AND not_before IS NULL
+                          AND (priority, id) >= (v_priority, v_first) AND priority <= v_priority
                         ORDER BY priority, id
                         LIMIT c_head
                     ) AS head
-                    WHERE head.namespace <> ALL (v_busy) AND head.dataset <> ALL (v_closed)
+                    WHERE head.difficulty BETWEEN p_low AND p_high
+                      AND (p_only = '{}' OR head.step = ANY (p_only)) AND head.step <> ALL (p_blocked)
+                      AND head.namespace <> ALL (v_busy) AND head.dataset <> ALL (v_closed)
                       AND head.id <> ALL (v_passed)
                     ORDER BY head.priority, head.id
                 LOOP
