@@ -90,7 +90,7 @@ pub struct Search {
 
 impl Default for Search {
     fn default() -> Self {
-        Self { builds_indexes: true, max_split_bytes: None, memory_bytes: 64 << 20, max_scan_seconds: 10.0 }
+        Self { builds_indexes: true, max_split_bytes: None, memory_bytes: 48 << 20, max_scan_seconds: 10.0 }
     }
 }
 

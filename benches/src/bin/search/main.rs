@@ -37,7 +37,7 @@ struct Args {
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// Memory for building the index, in bytes.
-    #[arg(long, default_value_t = 64 << 20)]
+    #[arg(long, default_value_t = 48 << 20)]
     memory: usize,
     /// A Python with duckdb.
     #[arg(long)]

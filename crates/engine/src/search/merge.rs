@@ -18,7 +18,7 @@ use crate::task::Task;
 /// Segments that a large index has at most, unless they would have more documents than `MOST`.
 const SEGMENTS: u64 = 8;
 /// Documents of a segment that are worth a thread of their own.
-const FEWEST: u64 = 1 << 18;
+const FEWEST: u64 = 1 << 19;
 /// A merge takes eight bytes of memory for each document.
 const MOST: u64 = 1 << 22;
 
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(sizes(&[]), [0; 0]);
         assert_eq!(sizes(&[10]), [1]);
         assert_eq!(sizes(&[100, 200, 300]), [3]);
-        assert_eq!(sizes(&[50_000; 20]), [5, 5, 5, 5]);
+        assert_eq!(sizes(&[50_000; 20]), [10, 10]);
         assert_eq!(sizes(&[1 << 20; 64]), [4; 16]);
         assert_eq!(sizes(&[1 << 23, 5, 1 << 23, 1, 1]), [1, 1, 1, 2]);
     }
