@@ -69,6 +69,12 @@ impl ApiError {
     }
 
     /// Logs what must not be told to clients.
+    /// Something around the server cannot be reached for the moment.
+    pub(crate) fn away(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::warn!(error, "a request found the storage of the files away");
+        Self::new(ErrorCode::ServiceUnavailable, "The storage of the files is away. Please retry later.")
+    }
+
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request failed");
         Self::new(ErrorCode::UnexpectedApiError, "Unexpected error.")
@@ -89,6 +95,9 @@ impl std::fmt::Display for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         if error.is_passing() {
+            if let StoreError::BlobsAway { .. } = error {
+                return Self::away(&error);
+            }
             tracing::warn!(error = &error as &dyn std::error::Error, "a request found the database away");
             return Self::new(ErrorCode::ServiceUnavailable, "The database is away. Please retry later.");
         }

@@ -26,7 +26,7 @@ pub use auth::AuthSettings;
 pub use belvedere_auth::Passwords;
 pub use public::sql::{SqlAccess, SqlBudget};
 pub use serving::{Answer, ask, ask_with, serve};
-pub use state::{ApiSettings, ApiState, CompareSettings, QuerySettings};
+pub use state::{ApiSettings, ApiState, CompareSettings, Delivery, QuerySettings};
 pub use trace::RequestLog;
 pub use webhook::WebhookSecret;
 

@@ -17,4 +17,5 @@ pub(crate) mod sql;
 pub(crate) mod statistics;
 pub(crate) mod views;
 
+mod distant;
 mod miss;

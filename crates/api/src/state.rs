@@ -54,6 +54,8 @@ pub struct ApiSettings {
     pub clock: fn() -> Timestamp,
     /// Directory of the media files made while answering.
     pub cached_assets: PathBuf,
+    /// How files in distant places reach clients.
+    pub delivery: Delivery,
     /// Directory of the files behind views, whose disk is told in the metrics; `None`: they are not on this machine.
     pub blobs: Option<PathBuf>,
     /// The admin service.
@@ -82,6 +84,7 @@ impl Default for ApiSettings {
             sql: SqlAccess::NotBuilt,
             clock: || Timestamp(chrono::Utc::now().timestamp_micros()),
             cached_assets: std::env::temp_dir().join("belvedere-cached-assets"),
+            delivery: Delivery::Proxy,
             blobs: None,
             admin: AdminSettings::default(),
             auth: AuthSettings::default(),
@@ -89,6 +92,18 @@ impl Default for ApiSettings {
             log_requests: RequestLog::default(),
         }
     }
+}
+
+/// How files that are kept in S3 reach clients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delivery {
+    /// Through this server.
+    Proxy,
+    /// By a redirection to a signed link.
+    Link {
+        /// How long the link may be used.
+        good_for: Duration,
+    },
 }
 
 /// What questions about rows may cost, and how much of their answers is kept.

@@ -12,16 +12,18 @@ use belvedere_domain::Graph;
 use belvedere_engine::statistics::Rules;
 use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root, RootError};
 use belvedere_hub::patterns::Pattern;
-use belvedere_jobs::call::{Caller, InProcess};
+use belvedere_jobs::call::Caller;
 use belvedere_jobs::child::{ChildCommand, ChildPool};
+use belvedere_jobs::distant;
 use belvedere_jobs::files::Files;
 use belvedere_jobs::memory::StoreMemory;
 use belvedere_jobs::settings::{DescriptiveStatistics, DuckdbIndex, FirstRows, Names, Parquet, Urls, WorkerSettings};
 use belvedere_jobs::upkeep::Upkeep;
 use belvedere_jobs::{Refresher, Registry, Services, Settings, Worker};
-use belvedere_store::{Blobs, RateLimit};
+use belvedere_store::RateLimit;
 use tokio_util::sync::CancellationToken;
 
+use crate::blobs::Places;
 use crate::config::Config;
 use crate::config::types::{Compat, LogRequests, StatisticsRules};
 use crate::exit::Advice;
@@ -58,8 +60,7 @@ impl Runtime {
         adjust(&mut settings);
         let state = state_directory(config)?;
         let store = crate::open::store(config).await?;
-        let blobs =
-            Blobs::open(&config.paths().blobs.to_string_lossy(), &[]).context("the files of views cannot be kept")?;
+        let Places { blobs, assets } = Places::open(config).await?;
         let memory = Arc::new(StoreMemory(Arc::clone(&store.snapshots)));
         let layout = if config.serve.single { Layout::Single } else { Layout::Detect };
         let roots: Vec<Root> = config.serve.folders.iter().map(|folder| Root::parse(folder, layout)).collect();
@@ -76,18 +77,19 @@ impl Runtime {
         let queries = is_built("sql").then(|| {
             // What is not counted: the program itself, its stacks, columns on their way.
             let command = ChildCommand { memory_bytes: Some(config.sql.memory_bytes + (1 << 30)), ..command.clone() };
-            Arc::new(ChildPool::new(command, config.sql.max_concurrent as usize)) as Arc<dyn Caller>
+            distant::with_files(&blobs, Arc::new(ChildPool::new(command, config.sql.max_concurrent as usize)))
         });
-        let children = Arc::new(ChildPool::new(command, settings.worker.slots + 2));
+        let children = distant::with_files(&blobs, Arc::new(ChildPool::new(command, settings.worker.slots + 2)));
         let copies = (settings.parquet.copies_max_bytes > 0).then(|| Arc::clone(&store.views));
+        let files = Files::new(Arc::clone(&hub) as _, blobs.clone(), copies);
         let services = Arc::new(Services {
-            files: Files::new(Arc::clone(&hub) as _, blobs.clone(), copies),
+            files: assets.into_iter().fold(files, Files::with_assets),
             store,
+            trusted: distant::trusted(&blobs),
             blobs,
             graph: registry.graph(),
             settings,
             children,
-            trusted: Arc::new(InProcess) as Arc<dyn Caller>,
         });
         let refresher = Arc::new(Refresher::new(Arc::clone(&services), config.views.keep_revisions));
         let upkeep = Upkeep {
@@ -155,7 +157,8 @@ impl Runtime {
             },
             compat: config.general.compat == Compat::Reference,
             cached_assets: config.paths().cached_assets,
-            blobs: Some(config.paths().blobs),
+            delivery: crate::blobs::delivery(config),
+            blobs: self.services.blobs.is_folder().then(|| config.paths().blobs),
             admin,
             webhook_secret: config
                 .api

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use belvedere::config::{Fate, settings};
 
-/// Settings of which nothing but the check of their value is wanted: there is one choice in this version.
-const CHECKED_ONLY: [&str; 2] = ["assets.storage_protocol", "cached_assets.storage_protocol"];
+/// Settings of which nothing but the check of their value is wanted.
+const CHECKED_ONLY: [&str; 0] = [];
 
 /// Settings of other crates: the file, the struct, and where its fields have to be used.
 const HANDED_ON: [(&str, &str, &[&str]); 10] = [

@@ -57,6 +57,41 @@ pub enum Call {
     Sql(Sql),
 }
 
+impl Call {
+    /// The files without which the call cannot be carried out.
+    pub fn files(&self) -> Vec<&SourceFile> {
+        fn of(files: &[ParquetFile]) -> Vec<&SourceFile> {
+            files.iter().map(|file| &file.file).collect()
+        }
+        match self {
+            Self::Convert(Convert { files, .. })
+            | Self::Inspect(Inspect { files, .. })
+            | Self::Footers(Footers { files }) => files.iter().collect(),
+            Self::Head(call) => call.files.iter().chain(&call.schema_files).collect(),
+            Self::Rows(Rows { files, .. })
+            | Self::Filter(Filter { files, .. })
+            | Self::Export(Export { files, .. })
+            | Self::DuckdbIndex(DuckdbIndex { files, .. })
+            | Self::Search(Search { files, .. })
+            | Self::BuildSearchIndex(BuildSearchIndex { files, .. })
+            | Self::Statistics(Statistics { files, .. }) => of(files),
+            Self::Compare(call) => [of(&call.left.files), of(&call.right.files)].concat(),
+            Self::Relayout(call) => vec![&call.file],
+            Self::SqlTables(_) => Vec::new(),
+            Self::Sql(call) => call.tables.iter().flat_map(|table| of(&table.files)).collect(),
+        }
+    }
+
+    /// Files that only make the call cheaper.
+    pub fn optional_files(&self) -> Vec<&SourceFile> {
+        match self {
+            Self::Convert(call) => call.segments.iter().map(|segment| &segment.file).collect(),
+            Self::Search(call) => call.index.iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// The answer to the call of the same name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Changed,
     /// The operating system refused: no space, no permission, an I/O error.
     Io,
+    /// The place that keeps the file cannot be reached; the same may work later.
+    Away,
     /// A parameter of the reader is unknown or has a bad value.
     Parameter,
     /// Nobody waits for the answer any more.

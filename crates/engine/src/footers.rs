@@ -11,7 +11,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 use crate::error::{EngineError, ErrorKind};
 use crate::features_arrow;
 use crate::ranges::{Ranges, unreadable};
-use crate::source::{FileIdentity, LocalFile, SourceFile};
+use crate::source::{Elsewhere, FileIdentity, LocalFile, SourceFile};
 
 /// A parsed footer with the page index, if the file has one.
 #[derive(Debug)]
@@ -80,10 +80,10 @@ impl Footer {
 }
 
 /// Recently used footers, bounded by the memory they take. Shared by threads.
-#[derive(Debug)]
 pub struct FooterCache {
     max_bytes: usize,
     kept: Mutex<Kept>,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 #[derive(Debug, Default)]
@@ -111,7 +111,14 @@ struct Entry {
 impl FooterCache {
     /// A cache of at most `max_bytes`; larger footers are read each time.
     pub fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, kept: Mutex::default() }
+        Self { max_bytes, kept: Mutex::default(), elsewhere: None }
+    }
+
+    /// A cache that also opens files which are not on this machine.
+    #[must_use]
+    pub fn with_elsewhere(mut self, elsewhere: Arc<dyn Elsewhere>) -> Self {
+        self.elsewhere = Some(elsewhere);
+        self
     }
 
     /// The footer of a file, read now or before, and the file, opened.
@@ -119,9 +126,15 @@ impl FooterCache {
     /// # Errors
     /// [`Unreadable`](ErrorKind::Unreadable) when it is no Parquet file; those of opening and reading.
     pub(crate) fn open(&self, file: &SourceFile) -> Result<(Ranges, Arc<Footer>), EngineError> {
-        let opened = LocalFile::open(file)?;
-        let key = Key { local_path: file.local_path.clone(), identity: opened.identity() };
-        let ranges = Ranges::new(opened);
+        let (ranges, identity) = match self.elsewhere.as_ref().and_then(|elsewhere| elsewhere.open(file)) {
+            Some(opened) => opened.map(|(file, identity)| (Ranges::of(file), identity))?,
+            None => {
+                let opened = LocalFile::open(file)?;
+                let identity = opened.identity();
+                (Ranges::new(opened), identity)
+            }
+        };
+        let key = Key { local_path: file.local_path.clone(), identity };
         if let Some(footer) = self.lock().get(&key) {
             return Ok((ranges, footer));
         }

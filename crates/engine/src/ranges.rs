@@ -23,6 +23,11 @@ impl Ranges {
         Self(Arc::new(file))
     }
 
+    /// A file that is shared already.
+    pub(crate) fn of(file: Arc<dyn ReadRanges>) -> Self {
+        Self(file)
+    }
+
     /// A reader that starts at a byte. It has no buffer.
     pub(crate) fn reader_at(&self, position: u64) -> RangeReader {
         RangeReader { file: self.clone(), position }

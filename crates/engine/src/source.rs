@@ -28,6 +28,15 @@ pub trait ReadRanges: Send + Sync {
     fn read_ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, EngineError>;
 }
 
+/// What [`Elsewhere::open`] gives: the bytes, and what identifies their content.
+pub type OpenedElsewhere = Result<(Arc<dyn ReadRanges>, FileIdentity), EngineError>;
+
+/// Reads files that are named like files of this machine but are kept elsewhere.
+pub trait Elsewhere: Send + Sync {
+    /// Opens a file; `None` for one of this machine.
+    fn open(&self, file: &SourceFile) -> Option<OpenedElsewhere>;
+}
+
 /// What tells that a local file is unchanged without reading it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct FileIdentity {

@@ -67,15 +67,24 @@ impl Caller for InProcess {
     }
 
     async fn call_watched(&self, call: Call, limit: Duration, progress: Progress) -> Result<Reply, CallError> {
-        let mut task = Task::default();
-        task.progress = progress;
-        let _stop = StopOnDrop(task.clone());
-        let work = tokio::task::spawn_blocking(move || belvedere_engine::execute(call, &task));
-        match tokio::time::timeout(limit, work).await {
-            Err(_) => Err(CallError::TooLong(limit)),
-            Ok(Err(panic)) => Err(CallError::Died(format!("panicked: {panic}"))),
-            Ok(Ok(result)) => Ok(result?),
-        }
+        in_process(limit, progress, move |task| belvedere_engine::execute(call, task)).await
+    }
+}
+
+/// Carries out work on a thread that may block, until it takes too long or nobody waits for it any more.
+pub(crate) async fn in_process(
+    limit: Duration,
+    progress: Progress,
+    work: impl FnOnce(&Task) -> Result<Reply, EngineError> + Send + 'static,
+) -> Result<Reply, CallError> {
+    let mut task = Task::default();
+    task.progress = progress;
+    let _stop = StopOnDrop(task.clone());
+    let work = tokio::task::spawn_blocking(move || work(&task));
+    match tokio::time::timeout(limit, work).await {
+        Err(_) => Err(CallError::TooLong(limit)),
+        Ok(Err(panic)) => Err(CallError::Died(format!("panicked: {panic}"))),
+        Ok(Ok(result)) => Ok(result?),
     }
 }
 

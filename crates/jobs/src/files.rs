@@ -31,6 +31,7 @@ type Kept<T> = Mutex<HashMap<(DatasetName, Revision), Arc<T>>>;
 pub struct Files {
     hub: Arc<dyn Hub>,
     blobs: Blobs,
+    assets: Blobs,
     copies: Option<Arc<dyn Views>>,
     manifests: Kept<Manifest>,
     resolutions: Kept<Resolution>,
@@ -53,8 +54,10 @@ pub struct SplitFiles {
 /// A file to be sent as it is.
 #[derive(Clone, Debug)]
 pub struct ServedFile {
-    /// Where it lies.
+    /// Where it lies on this machine, unless it is a distant blob.
     pub local_path: PathBuf,
+    /// The key of a distant blob, and its size.
+    pub distant: Option<(String, u64)>,
     /// Identifies its content.
     pub content_id: String,
 }
@@ -64,7 +67,26 @@ impl Files {
     /// Parquet files; without them, originals are read.
     pub fn new(hub: Arc<dyn Hub>, blobs: Blobs, copies: Option<Arc<dyn Views>>) -> Self {
         let (manifests, resolutions, languages) = (Kept::default(), Kept::default(), Kept::default());
-        Self { hub, blobs, copies, manifests, resolutions, languages }
+        let assets = blobs.clone();
+        Self { hub, blobs, assets, copies, manifests, resolutions, languages }
+    }
+
+    /// Keeps media files that jobs make in a place of their own.
+    #[must_use]
+    pub fn with_assets(mut self, assets: Blobs) -> Self {
+        self.assets = assets;
+        self
+    }
+
+    /// Where media files are that jobs made.
+    pub fn assets(&self) -> &Blobs {
+        &self.assets
+    }
+
+    /// The places of all files behind views: one, or two where media have a place of their own.
+    pub fn places(&self) -> impl Iterator<Item = &Blobs> {
+        let own = (self.assets.name() != self.blobs.name()).then_some(&self.assets);
+        std::iter::once(&self.blobs).chain(own)
     }
 
     /// The Hub.
@@ -231,7 +253,11 @@ impl Files {
         let copies: HashMap<_, _> = copies.into_iter().flatten().map(|copy| (copy.path.clone(), copy)).collect();
         for (path, file) in files {
             split_files.partial |= path.partial;
-            let source = match copies.get(&file.path).and_then(|copy| self.copy_of(&file, copy)) {
+            let copy = match copies.get(&file.path) {
+                Some(copy) => self.copy_of(&file, copy).await?,
+                None => None,
+            };
+            let source = match copy {
                 Some(copy) => copy,
                 None => {
                     split_files.trusted &= matches!(file.place, Place::Blob(_));
@@ -261,16 +287,15 @@ impl Files {
     }
 
     /// The copy in place of the file, if it is one of the same content and still there.
-    fn copy_of(&self, file: &FileBehind, copy: &LayoutCopy) -> Option<SourceFile> {
-        let Place::Source { path, content_id } = &file.place else { return None };
-        let local_path = self.blobs.local_path(&copy.key).filter(|path| path.is_file())?;
+    async fn copy_of(&self, file: &FileBehind, copy: &LayoutCopy) -> Result<Option<SourceFile>, JobError> {
+        let Place::Source { path, content_id } = &file.place else { return Ok(None) };
+        if copy.content_id != *content_id || self.blobs.head(&copy.key).await?.is_none() {
+            return Ok(None);
+        }
         // It goes by the name of the original, in messages too.
-        (copy.content_id == *content_id).then(|| SourceFile {
-            path: path.clone(),
-            local_path,
-            size: copy.size,
-            identity: None,
-        })
+        let source =
+            |local_path| SourceFile { path: path.clone(), local_path, size: copy.size, identity: None };
+        Ok(self.blobs.local_path(&copy.key).map(source))
     }
 
     async fn behind(
@@ -307,7 +332,11 @@ impl Files {
             Place::Blob(key) => key.clone(),
             Place::Source { content_id, .. } => content_id.clone(),
         };
-        Ok(ServedFile { local_path, content_id })
+        let distant = match &file.place {
+            Place::Blob(key) if !self.blobs.is_folder() => Some((key.clone(), file.size)),
+            _ => None,
+        };
+        Ok(ServedFile { local_path, distant, content_id })
     }
 
     /// A file of the dataset, to be sent as it is; `None` when the revision has no such file.
@@ -323,7 +352,8 @@ impl Files {
         let manifest = self.manifest(dataset, revision).await?;
         let Some(entry) = manifest.get(path) else { return Ok(None) };
         let located = self.hub.locate(dataset, revision, path).await.map_err(hub_failure)?;
-        Ok(Some(ServedFile { local_path: located.local_path, content_id: entry.content_id.clone() }))
+        let (local_path, content_id) = (located.local_path, entry.content_id.clone());
+        Ok(Some(ServedFile { local_path, distant: None, content_id }))
     }
 
     /// A file of the dataset turned out to be another one: look at it now rather than at the next change.

@@ -11,7 +11,9 @@ use belvedere_domain::{
 };
 use belvedere_engine::source::SourceFile;
 use belvedere_engine::{Call, ErrorKind, Reply};
-use belvedere_store::{Found, NewView, StoreError, ViewContent};
+use belvedere_store::{Blobs, Found, NewView, StoreError, ViewContent};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,6 +22,9 @@ use crate::content::{ConfigNames, ConfigParquetMetadata, Written};
 use crate::context::Services;
 use crate::meter::Meter;
 use crate::scratch::ScratchDirectory;
+
+/// Files on their way to their place at the same time.
+const PUTS_AT_A_TIME: usize = 4;
 
 /// A step that can be run.
 #[async_trait]
@@ -124,6 +129,11 @@ fn kind_of(error: &(dyn std::error::Error + 'static)) -> String {
 
 impl From<StoreError> for JobError {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Blob { .. } | StoreError::BlobsAway { .. } = error {
+            // The causes hold addresses of the storage, which are not for readers.
+            tracing::warn!(error = &error as &dyn std::error::Error, "files cannot be stored or read");
+            return Self::Retry { message: error.to_string(), code: ErrorCode::FileSystemError };
+        }
         let mut message = error.to_string();
         let mut source = std::error::Error::source(&error);
         while let Some(error) = source {
@@ -438,11 +448,22 @@ impl JobContext {
 
     /// Moves written files into the store.
     pub async fn keep(&self, written: &[Written]) -> Result<(), JobError> {
-        for file in written {
-            self.services.blobs.put_file(&file.key, &file.from).await?;
-        }
-        Ok(())
+        keep_in(&self.services.blobs, written).await
     }
+
+    /// Moves media files that were made from cells into the place for such.
+    pub async fn keep_media(&self, written: &[Written]) -> Result<(), JobError> {
+        keep_in(self.services.files.assets(), written).await
+    }
+}
+
+async fn keep_in(place: &Blobs, written: &[Written]) -> Result<(), JobError> {
+    let put = |file: &Written| {
+        let (place, file) = (place.clone(), file.clone());
+        async move { place.put_file(&file.key, &file.from).await }.boxed()
+    };
+    let puts: Vec<BoxFuture<'static, _>> = written.iter().map(put).collect();
+    Ok(stream::iter(puts).buffer_unordered(PUTS_AT_A_TIME).try_collect::<()>().await?)
 }
 
 impl From<CallError> for JobError {
@@ -451,7 +472,7 @@ impl From<CallError> for JobError {
         match error {
             CallError::Engine(error) => match error.kind {
                 ErrorKind::Changed => Self::RevisionGone,
-                ErrorKind::Io => Self::Retry { message: error.to_string(), code: ErrorCode::FileSystemError },
+                ErrorKind::Io | ErrorKind::Away => Self::Retry { message: error.to_string(), code: ErrorCode::FileSystemError },
                 ErrorKind::TooBig => Self::fail(ErrorCode::TooBigContentError, error.to_string()),
                 _ => Self::fail_because(ErrorCode::UnexpectedError, error.to_string(), &error),
             },

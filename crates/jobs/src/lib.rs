@@ -10,6 +10,7 @@ pub mod call;
 pub mod child;
 pub mod content;
 pub mod context;
+pub mod distant;
 pub mod files;
 pub mod gates;
 pub mod job;

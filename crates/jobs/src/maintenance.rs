@@ -6,6 +6,7 @@
 
 mod media;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +74,9 @@ pub fn left_over_before(now: Timestamp) -> Timestamp {
 pub async fn sweep(services: &Services, before: Timestamp) -> Result<usize, MaintenanceError> {
     let prefixes = left_over(services, before).await?;
     for prefix in &prefixes {
-        services.blobs.delete_prefix(prefix).await?;
+        for place in services.files.places() {
+            place.delete_older(prefix, before.0).await?;
+        }
     }
     Ok(prefixes.len())
 }
@@ -85,7 +88,14 @@ pub async fn sweep(services: &Services, before: Timestamp) -> Result<usize, Main
 pub async fn left_over(services: &Services, before: Timestamp) -> Result<Vec<String>, MaintenanceError> {
     let mut prefixes = Vec::new();
     for first in ["views", COPIES] {
-        for (name, changed) in services.blobs.groups(first).await? {
+        let mut groups: HashMap<String, i64> = HashMap::new();
+        for place in services.files.places() {
+            for (name, changed) in place.groups(first).await? {
+                let newest = groups.entry(name).or_default();
+                *newest = (*newest).max(changed);
+            }
+        }
+        for (name, changed) in groups {
             let Ok(digest) = Digest::try_from(name.clone()) else { continue };
             if changed >= before.0 || services.store.views.by_digest(&digest).await?.is_some() {
                 continue;

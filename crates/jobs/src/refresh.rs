@@ -267,12 +267,14 @@ impl Refresher {
                 continue;
             }
             for prefix in prefixes_of(digest) {
-                if let Err(error) = self.services.blobs.delete_prefix(&prefix).await {
-                    tracing::warn!(
-                        prefix,
-                        error = &error as &dyn std::error::Error,
-                        "files of a dropped view are left over"
-                    );
+                for place in self.services.files.places() {
+                    if let Err(error) = place.delete_prefix(&prefix).await {
+                        tracing::warn!(
+                            prefix,
+                            error = &error as &dyn std::error::Error,
+                            "files of a dropped view are left over"
+                        );
+                    }
                 }
             }
         }

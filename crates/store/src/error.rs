@@ -51,6 +51,17 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The place of the blobs cannot be reached, or is in trouble; the same call may succeed later.
+    #[error("the storage of files is away: it could not {what} `{key}`")]
+    BlobsAway {
+        /// The intention, such as `read`.
+        what: &'static str,
+        /// The key.
+        key: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A stored value that cannot be read back.
     #[error("the store holds a value that cannot be read: {0}")]
     Corrupt(String),
@@ -59,7 +70,7 @@ pub enum StoreError {
 impl StoreError {
     /// True when the same call may succeed later.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::ViewGone(_))
+        matches!(self, Self::Unavailable(_) | Self::ViewGone(_) | Self::BlobsAway { .. })
     }
 
     /// The same failure for each of several callers.

@@ -26,7 +26,7 @@ mod sqlite;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use blobs::{BlobHead, Blobs};
+pub use blobs::{BlobCache, BlobHead, BlobReader, Blobs, Fetched, ReadError, S3, S3Identity};
 pub use datasets::{DatasetRow, Datasets};
 pub use error::StoreError;
 pub use history::{Ending, History, Run};

@@ -94,7 +94,7 @@ impl TestApp {
             None => format!("sqlite:{}", state.path().join("test.sqlite").display()),
         };
         let store = Store::connect(&url).await.expect("a new store opens");
-        let blobs = Blobs::open(&state.path().join("blobs").to_string_lossy(), &[]).expect("a new folder opens");
+        let blobs = Blobs::folder(&state.path().join("blobs")).expect("a new folder opens");
         let memory = Arc::new(StoreMemory(Arc::clone(&store.snapshots)));
         let root = Root::parse(&folder.path().to_string_lossy(), Layout::Detect);
         // Files of tests are complete when they are written.

@@ -53,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
 /// The admin service over the store, on a socket.
 async fn serve(url: &str, folder: &std::path::Path) -> anyhow::Result<String> {
     let store = Store::connect(url).await.context("cannot open the store")?;
-    let blobs = Blobs::open(&folder.join("blobs").to_string_lossy(), &[])?;
+    let blobs = Blobs::folder(&folder.join("blobs"))?;
     let memory = Arc::new(StoreMemory(Arc::clone(&store.snapshots)));
     let hub = Arc::new(LocalHub::open(&[], memory, LocalOptions::default())?);
     let caller = Arc::new(InProcess) as Arc<dyn Caller>;

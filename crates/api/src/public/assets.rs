@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, Revision, SplitName, StepName};
 use belvedere_jobs::files::asset_key;
@@ -11,6 +11,9 @@ use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
+use super::split::{self, Opened};
+use super::{distant, rows};
+use crate::error::ApiError;
 use crate::headers::not_found;
 use crate::state::ApiState;
 
@@ -20,6 +23,7 @@ struct AssetPath {
     revision: Revision,
     config: ConfigName,
     split: SplitName,
+    row: u64,
     /// `<row>/<column>/<file>` as in the URL, which is also how files are named.
     file: String,
 }
@@ -32,23 +36,36 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>, request: Request) ->
     let found = state.services.store.views.at_revision(&[key], &path.revision).await;
     let digest = match found {
         Ok(found) => found.into_iter().flatten().next().map(|found| found.stored.digest),
-        Err(error) => return crate::error::ApiError::from(error).into_response(),
+        Err(error) => return ApiError::from(error).into_response(),
     };
     let Some(digest) = digest else { return not_found().await };
-    match state.services.blobs.local_path(&asset_key(&digest, &path.file)) {
+    let (place, key) = (state.services.files.assets(), asset_key(&digest, &path.file));
+    if !place.is_folder() {
+        return match distant::send(&state, place, &key, None, request.headers()).await {
+            Ok(mut response) => {
+                if let Some(kind) = mime_of(&path.file) {
+                    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+                }
+                dress(response)
+            }
+            Err(error) => ApiError::from(error).into_response(),
+        };
+    }
+    match place.local_path(&key) {
         Some(file) => serve(file, request).await,
         None => not_found().await,
     }
 }
 
-/// A file that was made while answering.
+/// A file that was made while answering. Another server may have made it, or it may have been removed; then it is made
+/// once more, by reading the row of its cell.
 pub(crate) async fn cached(State(state): State<Arc<ApiState>>, request: Request) -> Response {
     let Some(path) = AssetPath::parse(request.uri().path(), "/cached-assets/") else { return not_found().await };
     // What was made for a dataset or a revision that is gone is gone too.
     match state.services.is_kept(&path.dataset, &path.revision).await {
         Ok(true) => {}
         Ok(false) => return not_found().await,
-        Err(error) => return crate::error::ApiError::from(error).into_response(),
+        Err(error) => return ApiError::from(error).into_response(),
     }
     let directory = belvedere_jobs::files::asset_directory(
         &path.dataset,
@@ -56,16 +73,57 @@ pub(crate) async fn cached(State(state): State<Arc<ApiState>>, request: Request)
         Some(&path.config),
         Some(&path.split),
     );
-    serve(state.settings.cached_assets.join(directory).join(path.file), request).await
+    let file = state.settings.cached_assets.join(directory).join(&path.file);
+    if !file.is_file()
+        && let Err(error) = make(&state, &path, request.headers()).await
+    {
+        return error.into_response();
+    }
+    serve(file, request).await
+}
+
+/// Reads the row, which writes the media files of its cells; there may be none of that name.
+async fn make(state: &ApiState, path: &AssetPath, headers: &HeaderMap) -> Result<(), ApiError> {
+    let names = (path.dataset.as_str(), path.config.as_str(), path.split.as_str());
+    if let Opened::Split(split) = split::find(state, names, Some(&path.revision), headers).await? {
+        rows::page(state, &split, path.row, 1).await?;
+    }
+    Ok(())
 }
 
 async fn serve(file: std::path::PathBuf, request: Request) -> Response {
-    let served = ServeFile::new(file).oneshot(request).await;
-    let mut response = served.into_response();
+    dress(ServeFile::new(file).oneshot(request).await.into_response())
+}
+
+/// What the names of our media files say.
+fn mime_of(file: &str) -> Option<&'static str> {
+    let (_, extension) = file.rsplit_once('.')?;
+    Some(match extension {
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "gif" => "image/gif",
+        "wav" => "audio/wav",
+        "mp3" => "audio/mpeg",
+        "flac" => "audio/flac",
+        "ogg" | "opus" => "audio/ogg",
+        "mp4" => "video/mp4",
+        "webm" => "video/webm",
+        "pdf" => "application/pdf",
+        _ => return None,
+    })
+}
+
+/// The headers of all media.
+fn dress(mut response: Response) -> Response {
     let headers = response.headers_mut();
     // Media come from anybody's data: never to be taken for a page of ours.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    if response.status() == StatusCode::FOUND {
+        // The link is good for a while only.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     if response.status().is_success() {
         let forever = HeaderValue::from_static("max-age=31536000, immutable");
         response.headers_mut().insert(header::CACHE_CONTROL, forever);
@@ -83,8 +141,8 @@ impl AssetPath {
         if column.is_empty() || segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
             return None;
         }
-        row.parse::<u64>().ok()?;
         Some(Self {
+            row: row.parse().ok()?,
             dataset: DatasetName::new(decode(dataset)?).ok()?,
             revision: Revision::new(decode(revision)?).ok()?,
             config: ConfigName::new(decode(config)?).ok()?,

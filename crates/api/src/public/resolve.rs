@@ -17,7 +17,7 @@ use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
-use super::miss;
+use super::{distant, miss};
 use crate::error::ApiError;
 use crate::headers::{is_known, max_age, not_modified, set};
 use crate::state::ApiState;
@@ -42,7 +42,19 @@ async fn answer(state: &ApiState, mut request: Request) -> Result<Response, ApiE
     let etag = format!("\"{}\"", file.content_id);
     let known = is_known(request.headers(), &etag);
     judge_conditions(request.headers_mut(), &etag);
-    let mut response = ServeFile::new(&file.local_path).oneshot(request).await.into_response();
+    let mut response = match &file.distant {
+        Some((key, size)) if !known => {
+            let sent = distant::send(state, &state.services.blobs, key, Some(*size), request.headers()).await;
+            sent.map_err(|error| ApiError::from(error).at(&revision))?
+        }
+        Some(_) => Response::default(),
+        None => ServeFile::new(&file.local_path).oneshot(request).await.into_response(),
+    };
+    if response.status() == StatusCode::FOUND {
+        // The link is good for a while only, and says itself what it leads to.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        return Ok(response);
+    }
     if response.status() == StatusCode::NOT_FOUND {
         // It was there a moment ago, or the list of files says so.
         let missing = std::io::Error::new(std::io::ErrorKind::NotFound, file.local_path.display().to_string());

@@ -94,7 +94,8 @@ async fn whole(
     Ok(not_modified(respond(state, split.revision(), &etag, Body::empty())))
 }
 
-async fn page(
+/// The rows, and in the directory for such the media files that their cells refer to.
+pub(super) async fn page(
     state: &ApiState,
     split: &Split,
     offset: u64,

@@ -163,6 +163,7 @@ impl Split {
         let files = match state.services.files.parquet_files(&self.found, &self.name).await {
             Ok(files) => files,
             Err(JobError::RevisionGone) => return self.is_gone(state).await,
+            Err(error @ JobError::Retry { .. }) => return Err(ApiError::away(&error).at(self.revision())),
             Err(error) => return Err(ApiError::internal(&error)),
         };
         if files.files.is_empty() {
@@ -229,6 +230,7 @@ pub(crate) fn failure(error: CallError, revision: &Revision) -> ApiError {
             ApiError::new(ErrorCode::QueryBudgetExceeded, format!("The question costs too much: {}.", error.message))
                 .at(revision)
         }
+        ErrorKind::Away => ApiError::away(&error).at(revision),
         ErrorKind::Parameter => ApiError::new(ErrorCode::InvalidParameter, error.message).at(revision),
         ErrorKind::Cell | ErrorKind::SchemaMismatch | ErrorKind::Incompatible | ErrorKind::Unreadable => {
             let text = format!("Server error while reading the rows: {error}");

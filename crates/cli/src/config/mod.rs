@@ -38,7 +38,7 @@ pub use sections::steps::{
     ConfigNames, DescriptiveStatistics, DuckdbIndex, FirstRows, ParquetAndInfo, ParquetLayout, ParquetMetadata,
     RowsIndex, SearchIndex, SplitNames,
 };
-pub use sections::storage::{Assets, CachedAssets, Store};
+pub use sections::storage::{Assets, Blobs, CachedAssets, Store};
 pub use sections::worker::{DatasetsBased, Queue, Worker};
 pub use sources::{ConfigFile, Flag, Origin, Raw, Role, Sources};
 pub use table::{Described, Fate, Section, Setting};
@@ -86,6 +86,7 @@ config! {
     parquet_layout: ParquetLayout,
     parquet_metadata: ParquetMetadata,
     rows_index: RowsIndex,
+    blobs: Blobs,
     assets: Assets,
     cached_assets: CachedAssets,
     datasets_based: DatasetsBased,

@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use super::Config;
-use super::types::StoreUrl;
+use super::types::{StorageProtocol, StoreUrl};
 
 /// The places of one installation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Paths {
     /// The state directory.
     pub state: PathBuf,
-    /// Parquet files, assets and other content that results refer to.
+    /// Parquet files, assets and other content that results refer to, if these are on this machine.
     pub blobs: PathBuf,
+    /// What is kept here of such content elsewhere.
+    pub blob_cache: PathBuf,
     /// Files made by answers from cells.
     pub cached_assets: PathBuf,
     /// Parent of the scratch directories of jobs.
@@ -29,8 +31,15 @@ impl Config {
         let or_in_state = |path: &Option<PathBuf>, name: &str| path.clone().unwrap_or_else(|| state.join(name));
         Paths {
             state: state.clone(),
-            blobs: state.join("blobs"),
-            cached_assets: or_in_state(&self.cached_assets.storage_root, "cached-assets"),
+            blobs: match &self.blobs.url {
+                Some(url) if !url.contains("://") => PathBuf::from(url),
+                _ => state.join("blobs"),
+            },
+            blob_cache: or_in_state(&self.blobs.cache_directory, "blob-cache"),
+            cached_assets: match self.cached_assets.storage_protocol {
+                StorageProtocol::File => or_in_state(&self.cached_assets.storage_root, "cached-assets"),
+                StorageProtocol::S3 => state.join("cached-assets"),
+            },
             scratch: or_in_state(&self.datasets_based.hf_datasets_cache, "scratch"),
             statistics: or_in_state(&self.descriptive_statistics.cache_directory, "statistics"),
             temporary: or_in_state(&self.worker.temporary_directory, "tmp"),

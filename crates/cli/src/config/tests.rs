@@ -96,10 +96,36 @@ fn rules_between_settings_name_both() {
     the configuration is not valid:
       environment variable FIRST_ROWS_MIN_NUMBER is 200, must be at most `first_rows.max_number`, 100
       environment variable WORKER_DIFFICULTY_MIN is 70, must be at most `worker.difficulty_max`, 40
-      environment variable ASSETS_STORAGE_PROTOCOL is `s3`, but storage in S3 is not part of this version; use `file`
+      environment variable ASSETS_STORAGE_PROTOCOL is `s3`, which needs `assets.storage_root` to be `BUCKET` or `BUCKET/PREFIX`
       environment variable API_HF_AUTH_PATH is `/auth`, holds 0 of 1 `%s`
       environment variable SERVE_PUBLIC_URL is `viewer.example.org`, must start with `http://` or `https://`
     ");
+}
+
+#[test]
+fn places_in_s3_need_a_bucket_and_somebody_to_be_there() {
+    let told = |variables: &[(&str, &str)]| problems(&environment(variables));
+    insta::assert_snapshot!(told(&[("BLOBS_URL", "s3://viewer/a")]), @r"
+    the configuration is not valid:
+      environment variable BLOBS_URL needs `S3_ACCESS_KEY_ID` and `S3_SECRET_ACCESS_KEY`, or `S3_USE_IRSA`
+    ");
+    insta::assert_snapshot!(told(&[("BLOBS_URL", "s3://"), ("S3_ENDPOINT_URL", "minio:9000")]), @r"
+    the configuration is not valid:
+      environment variable BLOBS_URL is `s3://`, must be `s3://BUCKET` or `s3://BUCKET/PREFIX`
+      environment variable S3_ENDPOINT_URL is `minio:9000`, must start with `http://` or `https://`
+    ");
+    insta::assert_snapshot!(told(&[("BLOBS_URL", "gs://viewer")]), @r"
+    the configuration is not valid:
+      environment variable BLOBS_URL is `gs://viewer`, must be a directory or begin with `s3://`
+    ");
+    let assets = [("ASSETS_STORAGE_PROTOCOL", "s3"), ("ASSETS_STORAGE_ROOT", "viewer/assets")];
+    insta::assert_snapshot!(told(&[assets[0], assets[1], ("S3_USE_IRSA", "true")]), @r"
+    the configuration is not valid:
+      environment variable S3_USE_IRSA is on, but the platform has not set `AWS_ROLE_ARN` and `AWS_WEB_IDENTITY_TOKEN_FILE`
+    ");
+    let keys = [("S3_ACCESS_KEY_ID", "id"), ("S3_SECRET_ACCESS_KEY", "secret")];
+    let config = load(&environment(&[assets[0], assets[1], keys[0], keys[1], ("CACHED_ASSETS_STORAGE_PROTOCOL", "s3")]));
+    assert_eq!(config.notes, Vec::<String>::new());
 }
 
 #[test]

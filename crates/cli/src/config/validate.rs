@@ -24,14 +24,7 @@ impl Config {
         if self.secrets.poll_interval_seconds > self.secrets.timeout_seconds {
             reader.refuse("secrets.poll_interval_seconds", "is longer than `secrets.timeout_seconds`");
         }
-        for (path, protocol) in [
-            ("assets.storage_protocol", self.assets.storage_protocol),
-            ("cached_assets.storage_protocol", self.cached_assets.storage_protocol),
-        ] {
-            if protocol == StorageProtocol::S3 {
-                reader.refuse(path, "is `s3`, but storage in S3 is not part of this version; use `file`");
-            }
-        }
+        self.validate_buckets(reader);
         for (path, template, wanted) in [
             ("api.hf_auth_path", &self.api.hf_auth_path, 1),
             ("parquet_and_info.url_template", &self.parquet_and_info.url_template, 3),
@@ -45,6 +38,7 @@ impl Config {
         for (path, url) in [
             ("serve.public_url", &self.serve.public_url),
             ("common.hf_endpoint", &self.common.hf_endpoint),
+            ("s3.endpoint_url", &self.s3.endpoint_url),
             ("assets.base_url", &self.assets.base_url),
             ("cached_assets.base_url", &self.cached_assets.base_url),
         ] {
@@ -53,6 +47,41 @@ impl Config {
             {
                 reader.refuse(path, &format!("is `{url}`, must start with `http://` or `https://`"));
             }
+        }
+    }
+
+    /// Places in S3 name a bucket, and need somebody to be there.
+    fn validate_buckets(&self, reader: &mut Reader<'_>) {
+        let mut user = None;
+        if let Some(url) = &self.blobs.url
+            && let Some((scheme, place)) = url.split_once("://")
+        {
+            match scheme {
+                "s3" if belvedere_store::S3::split(place).is_some() => user = Some("blobs.url"),
+                "s3" => reader.refuse("blobs.url", &format!("is `{url}`, must be `s3://BUCKET` or `s3://BUCKET/PREFIX`")),
+                _ => reader.refuse("blobs.url", &format!("is `{url}`, must be a directory or begin with `s3://`")),
+            }
+        }
+        if self.assets.storage_protocol == StorageProtocol::S3 {
+            let root = self.assets.storage_root.as_deref();
+            match root.and_then(belvedere_store::S3::split) {
+                Some(_) => user = user.or(Some("assets.storage_protocol")),
+                None => reader.refuse(
+                    "assets.storage_protocol",
+                    "is `s3`, which needs `assets.storage_root` to be `BUCKET` or `BUCKET/PREFIX`",
+                ),
+            }
+        }
+        let Some(user) = user else { return };
+        let s3 = &self.s3;
+        if s3.use_irsa {
+            if s3.role_arn.is_none() || s3.web_identity_token_file.is_none() {
+                let reason = "is on, but the platform has not set `AWS_ROLE_ARN` and `AWS_WEB_IDENTITY_TOKEN_FILE`";
+                reader.refuse("s3.use_irsa", reason);
+            }
+        } else if s3.access_key_id.is_none() || s3.secret_access_key.is_none() {
+            let reason = "needs `S3_ACCESS_KEY_ID` and `S3_SECRET_ACCESS_KEY`, or `S3_USE_IRSA`";
+            reader.refuse(user, reason);
         }
     }
 }

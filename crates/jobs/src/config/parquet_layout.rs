@@ -105,11 +105,16 @@ fn view(files: Vec<LaidOutFile>, copies: Vec<LayoutCopy>) -> Ready {
 async fn are_there(ctx: &JobContext) -> Result<bool, JobError> {
     let Some(stored) = ctx.services.store.views.by_digest(&ctx.digest()).await? else { return Ok(true) };
     let copies: Option<Vec<LayoutCopy>> = stored.view.internal.parse().ok();
-    Ok(copies.is_some_and(|copies| copies.iter().all(|copy| is_file(ctx, &copy.key))))
+    for copy in copies.iter().flatten() {
+        if !is_kept(ctx, &copy.key).await? {
+            return Ok(false);
+        }
+    }
+    Ok(copies.is_some())
 }
 
-fn is_file(ctx: &JobContext, key: &str) -> bool {
-    ctx.services.blobs.local_path(key).is_some_and(|path| path.is_file())
+async fn is_kept(ctx: &JobContext, key: &str) -> Result<bool, JobError> {
+    Ok(ctx.services.blobs.head(key).await?.is_some())
 }
 
 /// What became of some content, remembered under [`memory_key`].
@@ -201,7 +206,7 @@ impl<'a> Copying<'a> {
             let outcome = match outcome {
                 Outcome::Copied { key, size } => {
                     let own = self.key(content_id);
-                    if key != own && !services.blobs.link(&key, &own).await? || !is_file(self.ctx, &own) {
+                    if key != own && !services.blobs.link(&key, &own).await? || !is_kept(self.ctx, &own).await? {
                         continue;
                     }
                     let outcome = Outcome::Copied { key: own, size };

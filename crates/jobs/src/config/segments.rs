@@ -2,17 +2,21 @@
 //!
 //! Remembered under the input's content, reader and parameters. Whether the schema fits too is for the engine to see.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use belvedere_domain::data_files::ResolvedConfig;
 use belvedere_domain::view::DigestBuilder;
 use belvedere_engine::call::{Converted, Segment};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use crate::content::Written;
 use crate::job::{JobContext, JobError};
 
 /// Inputs of more files than this are not looked up: the look-up would cost as much as it saves.
 const MAX_FILES: usize = 20_000;
+/// Files looked for at the same time; in distant places each look is a request.
+const LOOKS_AT_A_TIME: usize = 16;
 
 /// SHA-256 of each input file, by path; files that are not hashed yet have none.
 pub(crate) async fn content_ids(
@@ -43,13 +47,21 @@ pub(crate) async fn known(
     for text in remembered.into_values() {
         // Written by another version: worth nothing, and no reason to fail.
         let Ok(found) = serde_json::from_str::<Vec<Segment>>(&text) else { continue };
-        for mut segment in found {
-            if let Some(path) = services.blobs.local_path(&segment.file.path).filter(|path| path.is_file()) {
-                segment.file.local_path = path;
-                segments.push(segment);
-            }
-        }
+        segments.extend(found);
     }
+    // Many segments share a file.
+    let keys: HashSet<String> = segments.iter().map(|segment| segment.file.path.clone()).collect();
+    let look = |key: String| {
+        let blobs = services.blobs.clone();
+        async move { blobs.head(&key).await.map(|head| head.map(|_| key)) }.boxed()
+    };
+    let looks: Vec<BoxFuture<'static, _>> = keys.into_iter().map(look).collect();
+    let found: Vec<Option<String>> = stream::iter(looks).buffer_unordered(LOOKS_AT_A_TIME).try_collect().await?;
+    let kept: HashSet<String> = found.into_iter().flatten().collect();
+    segments.retain_mut(|segment| {
+        let path = services.blobs.local_path(&segment.file.path).filter(|_| kept.contains(&segment.file.path));
+        path.map(|path| segment.file.local_path = path).is_some()
+    });
     Ok(segments)
 }
 

@@ -74,7 +74,7 @@ impl Job for FirstRowsJob {
             from: scratch.path().join(asset),
             key: asset_key(&ctx.digest(), &asset.to_string_lossy()),
         };
-        ctx.keep(&page.assets.iter().map(key).collect::<Vec<_>>()).await?;
+        ctx.keep_media(&page.assets.iter().map(key).collect::<Vec<_>>()).await?;
         Ok(view.into())
     }
 }

@@ -101,6 +101,35 @@ fn staging_name(target: &Path) -> PathBuf {
     target.with_file_name(format!(".staged-{}-{:x}-{count}", std::process::id(), *START))
 }
 
+/// Removes the files below that have not changed since `before`, in microseconds since 1970, and what folders are empty
+/// then.
+pub(super) fn remove_older(path: &Path, before: i64) -> io::Result<()> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let entries = match fs::read_dir(path) {
+        Err(error) if gone(&error) => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let meta = match entry.metadata() {
+            Err(error) if gone(&error) => continue,
+            meta => meta?,
+        };
+        if meta.is_dir() {
+            remove_older(&entry.path(), before)?;
+        } else if meta.mtime() * 1_000_000 + meta.mtime_nsec() / 1000 < before {
+            match fs::remove_file(entry.path()) {
+                Err(error) if !gone(&error) => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    match fs::remove_dir(path) {
+        Err(error) if !gone(&error) && error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),

@@ -117,6 +117,16 @@ choice! {
 }
 
 choice! {
+    /// How clients get files that are in S3.
+    BlobDelivery = "`proxy` or `link`" {
+        /// Through this server.
+        Proxy = "proxy",
+        /// By a redirection to a signed link.
+        Link = "link",
+    }
+}
+
+choice! {
     /// Whose rules hold where ours differ from the reference.
     Compat = "`belvedere` or `reference`" {
         /// Ours, which suit a laptop.
