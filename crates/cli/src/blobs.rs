@@ -107,6 +107,8 @@ fn s3(config: &Config, place: &str) -> Result<S3, Advice> {
 pub fn delivery(config: &Config) -> Delivery {
     match config.blobs.delivery {
         BlobDelivery::Proxy => Delivery::Proxy,
-        BlobDelivery::Link => Delivery::Link { good_for: Duration::max(config.blobs.link_seconds, Duration::from_secs(1)) },
+        BlobDelivery::Link => {
+            Delivery::Link { good_for: Duration::max(config.blobs.link_seconds, Duration::from_secs(1)) }
+        }
     }
 }

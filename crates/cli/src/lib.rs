@@ -4,7 +4,7 @@
 //! is a line that calls [`run`].
 
 pub mod admin;
-mod blobs;
+pub mod blobs;
 pub mod commands;
 pub mod config;
 pub mod console;

@@ -29,7 +29,11 @@ fn hint(error: &StoreError) -> &'static str {
         StoreError::Unavailable(_) => "start the database, or check the address in `STORE_URL`",
         StoreError::Url(_) => "set `STORE_URL` to `sqlite:PATH` or `postgres://USER@HOST/DATABASE`",
         StoreError::NewerSchema { .. } => "install that version here, too, or name another database with `STORE_URL`",
-        StoreError::Database { .. } | StoreError::Corrupt(_) | StoreError::ViewGone(_) | StoreError::Blob { .. } => {
+        StoreError::Database { .. }
+        | StoreError::Corrupt(_)
+        | StoreError::ViewGone(_)
+        | StoreError::Blob { .. }
+        | StoreError::BlobsAway { .. } => {
             "make sure that it is a database of Belvedere, that this user may write to it, and that the disk has space"
         }
     }

@@ -293,8 +293,7 @@ impl Files {
             return Ok(None);
         }
         // It goes by the name of the original, in messages too.
-        let source =
-            |local_path| SourceFile { path: path.clone(), local_path, size: copy.size, identity: None };
+        let source = |local_path| SourceFile { path: path.clone(), local_path, size: copy.size, identity: None };
         Ok(self.blobs.local_path(&copy.key).map(source))
     }
 

@@ -472,7 +472,9 @@ impl From<CallError> for JobError {
         match error {
             CallError::Engine(error) => match error.kind {
                 ErrorKind::Changed => Self::RevisionGone,
-                ErrorKind::Io | ErrorKind::Away => Self::Retry { message: error.to_string(), code: ErrorCode::FileSystemError },
+                ErrorKind::Io | ErrorKind::Away => {
+                    Self::Retry { message: error.to_string(), code: ErrorCode::FileSystemError }
+                }
                 ErrorKind::TooBig => Self::fail(ErrorCode::TooBigContentError, error.to_string()),
                 _ => Self::fail_because(ErrorCode::UnexpectedError, error.to_string(), &error),
             },

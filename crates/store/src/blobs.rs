@@ -124,7 +124,8 @@ impl Blobs {
     /// [`StoreError::Blob`] when the settings make no sense.
     pub fn s3(settings: &S3) -> Result<Self, StoreError> {
         let client = Arc::new(settings.client()?);
-        let prefix = ObjectPath::parse(&settings.prefix).map_err(|error| failure("open", &settings.to_string(), error))?;
+        let prefix =
+            ObjectPath::parse(&settings.prefix).map_err(|error| failure("open", &settings.to_string(), error))?;
         let (store, signer) = (Arc::clone(&client) as _, Some(client as _));
         Ok(Self { name: settings.to_string().into(), store, prefix, root: None, cache: None, signer })
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use belvedere_api::{Answer, ApiSettings, ApiState, Router, ask, ask_with};
 use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, Difficulty, NewJob, Priority, SplitName, StepName};
 use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root};
+use belvedere_jobs::distant;
 use belvedere_jobs::files::Files;
 use belvedere_jobs::memory::StoreMemory;
 use belvedere_jobs::worker::Tick;
@@ -27,6 +28,8 @@ pub struct Options {
     pub api: ApiSettings,
     /// Earlier revisions that stay readable, apart from the one served and the one in work.
     pub keep_revisions: u32,
+    /// Files behind views are kept in this place, not in a folder.
+    pub distant: Option<Blobs>,
 }
 
 /// Belvedere over a temporary folder, with everything that runs by itself in the hands of the test.
@@ -94,28 +97,32 @@ impl TestApp {
             None => format!("sqlite:{}", state.path().join("test.sqlite").display()),
         };
         let store = Store::connect(&url).await.expect("a new store opens");
-        let blobs = Blobs::folder(&state.path().join("blobs")).expect("a new folder opens");
         let memory = Arc::new(StoreMemory(Arc::clone(&store.snapshots)));
         let root = Root::parse(&folder.path().to_string_lossy(), Layout::Detect);
         // Files of tests are complete when they are written.
         let local = LocalOptions { quiet: Duration::ZERO, ..LocalOptions::default() };
         let hub = Arc::new(LocalHub::open(&[root], memory, local).expect("the folder is there"));
         let registry = Arc::new(Registry::new().expect("the steps form a graph"));
-        let mut options = Options { settings: Settings::default(), api: ApiSettings::default(), keep_revisions: 2 };
+        let mut options =
+            Options { settings: Settings::default(), api: ApiSettings::default(), keep_revisions: 2, distant: None };
         options.settings.worker.scratch = state.path().join("scratch");
         options.settings.worker.coalesce_seconds = 0.0;
         options.settings.worker.retry_seconds = 0.0;
         options.api.cached_assets = state.path().join("cached-assets");
         change(&mut options);
+        let blobs = options.distant.map_or_else(|| Blobs::folder(&state.path().join("blobs")), Ok);
+        let blobs = blobs.expect("a new folder opens");
         let children = Arc::new(Children::default());
+        let caller = Arc::clone(&children) as Arc<dyn Caller>;
+        let trusted = if blobs.is_folder() { Arc::clone(&caller) } else { distant::trusted(&blobs) };
         let services = Arc::new(Services {
             files: Files::new(Arc::clone(&hub) as _, blobs.clone(), Some(Arc::clone(&store.views))),
             store,
+            children: distant::with_files(&blobs, caller),
+            trusted,
             blobs,
             graph: registry.graph(),
             settings: options.settings,
-            children: Arc::clone(&children) as Arc<dyn Caller>,
-            trusted: Arc::clone(&children) as Arc<dyn Caller>,
         });
         let refresher = Arc::new(Refresher::new(Arc::clone(&services), options.keep_revisions));
         let api = ApiState::new(Arc::clone(&services), Arc::clone(&refresher), options.api);
@@ -177,6 +184,11 @@ impl TestApp {
         let path = self.path(path);
         let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
         removed.expect("what was written can be removed");
+    }
+
+    /// A path in the state directory.
+    pub fn state_path(&self, path: &str) -> PathBuf {
+        self.state.path().join(path)
     }
 
     /// The full path of a file below the folder.

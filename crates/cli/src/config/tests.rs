@@ -124,7 +124,8 @@ fn places_in_s3_need_a_bucket_and_somebody_to_be_there() {
       environment variable S3_USE_IRSA is on, but the platform has not set `AWS_ROLE_ARN` and `AWS_WEB_IDENTITY_TOKEN_FILE`
     ");
     let keys = [("S3_ACCESS_KEY_ID", "id"), ("S3_SECRET_ACCESS_KEY", "secret")];
-    let config = load(&environment(&[assets[0], assets[1], keys[0], keys[1], ("CACHED_ASSETS_STORAGE_PROTOCOL", "s3")]));
+    let config =
+        load(&environment(&[assets[0], assets[1], keys[0], keys[1], ("CACHED_ASSETS_STORAGE_PROTOCOL", "s3")]));
     assert_eq!(config.notes, Vec::<String>::new());
 }
 

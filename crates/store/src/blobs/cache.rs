@@ -80,7 +80,9 @@ pub struct Pin {
 
 /// Why there is no room for a blob.
 #[derive(Debug, thiserror::Error)]
-#[error("it has {size} bytes, and the cache of {max_bytes} bytes has no room for that; make `blobs.cache_bytes` larger")]
+#[error(
+    "it has {size} bytes, and the cache of {max_bytes} bytes has no room for that; make `blobs.cache_bytes` larger"
+)]
 pub(super) struct NoRoom {
     size: u64,
     max_bytes: u64,

@@ -121,7 +121,6 @@ impl fmt::Debug for S3Identity {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,10 +31,8 @@ async fn a_server_that_cannot_be_reached_is_a_passing_failure() {
 #[tokio::test]
 async fn a_wrong_key_or_bucket_is_not() {
     let Some(settings) = bed::settings() else { return };
-    let wrong = S3 {
-        identity: S3Identity::Keys { id: "AKIAWRONG".into(), secret: "wrong".into() },
-        ..settings.clone()
-    };
+    let wrong =
+        S3 { identity: S3Identity::Keys { id: "AKIAWRONG".into(), secret: "wrong".into() }, ..settings.clone() };
     let error = Blobs::s3(&wrong).unwrap().check().await.unwrap_err();
     assert!(matches!(error, StoreError::Blob { .. }) && !error.is_passing(), "{error:?}");
     let elsewhere = S3 { bucket: "nobodys-bucket".into(), ..settings };

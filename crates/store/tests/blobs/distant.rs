@@ -28,7 +28,12 @@ pub(crate) async fn ranges_are_read_as_they_were_written(bed: &Bed) {
         let end = size as u64;
         let mut ranges = vec![0..end, end..end, 0..end.min(1)];
         if end > 3000 {
-            ranges.extend([end - 3000..end, 5..7, (end / 2)..(end / 2 + 1000), (1 << 20) - 10..end.min((1 << 20) + 10)]);
+            ranges.extend([
+                end - 3000..end,
+                5..7,
+                (end / 2)..(end / 2 + 1000),
+                (1 << 20) - 10..end.min((1 << 20) + 10),
+            ]);
         }
         // The second time from the cache, and both as another process sees it.
         let other = bed.another_process();

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-mod bed;
 mod away;
+mod bed;
 mod distant;
 mod everywhere;
 

@@ -6,4 +6,6 @@ mod words;
 
 pub use limits::{Count, Limit, SizeLimit};
 pub use secret::{Secret, StoreUrl};
-pub use words::{BlockedDataset, Compat, LogFormat, LogLevel, LogRequests, StatisticsRules, StorageProtocol};
+pub use words::{
+    BlobDelivery, BlockedDataset, Compat, LogFormat, LogLevel, LogRequests, StatisticsRules, StorageProtocol,
+};

@@ -1,0 +1,108 @@
+//! Files behind views that are not on this machine: all answers are the same, and nothing but a cache is kept here.
+
+use belvedere_api::Delivery;
+use belvedere_store::{BlobCache, Blobs};
+use belvedere_testing::TestApp;
+
+/// An app whose files are elsewhere, and the folder of its cache.
+async fn elsewhere(delivery: Delivery) -> (TestApp, BlobCache, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = BlobCache::open(folder.path(), 50 << 20).unwrap();
+    let blobs = Blobs::memory().with_cache(cache.clone());
+    let app = TestApp::with(|options| {
+        options.distant = Some(blobs);
+        options.api.delivery = delivery;
+    })
+    .await;
+    (app, cache, folder)
+}
+
+fn csv(rows: usize) -> String {
+    (0..rows).fold("n,word\n".to_owned(), |text, n| format!("{text}{n},word{} of the row\n", n % 7))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_the_same_as_with_files_in_a_folder() {
+    let (app, ..) = elsewhere(Delivery::Proxy).await;
+    let here = TestApp::new().await;
+    for app in [&app, &here] {
+        app.write("data/train.csv", csv(2500));
+        app.settle().await;
+    }
+    let split = "dataset=local/data&config=default&split=train";
+    for path in [
+        format!("/rows?{split}&offset=2400&length=50"),
+        format!("/first-rows?{split}"),
+        format!("/filter?{split}&where=%22n%22%3E2000&length=3"),
+        format!("/search?{split}&query=word3&length=3"),
+        format!("/statistics?{split}"),
+        format!("/rows?{split}&format=csv&length=all"),
+        "/parquet?dataset=local/data".to_owned(),
+    ] {
+        let (there, here) = (app.get(&path).await, here.get(&path).await);
+        assert_eq!((there.status, there.text()), (here.status, here.text()), "{path}");
+        assert_eq!(there.status, 200, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn converted_files_are_passed_on_with_ranges() {
+    let (app, cache, _folder) = elsewhere(Delivery::Proxy).await;
+    app.write("data/train.csv", csv(100));
+    app.settle().await;
+    let path = "/datasets/local/data/resolve/refs%2Fconvert%2Fparquet/default/train/0000.parquet";
+    let whole = app.get(path).await;
+    assert_eq!((whole.status, whole.header("content-type")), (200, Some("application/vnd.apache.parquet")));
+    assert_eq!((&whole.body[..4], &whole.body[whole.body.len() - 4..]), (&b"PAR1"[..], &b"PAR1"[..]));
+    let tail = app.ask("GET", path, &[("range", "bytes=-4")]).await;
+    assert_eq!((tail.status, &tail.body[..]), (206, &b"PAR1"[..]));
+    let length = whole.body.len();
+    let expected = format!("bytes {}-{}/{length}", length - 4, length - 1);
+    assert_eq!(tail.header("content-range"), Some(expected.as_str()));
+    assert_eq!(app.ask("GET", path, &[("range", "bytes=99999999-")]).await.status, 416);
+    let etag = whole.header("etag").unwrap().to_owned();
+    assert_eq!(app.ask("GET", path, &[("if-none-match", &etag)]).await.status, 304);
+    // A range of a file that is another one by now: all of it.
+    let stale = [("range", "bytes=0-3"), ("if-range", "\"older\"")];
+    assert_eq!(app.ask("GET", path, &stale).await.body.len(), length);
+    assert!(cache.bytes() > 0, "what the jobs wrote is kept, within the bound of the cache");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn media_are_passed_on_and_made_again_when_they_are_missing() {
+    let (app, ..) = elsewhere(Delivery::Proxy).await;
+    app.copy_set("parquet-image-column", "data");
+    app.settle().await;
+    let media = |body: serde_json::Value| {
+        let url = body["rows"][0]["row"]["image"]["src"].as_str().unwrap().to_owned();
+        url.strip_prefix("http://viewer.test").unwrap().to_owned()
+    };
+    let split = "dataset=local/data&config=default&split=train";
+    let asset = media(app.get(&format!("/first-rows?{split}")).await.json());
+    let file = app.get(&asset).await;
+    assert_eq!((file.status, file.header("content-type")), (200, Some("image/jpeg")));
+    assert_eq!(&file.body[..3], b"\xff\xd8\xff");
+    assert_eq!(app.get(&asset.replace("/0/image/", "/99999/image/")).await.status, 404);
+
+    // Another server has answered the page, so that the file is not here.
+    let cached = media(app.get(&format!("/rows?{split}&length=1")).await.json());
+    assert_eq!(app.get(&cached).await.status, 200);
+    std::fs::remove_dir_all(app.state_path("cached-assets")).unwrap();
+    let again = app.get(&cached).await;
+    assert_eq!((again.status, again.header("content-type")), (200, Some("image/jpeg")));
+    for missing in [cached.replace("/image.jpg", "/other.jpg"), cached.replace("/0/image/", "/99999/image/")] {
+        assert_eq!(app.get(&missing).await.status, 404, "{missing}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_gone_dataset_go_with_it() {
+    let (app, cache, _folder) = elsewhere(Delivery::Proxy).await;
+    app.write("data/train.csv", csv(100));
+    app.settle().await;
+    assert!(!app.services.blobs.groups("views").await.unwrap().is_empty());
+    app.remove("data");
+    app.settle().await;
+    assert!(app.services.blobs.groups("views").await.unwrap().is_empty());
+    assert_eq!(cache.bytes(), 0);
+}
