@@ -18,9 +18,9 @@ use belvedere_jobs::distant;
 use belvedere_jobs::files::Files;
 use belvedere_jobs::memory::StoreMemory;
 use belvedere_jobs::settings::{DescriptiveStatistics, DuckdbIndex, FirstRows, Names, Parquet, Urls, WorkerSettings};
-use belvedere_jobs::upkeep::Upkeep;
+use belvedere_jobs::upkeep::{Caretaker, Upkeep};
 use belvedere_jobs::{Refresher, Registry, Services, Settings, Worker};
-use belvedere_store::RateLimit;
+use belvedere_store::{RateLimit, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::blobs::Places;
@@ -29,6 +29,9 @@ use crate::config::types::{Compat, LogRequests, StatisticsRules};
 use crate::exit::Advice;
 use crate::optional::is_built;
 use crate::steps;
+
+/// Time between two looks at the version of the schema.
+const LOOK_AT_SCHEMA_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The parts of a process.
 pub struct Runtime {
@@ -95,6 +98,7 @@ impl Runtime {
         let upkeep = Upkeep {
             retry_errors_every: config.maintenance.retry_errors_seconds,
             backfill_every: config.maintenance.backfill_seconds,
+            clean_every: config.maintenance.clean_seconds,
         };
         let cached_assets = config.paths().cached_assets;
         Ok(Self { services, registry, refresher, hub, cached_assets, upkeep, queries })
@@ -114,19 +118,43 @@ impl Runtime {
 
     /// Watches the folders, plans what their changes need, and tidies up, until `stop`.
     pub async fn follow_folders(self: Arc<Self>, stop: CancellationToken) {
-        let now = ApiSettings::default().clock;
+        let caretaker = Caretaker::new(
+            (Arc::clone(&self.services), Arc::clone(&self.refresher)),
+            self.upkeep,
+            &process_name(),
+            self.cached_assets.clone(),
+            ApiSettings::default().clock,
+        );
         tokio::join!(
             self.refresher.run(stop.clone()),
             Arc::clone(&self.hub).run(stop.clone()),
-            belvedere_jobs::maintenance::run(Arc::clone(&self.services), self.cached_assets.clone(), now, stop.clone()),
-            self.upkeep.run(&self.refresher, stop.clone()),
+            caretaker.run(stop.clone()),
         );
+    }
+
+    /// Stops the process when a newer program has brought the database to a schema that this one may not work on. To be
+    /// asked for its end after everything else has ended.
+    pub fn watch_schema(&self, stop: &CancellationToken) -> SchemaWatch {
+        let (housekeeping, stop) = (Arc::clone(&self.services.store.housekeeping), stop.clone());
+        SchemaWatch(tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK_AT_SCHEMA_EVERY) => {}
+                    () = stop.cancelled() => return Ok(()),
+                }
+                // A database that is away, or out of order, is told by those who need it.
+                if let Err(error @ StoreError::NewerSchema { .. }) = housekeeping.check_schema().await {
+                    tracing::error!(error = &error as &dyn std::error::Error, "a newer program has changed the schema");
+                    stop.cancel();
+                    return Err(error);
+                }
+            }
+        }))
     }
 
     /// A worker; its name tells processes apart.
     pub fn worker(&self) -> Worker {
-        let owner = format!("{}-{:016x}", std::process::id(), fresh_number());
-        Worker::new(Arc::clone(&self.services), Arc::clone(&self.registry), &owner)
+        Worker::new(Arc::clone(&self.services), Arc::clone(&self.registry), &process_name())
     }
 
     /// The HTTP API, without the admin service.
@@ -179,6 +207,29 @@ impl Runtime {
             None => state,
         }
     }
+}
+
+/// The watch over the schema of the database.
+#[derive(Debug)]
+pub struct SchemaWatch(tokio::task::JoinHandle<Result<(), StoreError>>);
+
+impl SchemaWatch {
+    /// How it ended.
+    ///
+    /// # Errors
+    /// With a hint, when the process had to stop.
+    pub async fn ended(self) -> anyhow::Result<()> {
+        let ended = self.0.await.context("the watch over the schema panicked")?;
+        ended.context(Advice::environment(
+            "the database belongs to a newer program now",
+            "install that version here, too",
+        ))
+    }
+}
+
+/// Tells this process apart from others.
+fn process_name() -> String {
+    format!("{}-{:016x}", std::process::id(), fresh_number())
 }
 
 /// A number of bytes that fits this machine's memory.

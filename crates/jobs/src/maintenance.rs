@@ -7,26 +7,19 @@
 mod media;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use belvedere_domain::{Digest, Timestamp};
 use belvedere_store::{Blobs, StoreError};
-use tokio_util::sync::CancellationToken;
 
 use crate::config::parquet_layout::COPIES;
 use crate::context::Services;
 
-pub use media::forget_media;
+pub use media::{count_media, forget_media};
 
-/// Time between two looks.
-const EVERY: Duration = Duration::from_secs(3600);
 /// Files younger than this may belong to a job that is about to finish, in microseconds: a day.
 const SAFE_AGE_MICROSECONDS: i64 = 24 * 3600 * 1_000_000;
-/// Views whose files one look removes, and files of media.
+/// Views whose files one look removes.
 const MAX_VIEWS: usize = 1_000;
-const MAX_MEDIA: usize = 20_000;
 
 /// Why something could not be tidied up.
 #[derive(Debug, thiserror::Error)]
@@ -39,35 +32,13 @@ pub enum MaintenanceError {
     Media(#[source] std::io::Error),
 }
 
-/// Looks now and every hour until `stop`. `cached_assets` is where answers keep the media they make. `now` is asked for
-/// the time; it need not be the database's, since files of a day's age are meant.
-pub async fn run(services: Arc<Services>, cached_assets: PathBuf, now: fn() -> Timestamp, stop: CancellationToken) {
-    loop {
-        let before = left_over_before(now());
-        tell(sweep(&services, before).await, "files of views that were never stored");
-        let copies_max_bytes = services.settings.parquet.copies_max_bytes;
-        tell(shrink_copies(&services.blobs, copies_max_bytes).await, "private copies of Parquet files");
-        tell(forget_media(&services, &cached_assets, MAX_MEDIA).await, "media of revisions that are gone");
-        tokio::select! { () = tokio::time::sleep(EVERY) => {}, () = stop.cancelled() => return }
-    }
-}
-
-fn tell(removed: Result<usize, MaintenanceError>, what: &'static str) {
-    match removed {
-        Ok(0) => {}
-        Ok(count) => tracing::info!(count, "removed {what}"),
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not look for {what}, or not remove them");
-        }
-    }
-}
-
 /// The moment before which files that belong to no view are certainly left over, and not those of a job about to finish.
 pub fn left_over_before(now: Timestamp) -> Timestamp {
     Timestamp(now.0 - SAFE_AGE_MICROSECONDS)
 }
 
 /// Removes the files of views that are not stored and that have not changed since `before`. Returns of how many views.
+/// A job that computes such a view just now writes new files, which stay.
 ///
 /// # Errors
 /// [`MaintenanceError`] when views or files cannot be listed or removed.

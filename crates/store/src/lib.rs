@@ -11,6 +11,7 @@ pub mod blobs;
 pub mod datasets;
 pub mod error;
 pub mod history;
+pub mod housekeeping;
 pub mod queue;
 pub mod reports;
 pub mod snapshots;
@@ -30,6 +31,7 @@ pub use blobs::{BlobCache, BlobHead, BlobReader, Blobs, Fetched, ReadError, S3, 
 pub use datasets::{DatasetRow, Datasets};
 pub use error::StoreError;
 pub use history::{Ending, History, Run};
+pub use housekeeping::{Duty, DutyRow, Housekeeping};
 pub use queue::{
     ClaimRequest, Completion, DeadJob, Fairness, Finished, NewView, Pulse, Queue, RateLimit, TargetChange, ViewContent,
 };
@@ -50,6 +52,8 @@ pub struct Store {
     pub datasets: Arc<dyn Datasets>,
     /// Manifests of revisions and remembered file hashes.
     pub snapshots: Arc<dyn Snapshots>,
+    /// What processes agree on.
+    pub housekeeping: Arc<dyn Housekeeping>,
     /// What operators ask and change.
     pub reports: Arc<dyn Reports>,
     /// Tasks of users on clusters.
@@ -78,14 +82,16 @@ impl Store {
         }
     }
 
-    fn of<T: Queue + Views + Datasets + Snapshots + Reports + Tasks + Users + History + 'static>(
-        database: Arc<T>,
-    ) -> Self {
+    fn of<T>(database: Arc<T>) -> Self
+    where
+        T: Queue + Views + Datasets + Snapshots + Housekeeping + Reports + Tasks + Users + History + 'static,
+    {
         Self {
             queue: database.clone(),
             views: database.clone(),
             datasets: database.clone(),
             snapshots: database.clone(),
+            housekeeping: database.clone(),
             reports: database.clone(),
             tasks: database.clone(),
             users: database.clone(),

@@ -137,18 +137,35 @@ pub(super) async fn clean(State(state): State<Arc<ApiState>>, RawQuery(query): R
         true => maintenance::left_over(&state.services, before).await.map(|prefixes| prefixes.len()),
         false => maintenance::sweep(&state.services, before).await,
     };
-    let views = views.map_err(|error| match error {
-        MaintenanceError::Store(error) => ApiError::from(error),
-        error @ MaintenanceError::Media(_) => ApiError::internal(&error),
-    })?;
+    let views = views.map_err(not_cleaned)?;
+    let revisions = match dry_run {
+        true => state.refresher.old_revisions().await.map(|old| old.len()),
+        false => state.refresher.retire_all().await,
+    };
+    let revisions = revisions.map_err(|error| failed(&error))?;
+    let cached_assets = &state.settings.cached_assets;
+    let media = match dry_run {
+        true => maintenance::count_media(&state.services, cached_assets).await,
+        false => maintenance::forget_media(&state.services, cached_assets, usize::MAX).await,
+    };
+    let media = media.map_err(not_cleaned)?;
     let body = json!({
         "status": "ok",
         "dry_run": dry_run,
         "jobs_of_unknown_steps": leftovers.jobs,
         "artifacts_of_unknown_steps": leftovers.artifacts,
         "views_never_stored": views,
+        "revisions_not_kept": revisions,
+        "media_of_gone_revisions": media,
     });
     bodies::json(&body, 0)
+}
+
+fn not_cleaned(error: MaintenanceError) -> ApiError {
+    match error {
+        MaintenanceError::Store(error) => ApiError::from(error),
+        error @ MaintenanceError::Media(_) => ApiError::internal(&error),
+    }
 }
 
 fn priority(params: &Params) -> Result<Priority, ApiError> {

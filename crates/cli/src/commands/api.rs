@@ -59,10 +59,12 @@ pub async fn run(_args: ApiArgs, config: Config, console: Console) -> anyhow::Re
     sockets.announce_admin(&console);
     let state = Arc::new(runtime.api_state(&config, sockets.admin_settings()).until(stop.clone()));
     state.prepare();
+    let schema = runtime.watch_schema(&stop);
     let watch = tokio::spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
     let served = sockets.answer(state, &config, &stop).await;
     stop.cancel();
     watch.await.context("the watch of the folders panicked")?;
     served.context("the socket failed")?;
+    schema.ended().await?;
     Ok(Exit::Done)
 }

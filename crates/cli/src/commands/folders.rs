@@ -49,6 +49,7 @@ fn purpose(command: &str) -> &'static str {
         "worker" => "work on",
         "check" => "look at",
         "run-step STEP" => "read",
+        "monitor" => "watch",
         _ => "serve",
     }
 }

@@ -11,6 +11,7 @@ pub mod engine_child;
 pub mod folders;
 pub mod listen;
 pub mod migrate;
+pub mod monitor;
 pub mod password;
 pub mod run_step;
 pub mod serve;
@@ -115,6 +116,8 @@ pub enum Command {
     Api(api::ApiArgs),
     /// Run jobs, without answering requests: one part of an installation on several machines.
     Worker(worker::WorkerArgs),
+    /// Watch folders, repair datasets and tidy up for all machines: one part of an installation on several machines.
+    Monitor(monitor::MonitorArgs),
     /// Look at a folder as the viewer would, without a server, and report what users would see, problems first.
     Check(check::CheckArgs),
     /// Run one step on a dataset here and now, with all its logs, and print the result.
@@ -140,7 +143,7 @@ impl Command {
     /// What the process is going to be.
     pub fn role(&self) -> Role {
         match self {
-            Self::Api(_) | Self::Worker(_) => Role::Part,
+            Self::Api(_) | Self::Worker(_) | Self::Monitor(_) => Role::Part,
             Self::Config(args) => args.role(),
             _ => Role::Serve,
         }
@@ -151,6 +154,7 @@ impl Command {
             Self::Serve(args) => args.flags(),
             Self::Api(args) => args.flags(),
             Self::Worker(args) => args.flags(),
+            Self::Monitor(args) => args.flags(),
             Self::Check(args) => args.flags(),
             Self::RunStep(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
@@ -176,6 +180,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, config, console).await,
             Self::Api(args) => api::run(args, config, console).await,
             Self::Worker(args) => worker::run(args, config, console).await,
+            Self::Monitor(args) => monitor::run(args, config, console).await,
             Self::Check(args) => check::run(args, config, values, output, console).await,
             Self::RunStep(args) => run_step::run(args, config, output, console).await,
             Self::Migrate(args) => migrate::run(args, config, output).await,

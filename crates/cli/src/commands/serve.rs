@@ -72,6 +72,7 @@ pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::
     state.prepare();
     let router = belvedere_api::router(Arc::clone(&state));
     let (worker, teller) = (runtime.worker().observed_by(state.observer()), Arc::clone(&runtime));
+    let schema = runtime.watch_schema(&stop);
     let mut parts = JoinSet::new();
     parts.spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
     parts.spawn({
@@ -88,5 +89,6 @@ pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::
         part.context("a part of the server panicked")?;
     }
     served.context("the socket failed")?;
+    schema.ended().await?;
     Ok(Exit::Done)
 }

@@ -61,6 +61,7 @@ pub async fn run(_args: WorkerArgs, config: Config, console: Console) -> anyhow:
     );
     let state = runtime.api_state(&config, AdminSettings::default());
     let worker = runtime.worker().observed_by(state.observer());
+    let schema = runtime.watch_schema(&stop);
     let jobs = tokio::spawn({
         let stop = stop.clone();
         async move { worker.run(stop).await }
@@ -69,5 +70,6 @@ pub async fn run(_args: WorkerArgs, config: Config, console: Console) -> anyhow:
     stop.cancel();
     jobs.await.context("the worker panicked")?;
     served.context("the socket failed")?;
+    schema.ended().await?;
     Ok(Exit::Done)
 }

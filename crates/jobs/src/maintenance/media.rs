@@ -37,6 +37,30 @@ pub async fn forget_media(services: &Services, root: &Path, max_files: usize) ->
     Ok(removed)
 }
 
+/// The number of files that [`forget_media`] would remove now.
+///
+/// # Errors
+/// As [`forget_media`].
+pub async fn count_media(services: &Services, root: &Path) -> Result<usize, MaintenanceError> {
+    let listed = root.to_owned();
+    let mut found = 0;
+    for Media { dataset, revision, directory } in blocking(move || revisions(&listed)).await? {
+        if !services.is_kept(&dataset, &revision).await? {
+            found += blocking(move || count(&directory)).await?;
+        }
+    }
+    Ok(found)
+}
+
+fn count(directory: &Path) -> io::Result<usize> {
+    let mut found = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        found += if entry.file_type()?.is_dir() { count(&entry.path())? } else { 1 };
+    }
+    Ok(found)
+}
+
 /// The media of one revision.
 struct Media {
     dataset: DatasetName,

@@ -131,6 +131,29 @@ impl Refresher {
         Ok(swept)
     }
 
+    /// Drops what is stored of revisions that are not kept any more, with its files: what the change of a target would have
+    /// dropped, had it not failed or had the setting been the one of now. Returns the number of revisions.
+    ///
+    /// # Errors
+    /// [`RefreshError`] when the store fails.
+    pub async fn retire_all(&self) -> Result<usize, RefreshError> {
+        let old = self.old_revisions().await?;
+        let mut datasets: Vec<&DatasetName> = old.iter().map(|(dataset, _)| dataset).collect();
+        datasets.dedup();
+        for dataset in datasets {
+            self.retire(dataset).await;
+        }
+        Ok(old.len())
+    }
+
+    /// The revisions that [`retire_all`](Self::retire_all) would drop now, by dataset.
+    ///
+    /// # Errors
+    /// [`RefreshError`] when the store fails.
+    pub async fn old_revisions(&self) -> Result<Vec<(DatasetName, Revision)>, RefreshError> {
+        Ok(self.services.store.housekeeping.old_revisions(self.keep_revisions.saturating_add(2)).await?)
+    }
+
     /// Waiting jobs and artifacts of steps that this build does not know: counted, or removed when `remove` is set.
     ///
     /// # Errors

@@ -35,6 +35,7 @@ use batches::Batches;
 use claims::Claims;
 use database::Database;
 use ends::Ends;
+pub(crate) use schema::KNOWN as KNOWN_SCHEMA;
 use wakeups::Wakeups;
 
 /// Connections of one process. Statements are short; more only make the server busier.

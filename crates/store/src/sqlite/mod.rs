@@ -29,6 +29,7 @@ use tokio::sync::watch;
 
 use crate::StoreError;
 use reader::Readers;
+pub(crate) use schema::KNOWN as KNOWN_SCHEMA;
 pub(crate) use writer::Session;
 use writer::{Durability, Writer};
 
@@ -138,6 +139,7 @@ impl Sqlite {
 fn end_all_leases(connection: &rusqlite::Connection) -> Result<(), StoreError> {
     let ended = connection.execute("UPDATE jobs SET expires_at = 0 WHERE status = 1", []);
     let ended = ended.and_then(|_| connection.execute("UPDATE task_cluster SET expires_at = 0", []));
+    let ended = ended.and_then(|_| connection.execute("UPDATE duties SET expires_at = 0", []));
     ended.map(drop).map_err(|error| StoreError::database("end the leases of the process before", error))
 }
 

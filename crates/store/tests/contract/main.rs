@@ -6,6 +6,7 @@
 mod bed;
 mod claiming;
 mod crowds;
+mod duties;
 mod ending;
 mod history;
 mod leases;
@@ -14,6 +15,7 @@ mod opening;
 mod queueing;
 mod remembering;
 mod reporting;
+mod schema;
 mod targets;
 mod tasking;
 mod users;
@@ -185,6 +187,17 @@ suite! {
         runs_of_a_job_come_back_in_order
         the_last_runs_come_newest_first
         the_oldest_runs_are_forgotten;
+    duties:
+        a_duty_is_taken_by_one_and_not_again_before_it_is_due
+        a_duty_is_taken_over_when_its_lease_runs_out
+        whoever_lost_a_duty_changes_nothing
+        a_duty_that_was_not_done_is_free
+        many_ask_one_gets_the_duty
+        duties_are_listed;
+    schema:
+        e026_a_program_works_on_a_newer_schema_that_allows_it
+        e026_a_program_refuses_a_newer_schema_that_does_not
+        e026_a_program_that_runs_learns_of_a_newer_schema;
     crowds:
         many_enqueue_one_job_waits
         many_claim_none_gets_the_same

@@ -32,9 +32,11 @@ pub(super) async fn run(args: CleanArgs, config: &Config, output: Output) -> any
     let results = plural(number("artifacts_of_unknown_steps"), "result");
     let verb = if args.dry_run { "would be removed" } else { "were removed" };
     let views = plural(number("views_never_stored"), "result");
+    let revisions = plural(number("revisions_not_kept"), "revision");
+    let media = plural(number("media_of_gone_revisions"), "media file");
     output.print(&format!(
-        "{jobs} and {results} of steps that this version does not have, and the files of {views} that were never stored, \
-         {verb}\n"
+        "{jobs} and {results} of steps that this version does not have, the files of {views} that were never stored, \
+         what is kept of {revisions} too many, and {media} of revisions that are gone, {verb}\n"
     ))?;
     Ok(Exit::Done)
 }

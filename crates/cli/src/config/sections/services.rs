@@ -174,11 +174,15 @@ section! {
 }
 
 section! {
-    /// What a server repeats by itself so that datasets stay complete.
+    /// What servers and monitors repeat by themselves so that datasets stay complete and nothing is left behind. Of those that
+    /// share a database, one does what is due.
     Maintenance = "maintenance" {
         /// Time between two repairs of datasets with errors that may have passed; 0 for never.
-        retry_errors_seconds: Duration = "600" { fate: Read("serve and api") },
+        retry_errors_seconds: Duration = "600" { fate: Read("serve, api and monitor") },
         /// Time between two repairs of all datasets; 0 for never.
-        backfill_seconds: Duration = "10_800" { fate: Read("serve and api") },
+        backfill_seconds: Duration = "10_800" { fate: Read("serve, api and monitor") },
+        /// Time between two removals of what nobody needs any more: results of revisions beyond `views.keep_revisions`, files
+        /// that belong to no result, media of revisions that are gone; 0 for never.
+        clean_seconds: Duration = "3_600" { fate: Read("serve, api and monitor") },
     }
 }
