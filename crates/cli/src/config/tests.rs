@@ -234,7 +234,7 @@ fn an_empty_variable_is_unset_for_paths_secrets_and_optional_texts_only() {
     ])
     .environment;
     let config = load(&sources).config;
-    assert_eq!(config.assets.storage_root.as_deref(), Some(std::path::Path::new("/srv/assets")));
+    assert_eq!(config.assets.storage_root.as_deref(), Some("/srv/assets"));
     assert_eq!((config.common.hf_token, config.secrets.dir), (None, None));
     assert_eq!(config.api.hf_jwt_algorithm, "", "empty switches it off");
     assert!(problems(&environment(&[("WORKER_DIFFICULTY_MIN", "")])).contains("but is empty"));

@@ -73,7 +73,8 @@ async fn chores_are_done_when_due_until_they_are_told_to_stop() {
         }
         stop.cancel();
     };
-    tokio::join!(caretaker(&app, upkeep).run(stop.clone()), until_repaired);
+    let care = caretaker(&app, upkeep);
+    tokio::join!(care.run(stop.clone()), until_repaired);
     app.run_jobs().await;
     assert_eq!(app.get(ROWS).await.status, 200);
     assert!(app.services.store.housekeeping.duties().await.unwrap().iter().all(|duty| duty.owner.is_none()));
