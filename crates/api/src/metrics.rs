@@ -43,6 +43,7 @@ pub(crate) struct Metrics {
     views: GaugeVec,
     disk: GaugeVec,
     lookups: IntCounterVec,
+    chores: GaugeVec,
     tally: Tally,
     of_worker: JobMetrics,
     storage: StorageMetrics,
@@ -96,6 +97,10 @@ impl Metrics {
             Opts::new("belvedere_cache_lookups_total", "Lookups in caches of the process, by result."),
             &["cache", "result"],
         );
+        let chores = GaugeVec::new(
+            gauge("maintenance_done_timestamp_seconds", "When a chore was last done by any process, since 1970."),
+            &["chore"],
+        );
         let legal = "the names and labels are legal";
         let endpoint_seconds = endpoint_seconds.expect(legal);
         let metrics = Self {
@@ -113,9 +118,10 @@ impl Metrics {
             views: views.expect(legal),
             disk: disk.expect(legal),
             lookups: lookups.expect(legal),
+            chores: chores.expect(legal),
             tally: Tally::default(),
         };
-        let collectors: [Box<dyn prometheus::core::Collector>; 11] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 12] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.responses.clone()),
             Box::new(metrics.exceptions.clone()),
@@ -127,6 +133,7 @@ impl Metrics {
             Box::new(metrics.views.clone()),
             Box::new(metrics.disk.clone()),
             Box::new(metrics.lookups.clone()),
+            Box::new(metrics.chores.clone()),
         ];
         let more = metrics.of_worker.collectors().into_iter().chain(metrics.storage.collectors());
         for collector in collectors.into_iter().chain(more) {
@@ -162,6 +169,11 @@ impl Metrics {
             let code = views.error_code.as_deref().unwrap_or("None");
             let labels = [views.step.as_str(), &views.http_status.to_string(), code];
             self.views.with_label_values(&labels).add(views.count as f64);
+        }
+        for duty in state.services.store.housekeeping.duties().await? {
+            if let Some(done_at) = duty.done_at {
+                self.chores.with_label_values(&[&duty.name]).set(done_at.0 as f64 / 1e6);
+            }
         }
         if let Some(disk) = state.settings.blobs.as_deref().and_then(Disk::of) {
             let percent = disk.used_percent().unwrap_or_default();

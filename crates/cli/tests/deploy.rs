@@ -103,7 +103,10 @@ fn check(place: &str, arguments: &[String], variables: &BTreeMap<String, String>
 fn of_the_image() -> BTreeMap<String, String> {
     let file = text("Dockerfile").replace("\\\n", " ");
     let line = file.lines().find_map(|line| line.strip_prefix("ENV ")).expect("an ENV");
-    line.split_whitespace().map(|pair| pair.split_once('=').expect("NAME=VALUE")).map(|(n, v)| (n.into(), v.into())).collect()
+    line.split_whitespace()
+        .map(|pair| pair.split_once('=').expect("NAME=VALUE"))
+        .map(|(n, v)| (n.into(), v.into()))
+        .collect()
 }
 
 #[test]
@@ -141,9 +144,10 @@ fn make_targets_are_commands() {
 
 #[test]
 fn compose_files_name_what_there_is() {
-    for (path, port, server) in
-        [("docker-compose.yml", "127.0.0.1:8008:8000", "viewer"), ("docker-compose.prod.yml", "127.0.0.1:8009:8000", "api")]
-    {
+    for (path, port, server) in [
+        ("docker-compose.yml", "127.0.0.1:8008:8000", "viewer"),
+        ("docker-compose.prod.yml", "127.0.0.1:8009:8000", "api"),
+    ] {
         let file = documents(path).remove(0);
         let services = file.get("services").and_then(Node::map).expect("services");
         let names: Vec<&str> = services.iter().filter_map(|(name, _)| name.text()).collect();

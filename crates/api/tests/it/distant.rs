@@ -1,7 +1,7 @@
 //! Files behind views that are not on this machine: all answers are the same, and nothing but a cache is kept here.
 
 use belvedere_api::Delivery;
-use belvedere_store::{BlobCache, Blobs};
+use belvedere_store::{BlobCache, Blobs, S3, S3Identity};
 use belvedere_testing::TestApp;
 
 /// An app whose files are elsewhere, and the folder of its cache.
@@ -105,4 +105,127 @@ async fn files_of_a_gone_dataset_go_with_it() {
     app.settle().await;
     assert!(app.services.blobs.groups("views").await.unwrap().is_empty());
     assert_eq!(cache.bytes(), 0);
+}
+
+/// Passes connections on to an S3 server, as long as it is open.
+struct Wire {
+    address: std::net::SocketAddr,
+    open: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Wire {
+    fn to(server: String) -> Self {
+        use std::sync::atomic::Ordering;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let open = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let is_open = std::sync::Arc::clone(&open);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if !is_open.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let Ok(server) = std::net::TcpStream::connect(&server) else { continue };
+                for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
+                {
+                    let is_open = std::sync::Arc::clone(&is_open);
+                    std::thread::spawn(move || {
+                        use std::io::{Read, Write};
+                        let mut buffer = vec![0; 1 << 16];
+                        while let Ok(length @ 1..) = from.read(&mut buffer) {
+                            if !is_open.load(Ordering::SeqCst) || to.write_all(&buffer[..length]).is_err() {
+                                break;
+                            }
+                        }
+                        let _ = to.shutdown(std::net::Shutdown::Both);
+                        let _ = from.shutdown(std::net::Shutdown::Both);
+                    });
+                }
+            }
+        });
+        Self { address, open }
+    }
+
+    fn set(&self, open: bool) {
+        self.open.store(open, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+/// An app on the S3 server of the tests, its connection, and its cache; `None` when no server is named.
+async fn on_s3(delivery: Delivery) -> Option<(TestApp, Wire, BlobCache, tempfile::TempDir)> {
+    let var = |name: &str| std::env::var(format!("BELVEDERE_TEST_S3_{name}")).ok();
+    let wire = Wire::to(var("ENDPOINT")?.trim_start_matches("http://").to_owned());
+    let folder = tempfile::tempdir().unwrap();
+    let settings = S3 {
+        bucket: var("BUCKET").unwrap(),
+        prefix: format!("api/{}-{}", std::process::id(), wire.address.port()),
+        region: var("REGION").unwrap(),
+        endpoint: Some(format!("http://{}", wire.address)),
+        path_style: true,
+        identity: S3Identity::Keys { id: var("KEY_ID").unwrap(), secret: var("SECRET").unwrap() },
+    };
+    let cache = BlobCache::open(folder.path(), 50 << 20).unwrap();
+    let blobs = Blobs::s3(&settings).unwrap().with_cache(cache.clone());
+    let app = TestApp::with(|options| {
+        options.distant = Some(blobs);
+        options.api.delivery = delivery;
+    })
+    .await;
+    Some((app, wire, cache, folder))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_are_told_to_come_back_while_the_storage_is_away() {
+    let Some((app, wire, cache, _folder)) = on_s3(Delivery::Proxy).await else { return };
+    app.write("data/train.csv", csv(100));
+    app.settle().await;
+    let rows = "/rows?dataset=local/data&config=default&split=train&length=2";
+    let file = "/datasets/local/data/resolve/refs%2Fconvert%2Fparquet/default/train/0000.parquet";
+    assert_eq!(app.get(rows).await.status, 200);
+    // Nothing of it is kept here any more.
+    for group in app.services.blobs.groups("views").await.unwrap().into_keys() {
+        let key = format!("views/{group}/train/0000.parquet");
+        if app.services.blobs.head(&key).await.unwrap().is_some() {
+            let copy = app.services.blobs.get(&key).await.unwrap().unwrap();
+            app.services.blobs.put(&key, copy).await.unwrap();
+        }
+    }
+    wire.set(false);
+    let away = app.get(&rows.replace("length=2", "length=3")).await;
+    assert_eq!((away.status, away.header("x-error-code")), (503, Some("ServiceUnavailable")), "{}", away.text());
+    assert!(away.header("retry-after").is_some() && away.text().contains("storage of the files"), "{}", away.text());
+    assert!(!away.text().contains(&wire.address.to_string()), "addresses are nobody's business");
+    // What jobs need from there is tried again, not stored as an error.
+    app.write("more/train.csv", csv(10));
+    app.scan().await;
+    app.refresh().await;
+    let more = belvedere_domain::DatasetName::new("local/more").unwrap();
+    for _ in 0..3 {
+        app.tick().await;
+    }
+    assert_eq!(app.errors("local/more").await, Vec::<String>::new());
+    assert!(!app.services.store.queue.pending(Some(&more)).await.unwrap().is_empty());
+    wire.set(true);
+    assert_eq!(app.get(rows).await.status, 200);
+    assert_eq!(app.get(file).await.status, 200);
+    app.run_jobs().await;
+    assert_eq!(app.get("/size?dataset=local/more").await.json()["size"]["dataset"]["num_rows"], 10);
+    assert!(cache.bytes() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_may_be_linked_instead() {
+    let good_for = std::time::Duration::from_secs(60);
+    let Some((app, ..)) = on_s3(Delivery::Link { good_for }).await else { return };
+    app.copy_set("parquet-image-column", "images");
+    app.write("data/train.csv", csv(100));
+    app.settle().await;
+    let file = app.get("/datasets/local/data/resolve/refs%2Fconvert%2Fparquet/default/train/0000.parquet").await;
+    let body = app.get("/first-rows?dataset=local/images&config=default&split=train").await.json();
+    let asset = body["rows"][0]["row"]["image"]["src"].as_str().unwrap().replace("http://viewer.test", "");
+    for (answer, ending) in [(file, "0000.parquet"), (app.get(&asset).await, "image.jpg")] {
+        assert_eq!((answer.status, answer.header("cache-control")), (302, Some("no-store")));
+        let link = answer.header("location").unwrap();
+        assert!(link.contains(&format!("{ending}?")) && link.contains("X-Amz-Expires=60"), "{link}");
+    }
 }

@@ -150,6 +150,21 @@ impl Bed {
         self.start("worker", &[])
     }
 
+    /// `belvedere worker` with other settings.
+    pub(crate) fn worker_with(&self, settings: &[(&str, &str)]) -> Program {
+        let set: Vec<String> = settings
+            .iter()
+            .map(|(name, value)| format!("{}={value}", name.to_lowercase().replacen('_', ".", 1)))
+            .collect();
+        let flags: Vec<&str> = set.iter().flat_map(|set| ["--set", set.as_str()]).collect();
+        self.start("worker", &flags)
+    }
+
+    /// `belvedere monitor`: what is done once for all.
+    pub(crate) fn monitor(&self) -> Program {
+        self.start("monitor", &[])
+    }
+
     fn start(&self, command: &str, arguments: &[&str]) -> Program {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let (state, data) = (self.state(), self.folder.path().join("data"));

@@ -17,6 +17,7 @@ mod process;
 mod whole;
 
 mod leases;
+mod machines;
 mod queueing;
 mod restarts;
 mod server;

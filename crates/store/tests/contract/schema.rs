@@ -19,7 +19,8 @@ async fn open_again(bed: &Bed, folder: &tempfile::TempDir) -> Result<Store, Stor
     Store::connect(&format!("sqlite:{}", copy.display())).await
 }
 
-/// The schema is of a newer program that says that this one may work beside it: it does, and leaves the schema alone.
+/// e026 | a newer program has changed the schema, and allows this one beside it | this one starts and works, and leaves the
+/// schema alone
 pub(crate) async fn e026_a_program_works_on_a_newer_schema_that_allows_it(bed: &Bed) {
     let folder = tempfile::tempdir().unwrap();
     upgrade(bed, "version").await;
@@ -34,7 +35,8 @@ pub(crate) async fn e026_a_program_works_on_a_newer_schema_that_allows_it(bed: &
     assert_eq!(found, known + 2);
 }
 
-/// The schema is of a newer program that says that this one cannot live with it: it refuses to start, and tells why.
+/// e026 | a newer program has changed the schema in a way that this one cannot live with | this one refuses to start, and
+/// tells both versions
 pub(crate) async fn e026_a_program_refuses_a_newer_schema_that_does_not(bed: &Bed) {
     let folder = tempfile::tempdir().unwrap();
     upgrade(bed, "version + 1").await;
@@ -43,7 +45,8 @@ pub(crate) async fn e026_a_program_refuses_a_newer_schema_that_does_not(bed: &Be
     assert_eq!(found, known + 1);
 }
 
-/// A newer program changes the schema under one that runs: it learns of that, and stops where it could do harm.
+/// e026 | a newer program changes the schema under one that runs | within half a minute that one knows whether it may go on;
+/// if not, it hands its jobs back and ends with an error
 pub(crate) async fn e026_a_program_that_runs_learns_of_a_newer_schema(bed: &Bed) {
     bed.store.housekeeping.check_schema().await.unwrap();
     upgrade(bed, "version").await;
