@@ -70,6 +70,17 @@ impl Places {
     }
 }
 
+/// The places in S3 that the configuration names, without caches.
+///
+/// # Errors
+/// With a hint, when settings make no sense.
+pub fn buckets(config: &Config) -> anyhow::Result<Vec<Blobs>> {
+    let blobs = config.blobs.url.as_deref().and_then(|url| url.strip_prefix("s3://"));
+    let is_s3 = config.assets.storage_protocol == StorageProtocol::S3;
+    let assets = config.assets.storage_root.as_deref().filter(|_| is_s3);
+    blobs.into_iter().chain(assets).map(|place| Ok(Blobs::s3(&s3(config, place)?)?)).collect()
+}
+
 fn folder(path: &Path, variable: &str) -> anyhow::Result<Blobs> {
     Blobs::folder(path).with_context(|| {
         let message = format!("the directory {} cannot be used", path.display());

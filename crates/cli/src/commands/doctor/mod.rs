@@ -2,6 +2,7 @@
 //!
 //! No directory is made and no database is created.
 
+mod buckets;
 mod machine;
 mod places;
 mod store;
@@ -105,6 +106,7 @@ async fn examine(loaded: Result<Loaded, ConfigError>) -> Vec<Finding> {
     if let Ok(config) = &config {
         findings.extend(places::examine(config));
         findings.push(store::examine(config).await);
+        findings.extend(buckets::examine(config).await);
         findings.push(port(config));
     }
     findings.extend(machine::examine(config.as_ref().ok()));
