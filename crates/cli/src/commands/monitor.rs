@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use belvedere_api::AdminSettings;
 use clap::Args;
 
 use super::folders::{self, FolderArgs};
@@ -51,7 +52,8 @@ pub async fn run(_args: MonitorArgs, config: Config, console: Console) -> anyhow
     tracing::info!("the monitor runs; http://{address}/healthcheck tells that it lives, /metrics what there is to do");
     let schema = runtime.watch_schema(&stop);
     let watch = tokio::spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
-    let served = super::listen::answer(listener, runtime.worker_router(&config), &config, &stop).await;
+    let router = belvedere_api::worker_router(runtime.api_state(&config, AdminSettings::default()));
+    let served = super::listen::answer(listener, router, &config, &stop).await;
     stop.cancel();
     watch.await.context("the watch of the folders panicked")?;
     served.context("the socket failed")?;
