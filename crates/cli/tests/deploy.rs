@@ -232,9 +232,10 @@ fn the_kubernetes_example_names_what_there_is() {
         let pod = at(node, &["spec", "template", "spec"]).unwrap();
         let user = at(pod, &["securityContext", "runAsUser"]).and_then(Node::scalar_text);
         assert_eq!(user.as_deref(), Some("10001"), "{file}: the user of the image");
-        let volumes: Vec<_> = pod.get("volumes").and_then(Node::list).unwrap().iter().map(|v| v.get("name")).collect();
+        let name = |node: &Node| node.get("name").and_then(Node::text).expect("a name").to_owned();
+        let volumes: Vec<_> = pod.get("volumes").and_then(Node::list).unwrap().iter().map(name).collect();
         for mount in container.get("volumeMounts").and_then(Node::list).unwrap() {
-            assert!(volumes.contains(&mount.get("name")), "{file}: {mount:?}");
+            assert!(volumes.contains(&name(mount)), "{file}: {}", name(mount));
         }
         if let Some(grace) = at(pod, &["terminationGracePeriodSeconds"]).and_then(Node::scalar_text) {
             let own: u64 = variables.get("WORKER_GRACE_SECONDS").map_or(20, |text| text.parse().unwrap());

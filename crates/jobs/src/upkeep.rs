@@ -184,7 +184,7 @@ impl Caretaker {
     async fn carry_out(&self, chore: Chore, duty: &Duty) -> Option<String> {
         let started = Instant::now();
         let outcome = tokio::select! {
-            outcome = self.work(chore) => outcome,
+            outcome = self.work(chore, duty) => outcome,
             () = self.keep(duty) => {
                 tracing::warn!(chore = chore.name(), "another process has taken the chore over");
                 return None;
@@ -221,8 +221,10 @@ impl Caretaker {
         }
     }
 
-    async fn work(&self, chore: Chore) -> Result<String, ChoreError> {
+    async fn work(&self, chore: Chore, duty: &Duty) -> Result<String, ChoreError> {
         Ok(match chore {
+            // A new database: whoever starts on it looks at everything.
+            Chore::RetryErrors | Chore::Backfill if duty.done_at.is_none() => "nothing to repair yet".to_owned(),
             Chore::RetryErrors | Chore::Backfill => {
                 let swept = self.refresher.repair_all(chore == Chore::RetryErrors).await?;
                 format!(

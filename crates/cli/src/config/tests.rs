@@ -105,24 +105,15 @@ fn rules_between_settings_name_both() {
 #[test]
 fn places_in_s3_need_a_bucket_and_somebody_to_be_there() {
     let told = |variables: &[(&str, &str)]| problems(&environment(variables));
-    insta::assert_snapshot!(told(&[("BLOBS_URL", "s3://viewer/a")]), @r"
-    the configuration is not valid:
-      environment variable BLOBS_URL needs `S3_ACCESS_KEY_ID` and `S3_SECRET_ACCESS_KEY`, or `S3_USE_IRSA`
-    ");
+    insta::assert_snapshot!(told(&[("BLOBS_URL", "s3://viewer/a")]), @"the configuration is not valid: environment variable BLOBS_URL needs `S3_ACCESS_KEY_ID` and `S3_SECRET_ACCESS_KEY`, or `S3_USE_IRSA`");
     insta::assert_snapshot!(told(&[("BLOBS_URL", "s3://"), ("S3_ENDPOINT_URL", "minio:9000")]), @r"
     the configuration is not valid:
       environment variable BLOBS_URL is `s3://`, must be `s3://BUCKET` or `s3://BUCKET/PREFIX`
       environment variable S3_ENDPOINT_URL is `minio:9000`, must start with `http://` or `https://`
     ");
-    insta::assert_snapshot!(told(&[("BLOBS_URL", "gs://viewer")]), @r"
-    the configuration is not valid:
-      environment variable BLOBS_URL is `gs://viewer`, must be a directory or begin with `s3://`
-    ");
+    insta::assert_snapshot!(told(&[("BLOBS_URL", "gs://viewer")]), @"the configuration is not valid: environment variable BLOBS_URL is `gs://viewer`, must be a directory or begin with `s3://`");
     let assets = [("ASSETS_STORAGE_PROTOCOL", "s3"), ("ASSETS_STORAGE_ROOT", "viewer/assets")];
-    insta::assert_snapshot!(told(&[assets[0], assets[1], ("S3_USE_IRSA", "true")]), @r"
-    the configuration is not valid:
-      environment variable S3_USE_IRSA is on, but the platform has not set `AWS_ROLE_ARN` and `AWS_WEB_IDENTITY_TOKEN_FILE`
-    ");
+    insta::assert_snapshot!(told(&[assets[0], assets[1], ("S3_USE_IRSA", "true")]), @"the configuration is not valid: environment variable S3_USE_IRSA is on, but the platform has not set `AWS_ROLE_ARN` and `AWS_WEB_IDENTITY_TOKEN_FILE`");
     let keys = [("S3_ACCESS_KEY_ID", "id"), ("S3_SECRET_ACCESS_KEY", "secret")];
     let config =
         load(&environment(&[assets[0], assets[1], keys[0], keys[1], ("CACHED_ASSETS_STORAGE_PROTOCOL", "s3")]));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::bed::{Bed, FEW, names_in};
 use crate::process::until;
+use crate::whole::stop_in_order;
 
 /// What a process may keep on its machine: caches and places for work, nothing that is missed.
 const CACHES: [&str; 5] = ["blob-cache", "cached-assets", "scratch", "statistics", "tmp"];
@@ -70,5 +71,10 @@ fn an_api_two_workers_and_a_monitor_share_a_database_and_a_bucket() {
         let secret = std::env::var("BELVEDERE_TEST_S3_SECRET").unwrap();
         assert!(!program.log().contains(&secret), "keys stay out of logs");
     }
-    bed.close(&base, vec![light, heavy, monitor, api]);
+    bed.assert_files_whole(&base);
+    bed.assert_views_whole(bed.store());
+    stop_in_order(vec![light, heavy, monitor, api]);
+    bed.assert_nothing_left();
+    let database = bed.database.take().unwrap();
+    bed.runtime.block_on(database.remove());
 }
