@@ -112,7 +112,9 @@ fn commands_ask_the_running_server() {
       "dry_run": false,
       "jobs_of_unknown_steps": 0,
       "artifacts_of_unknown_steps": 0,
-      "views_never_stored": 0
+      "views_never_stored": 0,
+      "revisions_not_kept": 0,
+      "media_of_gone_revisions": 0
     }
     "#);
     shows!(told(&at(&["admin", "blocked"])), @r"
@@ -325,7 +327,7 @@ fn an_admin_service_of_its_own_is_apart_from_the_public_api() {
     shows!(told(&run(data.path(), &[], &["admin", "clean", "--dry-run"])), @r"
     exit code: 0
     --- stdout
-    0 waiting jobs and 0 results of steps that this version does not have, and the files of 0 results that were never stored, would be removed
+    0 waiting jobs and 0 results of steps that this version does not have, the files of 0 results that were never stored, what is kept of 0 revisions too many, and 0 media files of revisions that are gone, would be removed
     ");
 }
 
