@@ -67,7 +67,7 @@ impl Users for Postgres {
         let sql = concat!(
             "WITH t AS (
                  INSERT INTO api_tokens (id, owner, name, sha256, scopes, created_at, expires_at)
-                 SELECT $1, u.id, $3, $4, $5, now.us, now.us + $6 * 1000000
+                 SELECT $1, u.id, $3, $4, $5, now.us, now.us + $6::BIGINT * 1000000
                  FROM users u, (SELECT now_us() AS us) AS now WHERE u.id = $2 RETURNING *
              ) SELECT ",
             include_str!("../sql/token_columns.sql"),
