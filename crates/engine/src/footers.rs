@@ -8,6 +8,7 @@ use belvedere_domain::Features;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
+use crate::call::ParquetFile;
 use crate::error::{EngineError, ErrorKind};
 use crate::features_arrow;
 use crate::ranges::{Ranges, unreadable};
@@ -142,6 +143,18 @@ impl FooterCache {
         let footer = Arc::new(Footer::read(&ranges, &file.path)?);
         self.lock().insert(key, Arc::clone(&footer), self.max_bytes);
         Ok((ranges, footer))
+    }
+
+    /// What the rows of a split are shown as: the features given, or those of its first file.
+    ///
+    /// # Errors
+    /// [`Empty`](ErrorKind::Empty) when there are neither; those of [`open`](Self::open).
+    pub(crate) fn features(&self, given: Option<&Features>, files: &[ParquetFile]) -> Result<Features, EngineError> {
+        match (given, files.first()) {
+            (Some(features), _) => Ok(features.clone()),
+            (None, Some(first)) => Ok(self.open(&first.file)?.1.features()?.clone()),
+            (None, None) => Err(EngineError::new(ErrorKind::Empty, "the split has no files")),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {

@@ -53,10 +53,7 @@ pub fn choose(
         return Err(EngineError::new(crate::ErrorKind::Empty, "the split has no files"));
     };
     let (_, footer) = footers.open(&first.file)?;
-    let features = match features {
-        Some(features) => features.clone(),
-        None => footer.features()?.clone(),
-    };
+    let features = footers.features(features, files)?;
     check_column_names(&features)?;
     let columns = footer.arrow.schema().fields().iter().map(|field| field.name().clone()).collect();
     let mut source = IndexSource { files: 0, num_rows: 0, num_bytes: 0, features, columns };

@@ -28,11 +28,7 @@ pub(crate) use page::{Page, check_columns, stored_as};
 /// read would exceed the limit, [`TooManyColumns`](ErrorKind::TooManyColumns), [`Empty`](ErrorKind::Empty) without
 /// files, [`Changed`](ErrorKind::Changed) when a file is not the one that was listed; those of cells.
 pub(crate) fn rows(call: &Rows, cache: &FooterCache) -> Result<PageOfRows, EngineError> {
-    let features = match (&call.features, call.files.first()) {
-        (Some(features), _) => features.clone(),
-        (None, Some(first)) => cache.open(&first.file)?.1.features()?.clone(),
-        (None, None) => return Err(EngineError::new(ErrorKind::Empty, "the split has no files")),
-    };
+    let features = cache.features(call.features.as_ref(), &call.files)?;
     if let Some(max) = call.max_columns {
         check_columns(&features, max)?;
     }

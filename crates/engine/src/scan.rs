@@ -19,7 +19,7 @@ use crate::error::{EngineError, ErrorKind};
 use crate::footers::{self, Footer, FooterCache};
 use crate::ranges::{Ranges, unreadable};
 
-pub(crate) use batches::Batches;
+pub(crate) use batches::{Batches, MAX_FETCH};
 pub(crate) use fields::{FieldPath, child};
 pub(crate) use gather::selection;
 pub(crate) use parallel::{for_each, for_each_group};
@@ -68,11 +68,7 @@ impl SplitTable {
         features: Option<&Features>,
         cache: &FooterCache,
     ) -> Result<Self, EngineError> {
-        let features = match (features, files.first()) {
-            (Some(features), _) => features.clone(),
-            (None, Some(first)) => cache.open(&first.file)?.1.features()?.clone(),
-            (None, None) => return Err(EngineError::new(ErrorKind::Empty, "the split has no files")),
-        };
+        let features = cache.features(features, files)?;
         let mut table = Self { files: Vec::with_capacity(files.len()), features, groups: Vec::new(), num_rows: 0 };
         for file in files {
             let (ranges, footer) = cache.open(&file.file)?;

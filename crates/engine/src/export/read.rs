@@ -9,13 +9,11 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use crate::call::{Export, ParquetFile, WantedRows};
 use crate::error::{EngineError, ErrorKind};
 use crate::footers::FooterCache;
-use crate::scan::{Group, SplitTable};
+use crate::scan::{Group, MAX_FETCH, SplitTable};
 use crate::task::Task;
 
 /// Bytes of a table before compression, about.
 const TABLE_BYTES: u64 = 4 << 20;
-/// Columns of a row group without page index are fetched whole up to so many bytes; larger ones are read through.
-const MAX_FETCH: u64 = 64 << 20;
 
 /// Takes a table and the numbers of its rows; `false`: enough.
 type Sink<'s> = &'s mut dyn FnMut(&RecordBatch, &[u64]) -> Result<bool, EngineError>;
@@ -31,11 +29,7 @@ pub(super) struct Source<'c> {
 impl<'c> Source<'c> {
     /// Opens those files only that hold the rows.
     pub(super) fn open(call: &'c Export, cache: &FooterCache) -> Result<Self, EngineError> {
-        let features = match (&call.features, call.files.first()) {
-            (Some(features), _) => features.clone(),
-            (None, Some(first)) => cache.open(&first.file)?.1.features()?.clone(),
-            (None, None) => return Err(EngineError::new(ErrorKind::Empty, "the split has no files")),
-        };
+        let features = cache.features(call.features.as_ref(), &call.files)?;
         let (mut files, mut starts, mut start, mut chosen) = (Vec::<ParquetFile>::new(), Vec::new(), 0, 0);
         for file in &call.files {
             let here = start..start + file.num_rows;

@@ -18,7 +18,7 @@ use crate::rows::stored_as;
 use crate::source::ReadRanges;
 
 /// Compressed bytes of the chosen columns of a row group that are fetched in one read; larger ones stream page by page.
-pub(super) const MAX_FETCH: u64 = 64 << 20;
+pub(crate) const MAX_FETCH: u64 = 64 << 20;
 
 /// Tables of one row group, in order.
 pub(crate) struct Batches<'t> {

@@ -16,7 +16,7 @@ use tantivy::{Directory, Index, IndexSettings, SingleSegmentIndexWriter, Tantivy
 use super::analyze::{Alphabet, Analyzer, Rules};
 use super::call::{BuildSearchIndex, SearchIndexBuilt};
 use super::merge::merge;
-use super::pack::{Contents, Pack, PackWriter, SegmentContents};
+use super::pack::{Contents, PackWriter, SegmentContents};
 use super::text::{text_columns, visit};
 use crate::error::{EngineError, ErrorKind};
 use crate::footers::FooterCache;
@@ -68,7 +68,7 @@ pub(crate) fn build(
     let num_rows = table.num_rows();
     let contents = Contents { rules: call.rules.clone(), columns: columns.clone(), num_rows, num_words, segments };
     pack.finish(&contents)?;
-    let size = merge(&Pack::open(&parts)?, File::create(&call.output)?, scratch.path(), task)?;
+    let size = merge(&parts, File::create(&call.output)?, scratch.path(), task)?;
     Ok(SearchIndexBuilt { size, num_rows, num_words, num_text_bytes, columns })
 }
 

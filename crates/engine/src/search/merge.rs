@@ -22,22 +22,25 @@ const FEWEST: u64 = 1 << 19;
 /// A merge takes eight bytes of memory for each document.
 const MOST: u64 = 1 << 22;
 
-/// Writes the index of `pack` with its segments joined to `output`; what the joining needs for a while goes into `scratch`, a
-/// folder. Returns the size of the file.
+/// Writes the index that is in the file `parts`, with its segments joined, to `output`; what the joining needs for a while goes
+/// into `scratch`, a folder. Returns the size of the file.
 ///
 /// # Errors
 /// [`Io`](crate::error::ErrorKind::Io) when a file cannot be written.
-pub(super) fn merge(pack: &Pack, output: File, scratch: &Path, task: &Task) -> Result<u64, EngineError> {
+pub(super) fn merge(parts: &Path, output: File, scratch: &Path, task: &Task) -> Result<u64, EngineError> {
     let mut writer = PackWriter::new(BufWriter::new(output));
+    let contents = Pack::open(parts)?.contents;
     let mut segments = Vec::new();
-    for group in groups(&pack.contents) {
+    for group in groups(&contents) {
         task.check()?;
+        // Opened for each group, so that only the parts of one are in memory.
+        let pack = Pack::open(parts)?;
         segments.push(match group {
-            [only] => copy(pack, only, &mut writer)?,
-            several => join(pack, several, &mut writer, scratch)?,
+            [only] => copy(&pack, only, &mut writer)?,
+            several => join(&pack, several, &mut writer, scratch)?,
         });
     }
-    Ok(writer.finish(&Contents { segments, ..pack.contents.clone() })?)
+    Ok(writer.finish(&Contents { segments, ..contents })?)
 }
 
 /// The segments in groups of about the same number of documents.

@@ -33,85 +33,51 @@ pub(super) trait Key: Copy + Ord + Default + Send + Sync + 'static {
     fn or(self, other: Self) -> Self;
 }
 
-impl Key for u64 {
-    const BYTES: usize = 8;
+macro_rules! keys {
+    ($($integer:ty),*) => {$(
+        impl Key for $integer {
+            const BYTES: usize = size_of::<Self>();
 
-    fn write(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.to_le_bytes());
-    }
+            fn write(self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_le_bytes());
+            }
 
-    fn read(bytes: &[u8]) -> Self {
-        Self::from_le_bytes(bytes.try_into().expect("eight bytes"))
-    }
+            fn read(bytes: &[u8]) -> Self {
+                Self::from_le_bytes(bytes.try_into().expect("exactly that many bytes"))
+            }
 
-    fn above(self, smaller: Self) -> Option<u32> {
-        u32::try_from(self - smaller).ok()
-    }
+            fn above(self, smaller: Self) -> Option<u32> {
+                u32::try_from(self - smaller).ok()
+            }
 
-    fn plus(self, distance: u32) -> Self {
-        self + Self::from(distance)
-    }
+            fn plus(self, distance: u32) -> Self {
+                self + Self::from(distance)
+            }
 
-    fn shift(differences: Self) -> u32 {
-        (Self::BITS - differences.leading_zeros()).saturating_sub(32)
-    }
+            fn shift(differences: Self) -> u32 {
+                (Self::BITS - differences.leading_zeros()).saturating_sub(32)
+            }
 
-    fn digit(self, shift: u32) -> usize {
-        (self >> shift) as usize & 0xff
-    }
+            fn digit(self, shift: u32) -> usize {
+                (self >> shift) as usize & 0xff
+            }
 
-    fn above_bit(self, shift: u32) -> Self {
-        self >> shift
-    }
+            fn above_bit(self, shift: u32) -> Self {
+                self >> shift
+            }
 
-    fn differences(self, other: Self) -> Self {
-        self ^ other
-    }
+            fn differences(self, other: Self) -> Self {
+                self ^ other
+            }
 
-    fn or(self, other: Self) -> Self {
-        self | other
-    }
+            fn or(self, other: Self) -> Self {
+                self | other
+            }
+        }
+    )*};
 }
 
-impl Key for u128 {
-    const BYTES: usize = 16;
-
-    fn write(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.to_le_bytes());
-    }
-
-    fn read(bytes: &[u8]) -> Self {
-        Self::from_le_bytes(bytes.try_into().expect("sixteen bytes"))
-    }
-
-    fn above(self, smaller: Self) -> Option<u32> {
-        u32::try_from(self - smaller).ok()
-    }
-
-    fn plus(self, distance: u32) -> Self {
-        self + Self::from(distance)
-    }
-
-    fn shift(differences: Self) -> u32 {
-        (Self::BITS - differences.leading_zeros()).saturating_sub(32)
-    }
-
-    fn digit(self, shift: u32) -> usize {
-        (self >> shift) as usize & 0xff
-    }
-
-    fn above_bit(self, shift: u32) -> Self {
-        self >> shift
-    }
-
-    fn differences(self, other: Self) -> Self {
-        self ^ other
-    }
-
-    fn or(self, other: Self) -> Self {
-        self | other
-    }
-}
+keys!(u64, u128);
 
 /// What the 64 bits of a key stand for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
