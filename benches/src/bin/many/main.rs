@@ -90,6 +90,9 @@ fn everything(program: &Path, folder: &Path, state: &Path, configs: usize) -> an
     let results = server.sum("responses_in_cache_total")?;
     let errors = results - server.sum("responses_in_cache_total{error_code=\"None\"")?;
     ensure!(results >= (configs * (5 + 3 * SPLITS.len())) as f64, "only {results} results");
+    let planned = Instant::now();
+    ensure!(server.status("/admin/dataset-backfill-plan?dataset=local/many")? == 200, "no plan");
+    println!("reading what is stored and planning a repair takes {:.0} ms", planned.elapsed().as_secs_f64() * 1e3);
     println!(
         "{configs} configs x {} splits: everything done after {seconds:.1} s, {results} results, {errors} of them errors; \
          server {:.0} MB at most, {:.0} s of CPU without its children",
