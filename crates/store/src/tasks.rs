@@ -182,6 +182,8 @@ pub struct ActiveAttempt {
     pub owner: String,
     /// Cancelling was asked for.
     pub cancel: bool,
+    /// The time of the database when it was read.
+    pub now: Timestamp,
     /// The attempt.
     pub attempt: AttemptRow,
 }

@@ -71,7 +71,9 @@ async fn an_answered_write_is_there_after_reopening() {
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let (folder, store) = open();
-    let raise = |session: &Session<'_>| Ok(session.execute("UPDATE schema_version SET version = 1000, oldest_program = 1000", [])?);
+    let raise = |session: &Session<'_>| {
+        Ok(session.execute("UPDATE schema_version SET version = 1000, oldest_program = 1000", [])?)
+    };
     store.write("raise", raise).await.unwrap();
     drop(store);
     let error = Sqlite::open(&folder.path().join("deep/store.sqlite")).err().unwrap();

@@ -89,9 +89,15 @@ pub(super) fn task(mut row: Row) -> Result<TaskRow, StoreError> {
     })
 }
 
-pub(super) fn active(mut row: Row) -> Result<ActiveAttempt, StoreError> {
+pub(super) fn active(mut row: Row, now: Timestamp) -> Result<ActiveAttempt, StoreError> {
     let row = &mut row;
-    Ok(ActiveAttempt { task: id(row)?, owner: row.text()?, cancel: row.opt_int()?.is_some(), attempt: attempt(row)? })
+    Ok(ActiveAttempt {
+        task: id(row)?,
+        owner: row.text()?,
+        cancel: row.opt_int()?.is_some(),
+        now,
+        attempt: attempt(row)?,
+    })
 }
 
 fn cluster(name: &str) -> Result<ClusterName, StoreError> {

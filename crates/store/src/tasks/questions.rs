@@ -147,5 +147,6 @@ question!(Active => Vec<ActiveAttempt>, "list active attempts", |self, transacti
          WHERE t.cluster = $1 AND t.active = 1 ORDER BY t.id LIMIT $2"
     );
     let rows = transaction.rows(sql, values![self.cluster.as_str(), self.limit]).await?;
-    rows.into_iter().map(decode::active).collect()
+    let now = Timestamp(transaction.now());
+    rows.into_iter().map(|row| decode::active(row, now)).collect()
 });
