@@ -17,13 +17,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("belvedere-engine", &["domain"]),
     ("belvedere-hub", &["domain"]),
     ("belvedere-jobs", &["domain", "store", "engine", "hub"]),
-    ("belvedere-api", &["domain", "store", "engine", "hub", "jobs", "auth"]),
+    ("belvedere-tasks", &["domain", "store"]),
+    ("belvedere-api", &["domain", "store", "engine", "hub", "jobs", "auth", "tasks"]),
     // Optional parts: one heavy library each, and calls of the engine.
     ("belvedere-duckdb", &["domain", "engine"]),
     ("belvedere-sql", &["domain", "engine"]),
-    ("belvedere", &["domain", "store", "engine", "hub", "jobs", "api", "duckdb", "sql"]),
-    ("belvedere-testing", &["domain", "store", "engine", "hub", "jobs", "api"]),
-    ("belvedere-benches", &["domain", "store", "engine", "hub", "jobs", "api"]),
+    ("belvedere", &["domain", "store", "engine", "hub", "jobs", "tasks", "api", "duckdb", "sql"]),
+    ("belvedere-testing", &["domain", "store", "engine", "hub", "jobs", "tasks", "api"]),
+    ("belvedere-benches", &["domain", "store", "engine", "hub", "jobs", "tasks", "api"]),
     // Asks any server; knows only a URL.
     ("belvedere-conformance", &[]),
 ];
@@ -38,8 +39,8 @@ const LIBRARIES: &[(&[&str], &[&str])] = &[
     (&["argon2", "bcrypt", "ring"], &["belvedere-auth"]),
     (&["axum", "tower-http"], &["belvedere-api"]),
     (&["clap", "anyhow"], &["belvedere", "belvedere-conformance"]),
-    // Calls that go out are the hub's; the command line asks the server that runs on its store.
-    (&["ureq"], &["belvedere-hub", "belvedere", "belvedere-conformance"]),
+    // Calls that go out are the hub's, and those to MLflow the tasks'; the command line asks the server on its store.
+    (&["ureq"], &["belvedere-hub", "belvedere-tasks", "belvedere", "belvedere-conformance"]),
     (&["duckdb"], &["belvedere-duckdb"]),
     (&["datafusion"], &["belvedere-sql"]),
 ];

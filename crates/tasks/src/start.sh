@@ -1,0 +1,23 @@
+#!/bin/sh
+# Starts the program of a task, inside its sandbox or container: start.sh DIR KIND ENTRY STYLE PYTHON
+# KIND is script or command; STYLE says how the program learns its paths. The same text for every task: what users
+# wrote is only ever a file or the content of one.
+set -u
+dir=$1 kind=$2 entry=$3 style=$4 python=$5
+cd "$dir/files" || exit 66
+case $entry in
+*.zip) "$python" -m zipfile -e "$entry" . || exit 65 ;;
+*.tar | *.tar.gz | *.tgz) tar --no-same-owner --no-same-permissions -xf "$entry" || exit 65 ;;
+esac
+case $kind in
+command) set -- /bin/sh "$dir/command.sh" ;;
+*) case $entry in
+    *.sh) set -- /bin/sh "./$entry" ;;
+    *) set -- "$python" "./$entry" ;;
+    esac ;;
+esac
+case $style in
+flags) set -- "$@" "--input_path=$TASK_INPUT" "--output_path=$TASK_OUTPUT" ;;
+positional) set -- "$@" "$TASK_INPUT" "$TASK_OUTPUT" ;;
+esac
+exec "$@"

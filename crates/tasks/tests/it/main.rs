@@ -1,0 +1,7 @@
+//! Tasks as they run: a real store, real processes on this machine, and a real Slurm where one is named.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod bed;
+mod local;
+mod slurm;
