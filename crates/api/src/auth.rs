@@ -23,7 +23,7 @@ use belvedere_domain::ErrorCode;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OnceCell, Semaphore};
 
-pub(crate) use principal::{Principal, authorization, bearer};
+pub(crate) use principal::{Principal, authorization, bearer, missing};
 pub(crate) use users::admin_routes;
 
 use crate::error::ApiError;

@@ -40,6 +40,16 @@ impl ApiError {
         Self { http_status: 500, discloses_cause: true, ..Self::new(ErrorCode::TooBigContentError, message) }
     }
 
+    /// Its code.
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// Its text.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn because(mut self, kind: &str, message: String) -> Self {
         self.cause = Some(Box::new(ErrorCause { kind: kind.into(), message, traceback: Vec::new() }));
         self

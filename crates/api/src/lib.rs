@@ -18,6 +18,7 @@ mod serving;
 mod sse;
 mod state;
 mod tally;
+mod tasks;
 mod trace;
 mod webhook;
 
@@ -27,6 +28,7 @@ pub use belvedere_auth::Passwords;
 pub use public::sql::{SqlAccess, SqlBudget};
 pub use serving::{Answer, ask, ask_with, serve};
 pub use state::{ApiSettings, ApiState, CompareSettings, Delivery, QuerySettings};
+pub use tasks::{HubDatasets, TaskService};
 pub use trace::RequestLog;
 pub use webhook::WebhookSecret;
 
@@ -104,6 +106,7 @@ fn public_routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         .method_not_allowed_fallback(headers::wrong_method)
         .layer(axum::middleware::from_fn(headers::cors))
         .merge(auth::routes(state))
+        .merge(tasks::routes(state))
 }
 
 /// What all routers share.

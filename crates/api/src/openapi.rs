@@ -148,6 +148,7 @@ pub(crate) fn document() -> JsonValue {
     paths.insert("/sql".to_owned(), json!({"post": crate::public::sql::openapi()}));
     paths.insert("/sse/hub-cache".to_owned(), json!({"get": crate::sse::openapi()}));
     paths.insert("/webhook".to_owned(), json!({"post": crate::webhook::openapi()}));
+    paths.extend(crate::tasks::openapi());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -156,7 +157,7 @@ pub(crate) fn document() -> JsonValue {
             "description": "Datasets of a folder, ready to be looked at: splits, rows, Parquet files, infos and sizes.",
         },
         "paths": paths,
-        "components": {"schemas": {"Error": {
+        "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}, "schemas": {"Error": {
             "type": "object",
             "required": ["error"],
             "properties": {

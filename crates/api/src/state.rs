@@ -19,6 +19,7 @@ use crate::public::split::RowsIndexCache;
 use crate::public::sql::SqlAccess;
 use crate::public::statistics::SelectedStatistics;
 use crate::sse::Feed;
+use crate::tasks::TaskService;
 use crate::trace::{RequestIds, RequestLog};
 use crate::webhook::WebhookSecret;
 
@@ -189,6 +190,7 @@ pub struct ApiState {
     pub(crate) feed: Feed,
     /// Ends answers that would otherwise never end.
     pub(crate) stop: CancellationToken,
+    pub(crate) tasks: Option<Arc<TaskService>>,
 }
 
 impl ApiState {
@@ -212,6 +214,7 @@ impl ApiState {
             request_ids: RequestIds::new(),
             feed: Feed::default(),
             stop: CancellationToken::new(),
+            tasks: None,
         }
     }
 
@@ -244,6 +247,13 @@ impl ApiState {
             ("selections", self.selections.lookups()),
             ("selected_statistics", self.statistics.lookups()),
         ]
+    }
+
+    /// With tasks of users.
+    #[must_use]
+    pub fn with_tasks(mut self, tasks: Arc<TaskService>) -> Self {
+        self.tasks = Some(tasks);
+        self
     }
 
     /// With processes that carry out queries in SQL, apart from those that read files.

@@ -50,7 +50,7 @@ pub struct Organization {
 /// A token as it is kept: its SHA-256, with a name for the log. Tokens are long and random, so no slow hash is needed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenHash {
-    name: String,
+    pub(crate) name: String,
     sha256: [u8; 32],
 }
 
@@ -76,7 +76,7 @@ impl TokenHash {
         Ok(Self { name: name.to_owned(), sha256 })
     }
 
-    fn fits(&self, token: &str) -> bool {
+    pub(crate) fn fits(&self, token: &str) -> bool {
         // Without a shortcut, although what a comparison of hashes takes tells little about a token.
         let given: [u8; 32] = Sha256::digest(token).into();
         given.iter().zip(self.sha256).fold(0, |differs, (one, other)| differs | (one ^ other)) == 0

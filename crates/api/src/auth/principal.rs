@@ -90,7 +90,6 @@ impl Principal {
     }
 
     /// Whether they may run tasks and look at their own.
-    #[expect(dead_code, reason = "the routes of tasks ask")]
     pub(crate) fn may_run_tasks(&self) -> bool {
         self.scopes().contains(&Scope::Tasks)
     }

@@ -190,7 +190,8 @@ async fn tokens_are_shown_once_and_are_good_for_their_scopes() {
     assert_eq!(me(&app, secret).await.status, 401);
 }
 
-/// Users reach tokens of their own only; others look as if they did not exist.
+/// e093 | somebody asks for tokens of others, or withdraws one | users reach their own only; others look as if they did not
+/// exist
 #[tokio::test]
 async fn e093_tokens_of_others_are_out_of_reach() {
     for app in TestApp::everywhere(quick).await {

@@ -24,6 +24,7 @@ mod rows;
 mod search;
 mod sql;
 mod statistics;
+mod tasks;
 mod views;
 mod webhook;
 

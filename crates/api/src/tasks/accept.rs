@@ -1,0 +1,204 @@
+//! From a multipart request to a stored task: files are streamed to the disk, everything is checked, then all is stored at
+//! once or nothing.
+
+use axum::extract::Multipart;
+use axum::http::HeaderMap;
+use belvedere_domain::ErrorCode;
+use belvedere_domain::task::{ConfigError, TaskConfig, TaskId, strict_json};
+use belvedere_store::tasks::{NewTask, RequestKey, Submitted, TaskFile};
+use belvedere_tasks::cluster::Needs;
+use belvedere_tasks::entry::{self, Entry};
+use belvedere_tasks::{DatasetError, Member, Pin, Reference, Upload, new_task_id};
+use sha2::{Digest as _, Sha256};
+
+use super::TaskService;
+use super::caller::Caller;
+use super::problem::Problem;
+use crate::state::ApiState;
+
+/// Names of the parts that are read.
+const PARTS: [&str; 5] = ["files", "file", "config", "script", "archive"];
+/// The name that clients of the first task managers give to the configuration.
+const CONFIG_NAME: &str = "submiter_confs.json";
+/// Longest key of a request that may be repeated.
+const MAX_KEY_BYTES: usize = 255;
+
+/// A request that has come in and is good.
+pub(super) struct Accepted {
+    pub(super) upload: Upload,
+    pub(super) text: String,
+    pub(super) config: TaskConfig,
+    pub(super) entry: Entry,
+    pub(super) needs: Needs,
+    pub(super) pin: Option<Pin>,
+    fingerprint: String,
+}
+
+/// What became of a request.
+pub(super) struct Stored {
+    pub(super) id: TaskId,
+    /// It had been stored before.
+    pub(super) replayed: bool,
+}
+
+/// Reads and checks a request.
+pub(super) async fn read(service: &TaskService, caller: &Caller, multipart: Multipart) -> Result<Accepted, Problem> {
+    let (upload, fields) = receive(service, multipart).await?;
+    let index = find_config(&upload, &fields)?;
+    let file = &upload.files()[index];
+    if file.size_bytes > strict_json::MAX_BYTES as u64 {
+        return Err(Problem::at("", format!("the configuration is longer than {} bytes", strict_json::MAX_BYTES)));
+    }
+    let bytes = tokio::fs::read(upload.path(&file.stored_name)).await;
+    let bytes = bytes.map_err(|error| Problem::from(crate::error::ApiError::internal(&error)))?;
+    let config = TaskConfig::parse(&bytes).map_err(Problem::invalid)?;
+    let text = String::from_utf8(bytes).map_err(|_| Problem::at("", "the configuration is not UTF-8"))?;
+    let member = service.catalog.member(&config.cluster)?;
+    let needs = member.needs(&caller.name, &config)?;
+    let programs: Vec<TaskFile> =
+        upload.files().iter().enumerate().filter(|(at, _)| *at != index).map(|(_, file)| file.clone()).collect();
+    let entry = entry::choose(&config, &programs).map_err(|error| Problem::invalid(vec![error]))?;
+    let pin = pin(service, &config).await?;
+    let fingerprint = fingerprint(&upload, &fields);
+    Ok(Accepted { upload, text, config, entry, needs, pin, fingerprint })
+}
+
+/// Streams the files to the disk; the names of their parts.
+async fn receive(service: &TaskService, mut multipart: Multipart) -> Result<(Upload, Vec<String>), Problem> {
+    let malformed = |error: axum::extract::multipart::MultipartError| {
+        Problem::at("", format!("the body is not the multipart form that its header announces: {}", error.body_text()))
+    };
+    let mut upload = service.inbox.begin(service.limits).await?;
+    let mut names = Vec::new();
+    while let Some(mut field) = multipart.next_field().await.map_err(malformed)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if !PARTS.contains(&name.as_str()) {
+            let shown: String = name.chars().take(64).collect();
+            let message = format!("there is no part `{shown}`; send every file as `files`");
+            return Err(Problem::at("", message));
+        }
+        let original = field.file_name().unwrap_or(if name == "config" { CONFIG_NAME } else { "" }).to_owned();
+        let mut file = upload.file(&original).await?;
+        while let Some(chunk) = field.chunk().await.map_err(malformed)? {
+            file.write(&chunk).await?;
+        }
+        file.finish().await?;
+        names.push(name);
+    }
+    Ok((upload, names))
+}
+
+/// Which file is the configuration: the part of that name, else the one JSON file, else the one that is called as ever.
+fn find_config(upload: &Upload, fields: &[String]) -> Result<usize, Problem> {
+    let files = upload.files();
+    let all = |is: &dyn Fn(usize) -> bool| (0..files.len()).filter(|at| is(*at)).collect::<Vec<_>>();
+    let named = all(&|at| fields[at] == "config");
+    let json = all(&|at| files[at].original_name.to_ascii_lowercase().ends_with(".json"));
+    let usual = all(&|at| files[at].original_name == CONFIG_NAME);
+    match (&named[..], &json[..], &usual[..]) {
+        ([one], ..) | ([], [one], _) | ([], _, [one]) => Ok(*one),
+        ([], [], _) => Err(Problem::at("", "no configuration (a `.json` file) was sent")),
+        _ => {
+            let names: Vec<_> = json.iter().map(|at| files[*at].original_name.as_str()).collect();
+            let text = format!("which file is the configuration: {}? Send it as `config`", names.join(", "));
+            Err(Problem::at("", text))
+        }
+    }
+}
+
+async fn pin(service: &TaskService, config: &TaskConfig) -> Result<Option<Pin>, Problem> {
+    let Some(name) = &config.dataset else { return Ok(None) };
+    let wrong = |message: String| Problem::at("/dataset_name", message);
+    let reference = Reference::parse(name).map_err(|error| wrong(error.to_string()))?;
+    match service.datasets.pin(&reference).await {
+        Ok(pin) => Ok(Some(pin)),
+        Err(DatasetError::Unknown(text) | DatasetError::Gone(text)) => Err(wrong(text)),
+        Err(DatasetError::NotReady(text)) => Err(Problem::new(ErrorCode::TaskDatasetNotReady, text).retry_after(2)),
+        Err(error @ DatasetError::Passing(_)) => Err(crate::error::ApiError::internal(&error).into()),
+    }
+}
+
+/// What makes a request the same: its parts with their names and contents, in any order.
+fn fingerprint(upload: &Upload, fields: &[String]) -> String {
+    let part = |(file, field): (&TaskFile, &String)| format!("{field}\0{}\0{}\n", file.original_name, file.sha256);
+    let mut parts: Vec<_> = upload.files().iter().zip(fields).map(part).collect();
+    parts.sort();
+    hex::encode(Sha256::digest(parts.concat()))
+}
+
+/// The key under which the client may repeat the request.
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
+    let text = format!("the header Idempotency-Key holds 1 to {MAX_KEY_BYTES} plain characters");
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::at("", text))
+}
+
+/// Stores a request.
+pub(super) async fn store(
+    state: &ApiState,
+    service: &TaskService,
+    caller: &Caller,
+    accepted: Accepted,
+    key: Option<String>,
+) -> Result<Stored, Problem> {
+    let Accepted { upload, text, config, pin, fingerprint, .. } = accepted;
+    let tasks = &state.services.store.tasks;
+    let key = key.map(|key| RequestKey { route: "tasks".to_owned(), key, fingerprint });
+    if let Some(key) = &key
+        && let Some(known) = tasks.find_request(&caller.name, key).await?
+    {
+        return outcome(known, None);
+    }
+    let member: &Member = service.catalog.member(&config.cluster)?;
+    let id = new_task_id((state.settings.clock)().0);
+    let files = service.inbox.commit(id, upload).await?;
+    let task = NewTask {
+        id,
+        owner: caller.name.clone(),
+        cluster: config.cluster.clone(),
+        experiment: config.experiment.clone(),
+        dataset: pin.as_ref().and_then(|pin| belvedere_domain::DatasetName::new(&pin.dataset).ok()),
+        pin: pin.as_ref().map(|pin| serde_json::to_string(pin).expect("a pin has a JSON form")),
+        config: text,
+        files,
+        key,
+        limits: member.limits,
+    };
+    let submitted = tasks.submit(task).await;
+    if !matches!(submitted, Ok(Submitted::Created)) {
+        // Where the answer of the database was lost the task may be there, and keeps its files.
+        if submitted.is_ok() {
+            service.inbox.discard(id).await;
+        }
+    }
+    let stored = outcome(submitted?, Some(id))?;
+    service.wake();
+    Ok(stored)
+}
+
+fn outcome(submitted: Submitted, id: Option<TaskId>) -> Result<Stored, Problem> {
+    match (submitted, id) {
+        (Submitted::Replayed(id), _) => Ok(Stored { id, replayed: true }),
+        (Submitted::Created, Some(id)) => Ok(Stored { id, replayed: false }),
+        (Submitted::OwnerFull(count), _) => {
+            let text = format!("You have {count} active tasks, which is as many as you may have.");
+            Err(Problem::new(ErrorCode::TaskLimitReached, text).retry_after(30))
+        }
+        (Submitted::ClusterFull(count), _) => {
+            let text = format!("The cluster has {count} active tasks, which is as many as it may have.");
+            Err(Problem::new(ErrorCode::TaskLimitReached, text).retry_after(30))
+        }
+        (Submitted::KeyTaken | Submitted::Created, _) => {
+            let text = "This Idempotency-Key was sent with another request before.";
+            Err(Problem::new(ErrorCode::TaskKeyTaken, text))
+        }
+    }
+}
+
+/// Errors of several values as one.
+impl From<Vec<ConfigError>> for Problem {
+    fn from(errors: Vec<ConfigError>) -> Self {
+        Self::invalid(errors)
+    }
+}

@@ -1,0 +1,203 @@
+//! `/v1/tasks` and `/v1/clusters`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::multipart::MultipartRejection;
+use axum::extract::{Multipart, Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use belvedere_domain::ErrorCode;
+use belvedere_store::tasks::{Cancelled, Retried};
+use serde_json::{Value, json};
+
+use super::accept::Stored;
+use super::caller::Caller;
+use super::legacy::{fresh, no_form, reach, select};
+use super::problem::Problem;
+use super::{TaskService, accept, bodies};
+use crate::params::Params;
+use crate::state::ApiState;
+
+/// Tasks and events of one answer, at most.
+const PAGE: u32 = 100;
+
+pub(super) fn service(state: &ApiState) -> &TaskService {
+    state.tasks.as_deref().expect("routed only with tasks")
+}
+
+/// Reads and stores the task of a request.
+pub(super) async fn take(
+    state: &ApiState,
+    caller: &Caller,
+    headers: &HeaderMap,
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Result<Stored, Problem> {
+    let multipart = multipart.map_err(|error| no_form(&error))?;
+    let key = accept::key(headers)?;
+    let service = service(state);
+    let accepted = accept::read(service, caller, multipart).await?;
+    accept::store(state, service, caller, accepted, key).await
+}
+
+/// `POST /v1/tasks`.
+pub(super) async fn submit(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    headers: HeaderMap,
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Result<Response, Problem> {
+    let stored = take(&state, &caller, &headers, multipart).await?;
+    let row = state.services.store.tasks.task(stored.id, Some(&caller.name)).await?.ok_or_else(Problem::not_found)?;
+    let location = format!("/v1/tasks/{}", stored.id);
+    let mut response = fresh((StatusCode::CREATED, Json(bodies::Task::of(row))).into_response());
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, HeaderValue::from_str(&location).expect("an id is plain"));
+    if stored.replayed {
+        headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// `POST /v1/tasks/plan`: what the same request would submit. Nothing is stored.
+pub(super) async fn plan(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Result<Response, Problem> {
+    let multipart = multipart.map_err(|error| no_form(&error))?;
+    let accepted = accept::read(service(&state), &caller, multipart).await?;
+    let config = &accepted.config;
+    Ok(fresh(Json(json!({
+        "cluster": config.cluster.as_str(),
+        "experiment_name": config.experiment,
+        "starts": {"kind": accepted.entry.kind, "file": accepted.entry.file, "arguments": config.arguments.as_str()},
+        "needs": accepted.needs,
+        "parameters": config.params,
+        "tracking": {"mode": config.mode.as_str(), "uri": config.tracking_uri},
+        "dataset": accepted.pin,
+        "files": accepted.upload.files().iter().map(bodies::file).collect::<Vec<_>>(),
+    }))))
+}
+
+/// `GET /v1/tasks`.
+pub(super) async fn list(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let rows = select(&state, &caller, query.as_deref(), PAGE).await?;
+    let limit = Params::parse(query.as_deref()).get("limit").and_then(|text| text.parse().ok()).unwrap_or(PAGE);
+    let next = rows.last().filter(|_| rows.len() == limit as usize).map(|row| row.id.to_string());
+    let tasks: Vec<_> = rows.into_iter().map(bodies::Task::of).collect();
+    Ok(fresh(Json(json!({"tasks": tasks, "next_cursor": next}))))
+}
+
+/// `GET /v1/tasks/{id}`.
+pub(super) async fn task(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let row = reach(&state, &caller, &id).await?;
+    Ok(fresh(Json(bodies::Task::of(row))))
+}
+
+/// `GET /v1/tasks/{id}/attempts`.
+pub(super) async fn attempts(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let row = reach(&state, &caller, &id).await?;
+    let attempts = state.services.store.tasks.attempts(row.id).await?;
+    Ok(fresh(Json(json!({"attempts": attempts.iter().map(bodies::attempt).collect::<Vec<_>>()}))))
+}
+
+/// `GET /v1/tasks/{id}/events`.
+pub(super) async fn events(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let row = reach(&state, &caller, &id).await?;
+    let after = Params::parse(query.as_deref()).get("after").map(str::parse).transpose();
+    let after = after.map_err(|_| Problem::at("", "the parameter `after` must be the id of an event"))?.unwrap_or(0);
+    let events = state.services.store.tasks.events(row.id, after, PAGE).await?;
+    Ok(fresh(Json(json!({"events": events.iter().map(bodies::event).collect::<Vec<_>>()}))))
+}
+
+/// `POST /v1/tasks/{id}/cancel`.
+pub(super) async fn cancel(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let row = reach(&state, &caller, &id).await?;
+    let tasks = &state.services.store.tasks;
+    match tasks.cancel(row.id, caller.scope(), &caller.name).await? {
+        Cancelled::Unknown => return Err(Problem::not_found()),
+        Cancelled::TooLate(ended) => {
+            let text = format!("The task has ended already: {ended}.");
+            return Err(Problem::new(ErrorCode::TaskStateConflict, text));
+        }
+        Cancelled::AtOnce | Cancelled::Requested => service(&state).wake(),
+    }
+    let row = reach(&state, &caller, &id).await?;
+    Ok(fresh((StatusCode::ACCEPTED, Json(bodies::Task::of(row)))))
+}
+
+/// `POST /v1/tasks/{id}/retry`.
+pub(super) async fn retry(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let row = reach(&state, &caller, &id).await?;
+    let limits = service(&state).catalog.member(&row.cluster)?.limits;
+    match state.services.store.tasks.retry(row.id, caller.scope(), &caller.name, limits).await? {
+        Retried::Unknown => return Err(Problem::not_found()),
+        Retried::Refused(now) => {
+            let text = format!("Only what has ended without success can be tried again; the task is {now}.");
+            return Err(Problem::new(ErrorCode::TaskStateConflict, text));
+        }
+        Retried::Full => {
+            let text = ErrorCode::TaskLimitReached.meaning();
+            return Err(Problem::new(ErrorCode::TaskLimitReached, text).retry_after(30));
+        }
+        Retried::Attempt(_) => service(&state).wake(),
+    }
+    let row = reach(&state, &caller, &id).await?;
+    Ok(fresh((StatusCode::ACCEPTED, Json(bodies::Task::of(row)))))
+}
+
+/// `GET /v1/clusters`: those there are, and whether they answer.
+pub(super) async fn clusters(State(state): State<Arc<ApiState>>, _: Caller) -> Result<Response, Problem> {
+    let rows = state.services.store.tasks.clusters().await?;
+    let list = service(&state).catalog.members().map(|member| {
+        let row = rows.iter().find(|row| row.name == member.name.as_str());
+        let health: Option<Value> =
+            row.and_then(|row| row.health.as_deref()).and_then(|health| serde_json::from_str(health).ok());
+        json!({
+            "name": member.name.as_str(),
+            "watched": row.is_some_and(|row| row.watched),
+            "health": health,
+            "health_at": row.and_then(|row| row.health_at).map(bodies::time),
+            "max_active": member.limits.per_cluster,
+            "max_active_per_user": member.limits.per_owner,
+        })
+    });
+    Ok(fresh(Json(json!({"clusters": list.collect::<Vec<_>>()}))))
+}
+
+/// Whether what is known about a cluster's jobs may be old.
+pub(super) async fn is_stale(state: &ApiState, cluster: &str) -> Result<bool, Problem> {
+    let rows = state.services.store.tasks.clusters().await?;
+    let row = rows.iter().find(|row| row.name == cluster);
+    let answers = |health: &str| {
+        let health: Value = serde_json::from_str(health).unwrap_or_default();
+        health["state"] == "ok"
+    };
+    Ok(!row.is_some_and(|row| row.watched && row.health.as_deref().is_none_or(answers)))
+}
