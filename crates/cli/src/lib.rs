@@ -18,6 +18,7 @@ pub mod progress;
 pub mod runtime;
 pub mod signals;
 pub mod steps;
+pub mod tasks;
 pub mod telemetry;
 
 use std::io::{IsTerminal, Write};
@@ -54,6 +55,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     // What describes the program needs no configuration, and what examines it must bear a wrong one.
     let loaded = match &cli.command {
         Command::EngineChild(args) => return commands::engine_child::run(args),
+        Command::TaskWrapper(args) => return commands::task_wrapper::run(args),
         Command::Config(args) if let ConfigCommand::Reference(args) = &args.command => {
             return commands::config::reference(args, output);
         }

@@ -57,13 +57,17 @@ pub async fn run(_args: ApiArgs, config: Config, console: Console) -> anyhow::Re
     }
     progress::announce(&config, sockets.address()?, &runtime, &console).await;
     sockets.announce_admin(&console);
-    let state = Arc::new(runtime.api_state(&config, sockets.admin_settings()).until(stop.clone()));
+    let (service, monitor) = crate::tasks::parts(&runtime, &config)?;
+    let state = runtime.api_state(&config, sockets.admin_settings()).until(stop.clone());
+    let state = Arc::new(state.with_tasks(Arc::new(service)));
     state.prepare();
     let schema = runtime.watch_schema(&stop);
     let watch = tokio::spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
+    let monitor = tokio::spawn(monitor.run(stop.clone()));
     let served = sockets.answer(state, &config, &stop).await;
     stop.cancel();
     watch.await.context("the watch of the folders panicked")?;
+    monitor.await.context("the watch of the clusters panicked")?;
     served.context("the socket failed")?;
     schema.ended().await?;
     Ok(Exit::Done)

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod api;
 pub mod check;
+pub mod clusters;
 pub mod config;
 pub mod doctor;
 pub mod engine_child;
@@ -15,6 +16,8 @@ pub mod monitor;
 pub mod password;
 pub mod run_step;
 pub mod serve;
+pub mod task;
+pub mod task_wrapper;
 pub mod token;
 pub mod user;
 pub mod worker;
@@ -130,6 +133,10 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Look at what is stored and to be done, and steer it.
     Admin(admin::AdminArgs),
+    /// Run programs on datasets, here or on a cluster, and look after them.
+    Task(task::TaskArgs),
+    /// Look at the clusters that tasks may run on.
+    Clusters(clusters::ClustersArgs),
     /// Make and change users of the server.
     User(user::UserArgs),
     /// Make and withdraw tokens of users.
@@ -137,6 +144,9 @@ pub enum Command {
     /// Read files on behalf of a worker, within limits.
     #[command(hide = true)]
     EngineChild(engine_child::EngineChildArgs),
+    /// Run one attempt at a task.
+    #[command(hide = true)]
+    TaskWrapper(task_wrapper::TaskWrapperArgs),
 }
 
 impl Command {
@@ -163,6 +173,9 @@ impl Command {
             | Self::Admin(_)
             | Self::User(_)
             | Self::Token(_)
+            | Self::Task(_)
+            | Self::Clusters(_)
+            | Self::TaskWrapper(_)
             | Self::EngineChild(_) => Vec::new(),
         }
     }
@@ -185,9 +198,11 @@ impl Command {
             Self::RunStep(args) => run_step::run(args, config, output, console).await,
             Self::Migrate(args) => migrate::run(args, config, output).await,
             Self::Admin(args) => admin::run(args, config, output, console).await,
+            Self::Task(args) => task::run(args, &config, output).await,
+            Self::Clusters(args) => clusters::run(args, &config, output).await,
             Self::User(args) => user::run(args, &config, output).await,
             Self::Token(args) => token::run(args, &config, output).await,
-            Self::Doctor(_) | Self::Config(_) | Self::EngineChild(_) => {
+            Self::Doctor(_) | Self::Config(_) | Self::EngineChild(_) | Self::TaskWrapper(_) => {
                 unreachable!("these run before the configuration is asked for")
             }
         }

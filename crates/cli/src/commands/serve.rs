@@ -68,13 +68,16 @@ pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::
     progress::announce(&config, address, &runtime, &console).await;
     sockets.announce_admin(&console);
 
-    let state = Arc::new(runtime.api_state(&config, sockets.admin_settings()).until(stop.clone()));
+    let (service, monitor) = crate::tasks::parts(&runtime, &config)?;
+    let state = runtime.api_state(&config, sockets.admin_settings()).until(stop.clone());
+    let state = Arc::new(state.with_tasks(Arc::new(service)));
     state.prepare();
     let router = belvedere_api::router(Arc::clone(&state));
     let (worker, teller) = (runtime.worker().observed_by(state.observer()), Arc::clone(&runtime));
     let schema = runtime.watch_schema(&stop);
     let mut parts = JoinSet::new();
     parts.spawn(Arc::clone(&runtime).follow_folders(stop.clone()));
+    parts.spawn(monitor.run(stop.clone()));
     parts.spawn({
         let stop = stop.clone();
         async move { worker.run(stop).await }

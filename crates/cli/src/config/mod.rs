@@ -39,6 +39,7 @@ pub use sections::steps::{
     RowsIndex, SearchIndex, SplitNames,
 };
 pub use sections::storage::{Assets, Blobs, CachedAssets, Store};
+pub use sections::tasks::Tasks;
 pub use sections::worker::{DatasetsBased, Queue, Worker};
 pub use sources::{ConfigFile, Flag, Origin, Raw, Role, Sources};
 pub use table::{Described, Fate, Section, Setting};
@@ -95,6 +96,7 @@ config! {
     secrets: Secrets,
     admin: Admin,
     maintenance: Maintenance,
+    tasks: Tasks,
     descriptive_statistics: DescriptiveStatistics,
     duckdb_index: DuckdbIndex,
     search_index: SearchIndex,

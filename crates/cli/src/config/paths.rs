@@ -22,6 +22,8 @@ pub struct Paths {
     pub statistics: PathBuf,
     /// Parent of temporary files.
     pub temporary: PathBuf,
+    /// Files of tasks, and what they leave.
+    pub tasks: PathBuf,
 }
 
 impl Config {
@@ -43,6 +45,7 @@ impl Config {
             scratch: or_in_state(&self.datasets_based.hf_datasets_cache, "scratch"),
             statistics: or_in_state(&self.descriptive_statistics.cache_directory, "statistics"),
             temporary: or_in_state(&self.worker.temporary_directory, "tmp"),
+            tasks: or_in_state(&self.tasks.directory, "tasks"),
         }
     }
 

@@ -7,4 +7,5 @@ pub(super) mod scans;
 pub(super) mod services;
 pub(super) mod steps;
 pub(super) mod storage;
+pub(super) mod tasks;
 pub(super) mod worker;
