@@ -1,5 +1,7 @@
 //! What holds where blobs are not files: ranges, the cache, links.
 
+#![expect(clippy::single_range_in_vec_init, reason = "lists of ranges are meant, some of one")]
+
 use belvedere_store::ReadError;
 use bytes::Bytes;
 use tokio::runtime::Handle;
