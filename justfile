@@ -18,6 +18,10 @@ test *arguments:
 test-pg *arguments:
     ci/postgres.sh run just test {{ arguments }}
 
+# all tests, on PostgreSQL and on S3 as well: private servers are started, and installed first where they are missing
+test-all *arguments:
+    ci/s3.sh run ci/postgres.sh run just test {{ arguments }}
+
 # format, apply what the lints suggest, accept nothing else
 fix:
     cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged

@@ -1,7 +1,7 @@
 //! Calls over blobs that are not on this machine.
 //!
 //! Work in this process reads them by ranges ([`Distant`]); child processes, which know neither sockets nor keys, get whole
-//! files beside them for as long as a call takes ([`WithFiles`]). A distant file goes by the path that it has while this
+//! files beside them for as long as a call takes ([`with_files`]). A distant file goes by the path that it has while this
 //! machine keeps all of it ([`Blobs::local_path`]), so that calls need not know.
 
 use std::sync::Arc;

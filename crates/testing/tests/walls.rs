@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Libraries that live in the named crates only. Programs that measure may use them too.
 const LIBRARIES: &[(&[&str], &[&str])] = &[
     (&["arrow", "parquet", "image", "tantivy"], &["belvedere-engine"]),
-    (&["rusqlite", "deadpool-postgres", "object_store"], &["belvedere-store"]),
+    (&["rusqlite", "deadpool-postgres", "object_store", "reqwest"], &["belvedere-store"]),
     // Each test of the program on PostgreSQL makes a database of its own.
     (&["tokio-postgres"], &["belvedere-store", "belvedere-testing"]),
     (&["notify", "saphyr-parser"], &["belvedere-hub"]),

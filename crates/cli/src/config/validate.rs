@@ -59,7 +59,8 @@ impl Config {
             match scheme {
                 "s3" if belvedere_store::S3::split(place).is_some() => user = Some("blobs.url"),
                 "s3" => {
-                    reader.refuse("blobs.url", &format!("is `{url}`, must be `s3://BUCKET` or `s3://BUCKET/PREFIX`"))
+                    let reason = format!("is `{url}`, must be `s3://BUCKET` or `s3://BUCKET/PREFIX`");
+                    reader.refuse("blobs.url", &reason);
                 }
                 _ => reader.refuse("blobs.url", &format!("is `{url}`, must be a directory or begin with `s3://`")),
             }
