@@ -3,11 +3,13 @@
 //!
 //! No container is started here: that the files do what they say in Docker is not tested.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use belvedere::commands::Cli;
-use belvedere::config::{Config, Role, Sources, settings};
+use belvedere::config::{Config, Role, Setting, Sources, settings};
 use belvedere_hub::card::yaml::{Node, parse};
 use clap::Parser;
 
@@ -73,7 +75,7 @@ fn by_default(text: &str) -> String {
 fn check(place: &str, arguments: &[String], variables: &BTreeMap<String, String>) {
     let words: Vec<&str> = std::iter::once("belvedere").chain(arguments.iter().map(String::as_str)).collect();
     let cli = Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{place}: {error}"));
-    let known: BTreeSet<String> = settings().map(|setting| setting.variable()).collect();
+    let known: BTreeSet<String> = settings().map(Setting::variable).collect();
     for name in variables.keys().filter(|name| !OTHERS.contains(&name.as_str())) {
         assert!(known.contains(name), "{place}: {name} is not the variable of a setting");
     }

@@ -30,6 +30,8 @@ pub struct Options {
     pub keep_revisions: u32,
     /// Files behind views are kept in this place, not in a folder.
     pub distant: Option<Blobs>,
+    /// Media that jobs make are kept in this place, not with the other files.
+    pub assets: Option<Blobs>,
 }
 
 /// Belvedere over a temporary folder, with everything that runs by itself in the hands of the test.
@@ -103,8 +105,13 @@ impl TestApp {
         let local = LocalOptions { quiet: Duration::ZERO, ..LocalOptions::default() };
         let hub = Arc::new(LocalHub::open(&[root], memory, local).expect("the folder is there"));
         let registry = Arc::new(Registry::new().expect("the steps form a graph"));
-        let mut options =
-            Options { settings: Settings::default(), api: ApiSettings::default(), keep_revisions: 2, distant: None };
+        let mut options = Options {
+            settings: Settings::default(),
+            api: ApiSettings::default(),
+            keep_revisions: 2,
+            distant: None,
+            assets: None,
+        };
         options.settings.worker.scratch = state.path().join("scratch");
         options.settings.worker.coalesce_seconds = 0.0;
         options.settings.worker.retry_seconds = 0.0;
@@ -115,8 +122,9 @@ impl TestApp {
         let children = Arc::new(Children::default());
         let caller = Arc::clone(&children) as Arc<dyn Caller>;
         let trusted = if blobs.is_folder() { Arc::clone(&caller) } else { distant::trusted(&blobs) };
+        let files = Files::new(Arc::clone(&hub) as _, blobs.clone(), Some(Arc::clone(&store.views)));
         let services = Arc::new(Services {
-            files: Files::new(Arc::clone(&hub) as _, blobs.clone(), Some(Arc::clone(&store.views))),
+            files: options.assets.into_iter().fold(files, Files::with_assets),
             store,
             children: distant::with_files(&blobs, caller),
             trusted,

@@ -96,6 +96,31 @@ async fn media_are_passed_on_and_made_again_when_they_are_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn media_may_have_a_place_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let assets = Blobs::memory().with_cache(BlobCache::open(folder.path(), 50 << 20).unwrap());
+    let app = TestApp::with(|options| options.assets = Some(assets.clone())).await;
+    app.copy_set("parquet-image-column", "data");
+    app.settle().await;
+    let body = app.get("/first-rows?dataset=local/data&config=default&split=train").await.json();
+    let asset = body["rows"][0]["row"]["image"]["src"].as_str().unwrap().replace("http://viewer.test", "");
+    let file = app.get(&asset).await;
+    assert_eq!((file.status, &file.body[..3]), (200, &b"\xff\xd8\xff"[..]));
+    assert!(!assets.groups("views").await.unwrap().is_empty());
+    assert!(!app.state_files().iter().any(|file| file.contains("/assets/")), "none of them is with the other files");
+    // What was never stored is found there too, and what is stored goes with its dataset.
+    let stray = format!("views/{}/assets/0/image/image.jpg", "0".repeat(64));
+    assets.put(&stray, "half a job's work".into()).await.unwrap();
+    let future = belvedere_domain::Timestamp(i64::MAX);
+    assert_eq!(belvedere_jobs::maintenance::sweep(&app.services, future).await.unwrap(), 1);
+    assert_eq!(app.get(&asset).await.status, 200);
+    app.remove("data");
+    app.settle().await;
+    assert!(assets.groups("views").await.unwrap().is_empty());
+    assert_eq!(app.get(&asset).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_of_a_gone_dataset_go_with_it() {
     let (app, cache, _folder) = elsewhere(Delivery::Proxy).await;
     app.write("data/train.csv", csv(100));

@@ -78,7 +78,7 @@ pub async fn run(args: RunStepArgs, mut config: Config, output: Output, console:
     folders::require(&config, "run-step STEP")?;
     // Only the folders and settings of an installation are looked at, never its database and files.
     let directory = temporary_directory()?;
-    config.store.url = None;
+    config.keep_in_state();
     directory.path().clone_into(&mut config.serve.state);
     let stop = signals::stop(console.clone())?;
     let runtime = Arc::new(

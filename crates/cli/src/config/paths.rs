@@ -49,6 +49,15 @@ impl Config {
         }
     }
 
+    /// Keeps everything in the state directory, whatever other places are named: for commands that only look at folders, and
+    /// never touch what an installation keeps.
+    pub fn keep_in_state(&mut self) {
+        self.store.url = None;
+        (self.blobs.url, self.blobs.cache_directory) = (None, None);
+        (self.assets.storage_protocol, self.assets.storage_root) = (StorageProtocol::File, None);
+        self.cached_assets.storage_root = None;
+    }
+
     /// The store: the one that is named, or a SQLite file in the state directory.
     pub fn store_url(&self) -> StoreUrl {
         self.store.url.clone().unwrap_or_else(|| StoreUrl::sqlite(&self.serve.state.join("belvedere.sqlite")))

@@ -271,6 +271,29 @@ fn places_are_in_the_state_directory_unless_named() {
 }
 
 #[test]
+fn commands_that_only_look_keep_everything_in_their_state_directory() {
+    let mut config = load(&environment(&[
+        ("SERVE_STATE", "/srv/state"),
+        ("STORE_URL", "postgres://viewer@db/viewer"),
+        ("BLOBS_URL", "s3://viewer"),
+        ("BLOBS_CACHE_DIRECTORY", "/elsewhere"),
+        ("ASSETS_STORAGE_PROTOCOL", "s3"),
+        ("ASSETS_STORAGE_ROOT", "viewer/assets"),
+        ("CACHED_ASSETS_STORAGE_ROOT", "/elsewhere"),
+        ("S3_ACCESS_KEY_ID", "id"),
+        ("S3_SECRET_ACCESS_KEY", "secret"),
+    ]))
+    .config;
+    config.keep_in_state();
+    let paths = config.paths();
+    assert_eq!(config.store_url().expose(), "sqlite:/srv/state/belvedere.sqlite");
+    for place in [paths.blobs, paths.blob_cache, paths.cached_assets] {
+        assert!(place.starts_with("/srv/state"), "{}", place.display());
+    }
+    assert!(crate::blobs::buckets(&config).unwrap().is_empty());
+}
+
+#[test]
 fn the_table_is_sound() {
     let mut variables: Vec<String> = settings()
         .flat_map(|setting| {

@@ -67,8 +67,8 @@ pub async fn run(
     folders::require(&config, "check")?;
     let state_is_named =
         values.iter().any(|value| value.setting.path() == "serve.state" && value.origin != Origin::Default);
-    // A check is a look: it never queues jobs in the database of an installation.
-    config.store.url = None;
+    // A check is a look: it queues no jobs in the database of an installation, and leaves nothing among its files.
+    config.keep_in_state();
     let temporary = if state_is_named { None } else { Some(temporary_directory()?) };
     if let Some(directory) = &temporary {
         directory.path().clone_into(&mut config.serve.state);
