@@ -10,7 +10,7 @@
 pub(crate) mod access;
 mod actions;
 mod bodies;
-mod jobs;
+pub(crate) mod jobs;
 mod openapi;
 mod reports;
 mod runs;
@@ -126,6 +126,7 @@ fn protected(state: &ApiState) -> Router<Arc<ApiState>> {
         .route("/admin/datasets", get(reports::datasets))
         .route("/admin/jobs", get(jobs::last))
         .route("/admin/jobs/{id}", get(jobs::one))
+        .route("/admin/gate", get(jobs::gate))
         .route("/admin/unblock-dataset", post(actions::unblock))
         .route("/admin/clean", post(actions::clean))
 }

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use belvedere_domain::view::{ErrorBody, ErrorCause};
 use belvedere_domain::{ErrorCode, Revision};
+use belvedere_jobs::refresh::RefreshError;
 use belvedere_store::StoreError;
 
 /// An error made by the API itself. Stored errors are served like any other view.
@@ -104,6 +105,10 @@ impl std::fmt::Display for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Full(_) = &error {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a request found the database without space");
+            return Self::new(ErrorCode::ServiceUnavailable, "The disk of the database is full. Please retry later.");
+        }
         if error.is_passing() {
             if let StoreError::BlobsAway { .. } = error {
                 return Self::away(&error);
@@ -112,6 +117,15 @@ impl From<StoreError> for ApiError {
             return Self::new(ErrorCode::ServiceUnavailable, "The database is away. Please retry later.");
         }
         Self::internal(&error)
+    }
+}
+
+impl From<RefreshError> for ApiError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Store(error) => error.into(),
+            error @ RefreshError::Hub(_) => Self::internal(&error),
+        }
     }
 }
 

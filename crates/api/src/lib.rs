@@ -40,12 +40,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-/// What a worker of its own answers: that it lives, and its numbers.
+/// What a worker of its own answers: that it lives, its numbers, and why it takes no jobs if it does not.
 pub fn worker_router(state: impl Into<Arc<ApiState>>) -> Router {
     let state = state.into();
     Router::new()
         .route("/healthcheck", get(public::health::get))
         .route("/metrics", get(metrics::get))
+        .route("/gate", get(admin::jobs::gate))
         .fallback(headers::not_found)
         .method_not_allowed_fallback(headers::wrong_method)
         .with_state(Arc::clone(&state))

@@ -29,6 +29,11 @@ fn hint(error: &StoreError) -> &'static str {
         StoreError::Unavailable(_) => "start the database, or check the address in `STORE_URL`",
         StoreError::Url(_) => "set `STORE_URL` to `sqlite:PATH` or `postgres://USER@HOST/DATABASE`",
         StoreError::NewerSchema { .. } => "install that version here, too, or name another database with `STORE_URL`",
+        StoreError::Full(_) => "free some space on the disk of the database",
+        StoreError::Damaged { .. } => {
+            "put a copy of it back, or move it away together with the files beside it whose names begin with its own: \
+             everything is made again from the data then"
+        }
         StoreError::Database { .. }
         | StoreError::Corrupt(_)
         | StoreError::ViewGone(_)

@@ -62,7 +62,7 @@ error_codes! {
     DatasetWithTooManyConfigsError              501 true   0 "More configs than the limit."
     DatasetWithTooManyParquetFilesError         501 true   0 "More Parquet files than the limit."
     DatasetWithTooManySplitsError               501 true   0 "More splits than the limit."
-    DiskError                                   500 false  0 "The local disk refused."
+    DiskError                                   500 false 30 "The local disk is full, or refused."
     DuckDBIndexFileNotFoundError                500 false  0 "The index file is missing after its upload."
     EmptyDatasetError                           500 true   0 "The dataset has no data."
     ExternalServerError                         500 false  3 "An external service did not answer properly."

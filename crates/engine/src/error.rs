@@ -29,10 +29,12 @@ pub enum ErrorKind {
     SchemaMismatch,
     /// The file is not the one that was asked for: changed or gone since it was listed.
     Changed,
-    /// The operating system refused: no space, no permission, an I/O error.
+    /// The operating system refused: no permission, an I/O error.
     Io,
     /// The place that keeps the file cannot be reached; the same may work later.
     Away,
+    /// The disk is full.
+    NoSpace,
     /// A parameter of the reader is unknown or has a bad value.
     Parameter,
     /// Nobody waits for the answer any more.
@@ -47,6 +49,16 @@ pub enum ErrorKind {
     Query,
     /// A bug on our side.
     Internal,
+}
+
+impl ErrorKind {
+    /// What an error of the operating system is.
+    pub fn of_io(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            _ => Self::Io,
+        }
+    }
 }
 
 /// A failure, with the place it happened.
@@ -119,7 +131,7 @@ impl From<std::io::Error> for EngineError {
     fn from(error: std::io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
             Some(own) => own.clone(),
-            None => Self::new(ErrorKind::Io, error),
+            None => Self::new(ErrorKind::of_io(&error), error),
         }
     }
 }

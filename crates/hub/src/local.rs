@@ -18,8 +18,8 @@ mod watch;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use belvedere_domain::DatasetName;
 use tokio::sync::broadcast;
@@ -58,6 +58,13 @@ pub struct LocalOptions {
     pub clock: fn() -> SystemTime,
 }
 
+/// The time of day when it was first asked for, and what has passed since. What is due must not wait for an hour because
+/// somebody sets the machine's clock back.
+fn steady_time() -> SystemTime {
+    static START: LazyLock<(SystemTime, Instant)> = LazyLock::new(|| (SystemTime::now(), Instant::now()));
+    START.0 + START.1.elapsed()
+}
+
 impl Default for LocalOptions {
     fn default() -> Self {
         Self {
@@ -69,7 +76,7 @@ impl Default for LocalOptions {
             debounce: Duration::from_millis(150),
             poll: false,
             poll_every: Duration::from_secs(2),
-            clock: SystemTime::now,
+            clock: steady_time,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Child processes that read untrusted files: the same binary, with limits on memory, CPU time and written files.
 //!
 //! A child answers one call after the other over its standard input and output, each message a length (4 bytes,
-//! little-endian) and JSON. It dies with its parent, and a parent that loses interest kills it: children hold
-//! nothing that matters. [`ChildPool`] keeps idle ones for the next call and replaces those that died.
+//! little-endian) and JSON. It dies with its parent, and a parent that loses interest kills it, with all that it may have
+//! started itself: children hold nothing that matters. [`ChildPool`] keeps idle ones for the next call and replaces those that died.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_engine::{Call, EngineError, ErrorKind, Reply, Task};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex, Semaphore};
@@ -70,6 +71,8 @@ pub struct ChildPool {
 
 struct Process {
     child: Child,
+    /// The process group that it leads.
+    group: Option<Pid>,
     input: ChildStdin,
     output: ChildStdout,
     errors: Arc<Mutex<Vec<String>>>,
@@ -105,7 +108,7 @@ impl Caller for ChildPool {
         // Dropped with this future on cancellation, which kills the child.
         let mut process = self.process().await?;
         let mut gauge = process.child.id().and_then(Gauge::start);
-        let exchanged = tokio::time::timeout(limit, watched(process.exchange(&call), &mut gauge, &meter)).await;
+        let exchanged = tokio::time::timeout(limit, watched(process.answer(&call), &mut gauge, &meter)).await;
         if let Some(gauge) = &mut gauge {
             gauge.note(&meter);
         }
@@ -148,8 +151,12 @@ fn start(command: &ChildCommand) -> std::io::Result<Process> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // Of its own: to be killed as a whole, and out of reach of an interrupt from the terminal, which is the parent's
+        // to answer.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
+    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     let missing = || std::io::Error::other("the child has no pipes");
     let input = child.stdin.take().ok_or_else(missing)?;
     let output = child.stdout.take().ok_or_else(missing)?;
@@ -165,24 +172,29 @@ fn start(command: &ChildCommand) -> std::io::Result<Process> {
             kept.push(line);
         }
     });
-    Ok(Process { child, input, output, errors, listener, calls: 0 })
+    Ok(Process { child, group, input, output, errors, listener, calls: 0 })
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end_group();
+    }
 }
 
 impl Process {
-    async fn exchange(&mut self, call: &Call) -> std::io::Result<Result<Reply, EngineError>> {
-        let request = serde_json::to_vec(call)?;
-        self.input.write_all(&length_of(&request)?).await?;
-        self.input.write_all(&request).await?;
-        self.input.flush().await?;
-        let mut length = [0; 4];
-        self.output.read_exact(&mut length).await?;
-        let length = u32::from_le_bytes(length) as usize;
-        if length > MAX_MESSAGE_BYTES {
-            return Err(std::io::Error::other("the child answered with too long a message"));
+    /// Its answer, unless it ends before.
+    async fn answer(&mut self, call: &Call) -> std::io::Result<Result<Reply, EngineError>> {
+        tokio::select! {
+            biased;
+            answer = exchange(&mut self.input, &mut self.output, call) => answer,
+            // What it may have started holds its end of the pipe open: waiting for that would be in vain.
+            ended = self.child.wait() => Err(ended.err().unwrap_or_else(|| std::io::Error::other("it ended"))),
         }
-        let mut answer = vec![0; length];
-        self.output.read_exact(&mut answer).await?;
-        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    /// Ends whatever it has started and is left in its group. Usually nobody is.
+    fn end_group(&self) {
+        let _ = self.group.map(|group| kill_process_group(group, Signal::KILL));
     }
 
     /// Why it ended, in words.
@@ -192,10 +204,31 @@ impl Process {
             // It still runs and talks nonsense; dropping it kills it.
             return format!("gave no proper answer: {error}");
         };
+        self.end_group();
         // Its last words may still be in the pipe.
         let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.listener).await;
         describe(status, last_words(&self.errors.lock().await))
     }
+}
+
+async fn exchange(
+    input: &mut ChildStdin,
+    output: &mut ChildStdout,
+    call: &Call,
+) -> std::io::Result<Result<Reply, EngineError>> {
+    let request = serde_json::to_vec(call)?;
+    input.write_all(&length_of(&request)?).await?;
+    input.write_all(&request).await?;
+    input.flush().await?;
+    let mut length = [0; 4];
+    output.read_exact(&mut length).await?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_MESSAGE_BYTES {
+        return Err(std::io::Error::other("the child answered with too long a message"));
+    }
+    let mut answer = vec![0; length];
+    output.read_exact(&mut answer).await?;
+    Ok(serde_json::from_slice(&answer)?)
 }
 
 /// The line that tells why a process ended: that it had no memory, else the last one that is not about backtraces.

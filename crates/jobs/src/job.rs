@@ -132,7 +132,13 @@ impl From<StoreError> for JobError {
         if let StoreError::Blob { .. } | StoreError::BlobsAway { .. } = error {
             // The causes hold addresses of the storage, which are not for readers.
             tracing::warn!(error = &error as &dyn std::error::Error, "files cannot be stored or read");
-            return Self::Retry { message: error.to_string(), code: ErrorCode::FileSystemError };
+            let code = if error.is_full() { ErrorCode::DiskError } else { ErrorCode::FileSystemError };
+            return Self::Retry { message: error.to_string(), code };
+        }
+        if error.is_passing() {
+            // No attempt of the job's: without the database nothing can be stored anyway.
+            tracing::warn!(error = &error as &dyn std::error::Error, "a job found the database away");
+            return Self::Postpone { seconds: 1.0, reason: "the database is away" };
         }
         let mut message = error.to_string();
         let mut source = std::error::Error::source(&error);
@@ -140,7 +146,8 @@ impl From<StoreError> for JobError {
             message = format!("{message}: {error}");
             source = error.source();
         }
-        Self::Retry { message, code: ErrorCode::UnexpectedError }
+        let code = if error.is_full() { ErrorCode::DiskError } else { ErrorCode::UnexpectedError };
+        Self::Retry { message, code }
     }
 }
 
@@ -475,6 +482,7 @@ impl From<CallError> for JobError {
                 ErrorKind::Io | ErrorKind::Away => {
                     Self::Retry { message: error.to_string(), code: ErrorCode::FileSystemError }
                 }
+                ErrorKind::NoSpace => Self::Retry { message: error.to_string(), code: ErrorCode::DiskError },
                 ErrorKind::TooBig => Self::fail(ErrorCode::TooBigContentError, error.to_string()),
                 _ => Self::fail_because(ErrorCode::UnexpectedError, error.to_string(), &error),
             },

@@ -33,7 +33,20 @@ pub enum RefreshError {
     Store(#[from] StoreError),
     /// The Hub failed.
     #[error(transparent)]
-    Hub(#[from] HubError),
+    Hub(HubError),
+}
+
+impl From<HubError> for RefreshError {
+    /// What the Hub remembers is in the store: its failures are the store's.
+    fn from(error: HubError) -> Self {
+        match error {
+            HubError::Memory(source) => match source.downcast::<StoreError>() {
+                Ok(error) => Self::Store(*error),
+                Err(source) => Self::Hub(HubError::Memory(source)),
+            },
+            error => Self::Hub(error),
+        }
+    }
 }
 
 impl RefreshError {

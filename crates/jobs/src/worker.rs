@@ -98,6 +98,7 @@ impl Worker {
         let watch = tokio::spawn(self.clone().watch_durations(background.clone()));
         let collect = tokio::spawn(self.clone().collect_zombies(background.clone()));
         let remember = tokio::spawn(self.clone().keep_history(background.clone()));
+        let raise = tokio::spawn(self.clone().raise_waiting(background.clone()));
         stop.cancelled().await;
         let grace = Duration::from_secs_f64(settings.grace_seconds.max(0.0));
         let all_done = async { while tasks.join_next().await.is_some() {} };
@@ -109,7 +110,7 @@ impl Worker {
             while tasks.join_next().await.is_some() {}
         }
         background.cancel();
-        for task in [beat, watch, collect, remember] {
+        for task in [beat, watch, collect, remember, raise] {
             // A background loop has no result; it ends because it was told to.
             let _ = task.await;
         }

@@ -9,7 +9,10 @@ pub enum StoreError {
     /// The database cannot be reached or is shutting down; the same call may succeed later.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The database refused a statement: a bug, a full disk, a damaged file.
+    /// The disk of the database is full; the same call may succeed when there is space again.
+    #[error("the disk of the database is full")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database refused a statement: a bug, a lack of rights.
     #[error("the database refused {what}")]
     Database {
         /// The intention, such as `claim a job`.
@@ -17,6 +20,14 @@ pub enum StoreError {
         /// The driver's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The SQLite file is not what it was when it was written. Nothing was changed.
+    #[error("{path} is damaged: {how}")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        how: String,
     },
     /// The URL names no database we know.
     #[error("`{0}` is not a store URL: expected sqlite:PATH or postgres://USER@HOST/DATABASE")]
@@ -70,7 +81,17 @@ pub enum StoreError {
 impl StoreError {
     /// True when the same call may succeed later.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::ViewGone(_) | Self::BlobsAway { .. })
+        matches!(self, Self::Unavailable(_) | Self::Full(_) | Self::ViewGone(_) | Self::BlobsAway { .. })
+    }
+
+    /// True when a disk has no space left for what was to be written.
+    pub fn is_full(&self) -> bool {
+        let lacks_space = |error: &std::io::Error| {
+            matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+        };
+        let causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
+        matches!(self, Self::Full(_))
+            || causes.into_iter().any(|error| error.downcast_ref::<std::io::Error>().is_some_and(lacks_space))
     }
 
     /// The same failure for each of several callers.
@@ -80,6 +101,7 @@ impl StoreError {
             let source = Box::new(Shared(Arc::clone(&failure)));
             match &*failure {
                 Self::Database { what, .. } => Self::Database { what, source },
+                Self::Full(_) => Self::Full(source),
                 failure if failure.is_passing() => Self::Unavailable(source),
                 failure => Self::Corrupt(failure.to_string()),
             }
@@ -88,6 +110,10 @@ impl StoreError {
 
     pub(crate) fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
+    }
+
+    pub(crate) fn full(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Full(source.into())
     }
 
     pub(crate) fn database(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

@@ -3,7 +3,7 @@
 //! Rules (`claim`): for each priority from high to low, first the oldest eligible job of a namespace without a
 //! started job, else the oldest of the namespaces with fewest started jobs. Eligible: waiting, due, inside the
 //! difficulty bounds and the allowed steps, its dataset neither rate-limited nor at its cap nor left to other
-//! workers, and no job of the same unicity id started. Started jobs count for fairness only inside the bounds of the asker.
+//! workers, and no job of the same unicity id started. Who waits too long is moved up (`raise_oldest`). Started jobs count for fairness only inside the bounds of the asker.
 
 use async_trait::async_trait;
 use belvedere_domain::job::{ClaimedJob, JobRecord};
@@ -190,6 +190,10 @@ pub trait Queue: Send + Sync {
     /// Collects expired leases of the whole queue: back to waiting with one more crash, or, from `max_crashes` on,
     /// returned as dead under a fresh lease of `lease_seconds`. The number is of jobs put back.
     async fn collect_expired(&self, max_crashes: u32, lease_seconds: f64) -> Result<(usize, Vec<DeadJob>), StoreError>;
+
+    /// Moves the oldest job of each lower priority up to the highest, if it has waited for so long: however many jobs of
+    /// higher priority keep coming, its turn comes. Returns how many were moved.
+    async fn raise_oldest(&self, waited_seconds: f64) -> Result<usize, StoreError>;
 
     /// True if any job of one of these steps waits or runs for the dataset; all steps when the list is empty.
     async fn has_pending(&self, dataset: &DatasetName, steps: &[StepName]) -> Result<bool, StoreError>;

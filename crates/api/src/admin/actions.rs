@@ -82,7 +82,7 @@ async fn plan_of(state: &ApiState, params: &Params) -> Answer {
     let dataset = dataset(params)?;
     let preview = match state.refresher.preview(&dataset).await {
         Ok(preview) => preview,
-        Err(error) => return Err(failed(&error)),
+        Err(error) => return Err(failed(error)),
     };
     let Some(preview) = preview else {
         return bodies::json(&json!({"dataset": dataset, "supported": false}), state.settings.admin.max_age);
@@ -114,7 +114,7 @@ pub(super) async fn backfill(State(state): State<Arc<ApiState>>, RawQuery(query)
         Ok(Ensured::Queued) => "What was missing or stale is queued.".to_owned(),
         Ok(Ensured::Unknown) => "There is no such dataset; nothing of it is stored.".to_owned(),
         Ok(Ensured::Unsupported(code)) => format!("{} Nothing of it is stored.", code.meaning()),
-        Err(error) => return Err(failed(&error)),
+        Err(error) => return Err(failed(error)),
     };
     bodies::json(&Done { message: Some(message), ..Done::OK }, 0)
 }
@@ -131,7 +131,7 @@ pub(super) async fn unblock(State(state): State<Arc<ApiState>>, RawQuery(query):
 /// `dry_run`, counts it.
 pub(super) async fn clean(State(state): State<Arc<ApiState>>, RawQuery(query): RawQuery) -> Answer {
     let dry_run = flag(&Params::parse(query.as_deref()), "dry_run")?;
-    let leftovers = state.refresher.leftovers(!dry_run).await.map_err(|error| failed(&error))?;
+    let leftovers = state.refresher.leftovers(!dry_run).await.map_err(|error| failed(error))?;
     let before = maintenance::left_over_before((state.settings.clock)());
     let views = match dry_run {
         true => maintenance::left_over(&state.services, before).await.map(|prefixes| prefixes.len()),
@@ -142,7 +142,7 @@ pub(super) async fn clean(State(state): State<Arc<ApiState>>, RawQuery(query): R
         true => state.refresher.old_revisions().await.map(|old| old.len()),
         false => state.refresher.retire_all().await,
     };
-    let revisions = revisions.map_err(|error| failed(&error))?;
+    let revisions = revisions.map_err(|error| failed(error))?;
     let cached_assets = &state.settings.cached_assets;
     let media = match dry_run {
         true => maintenance::count_media(&state.services, cached_assets).await,
@@ -195,7 +195,7 @@ fn ensured(result: Result<Ensured, RefreshError>) -> Result<(), ApiError> {
         Ok(Ensured::Queued) => Ok(()),
         Ok(Ensured::Unknown) => Err(of_code(ErrorCode::NotSupportedRepositoryNotFoundError)),
         Ok(Ensured::Unsupported(code)) => Err(of_code(code)),
-        Err(error) => Err(failed(&error)),
+        Err(error) => Err(failed(error)),
     }
 }
 
@@ -203,15 +203,12 @@ fn of_code(code: ErrorCode) -> ApiError {
     ApiError::new(code, code.meaning())
 }
 
-fn failed(error: &RefreshError) -> ApiError {
+fn failed(error: RefreshError) -> ApiError {
     match error {
         error if error.is_busy() => ApiError::new(
             ErrorCode::ResponseNotReady,
             "The files of the dataset are still being written. Please retry later.",
         ),
-        RefreshError::Store(error) if error.is_passing() => {
-            ApiError::new(ErrorCode::ServiceUnavailable, "The database is away. Please retry later.")
-        }
-        error => ApiError::internal(error),
+        error => error.into(),
     }
 }

@@ -43,6 +43,14 @@ pub(super) async fn blocked_datasets(State(state): State<Arc<ApiState>>) -> Resu
     bodies::json(&json!({"blocked_datasets": blocked}), max_age)
 }
 
+/// `/admin/gate`: whether this machine has room for jobs, and if not, why.
+pub(crate) async fn gate(State(state): State<Arc<ApiState>>) -> Result<Response, ApiError> {
+    let checked = belvedere_jobs::gates::check(&state.services.settings.worker);
+    let reason = checked.err().map(|closed| closed.reason);
+    // The next moment may be different.
+    bodies::json(&json!({"open": reason.is_none(), "reason": reason}), 0)
+}
+
 /// `/admin/jobs`: the last runs of jobs, newest first, of one dataset or of all.
 pub(super) async fn last(State(state): State<Arc<ApiState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let max_age = state.settings.admin.max_age;

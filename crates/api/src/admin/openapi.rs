@@ -45,6 +45,7 @@ const ENTRIES: &[Entry] = &[
          that computes it again on another machine.",
         &[("id", true, "The number of the job.")],
     ),
+    get("/admin/gate", "Whether this machine has room for jobs, and the reason if not.", &[]),
     get("/admin/blocked-datasets", "Datasets that rest because of their rate limit.", &[]),
     get("/admin/datasets", "Every dataset: revisions, pending jobs, errors.", &[]),
     get("/admin/dataset-status", "For every step what is stored and pending of a dataset.", &[DATASET]),

@@ -86,6 +86,6 @@ pub(crate) async fn decide(
         Ok(Ensured::Unknown) => Ok(not_found()),
         Ok(Ensured::Unsupported(code)) => Ok(ApiError::new(code, code.meaning())),
         Err(error) if error.is_busy() => Ok(not_ready()),
-        Err(error) => Err(ApiError::internal(&error)),
+        Err(error) => Err(error.into()),
     }
 }

@@ -228,8 +228,8 @@ fn read(directory: &RamDirectory, name: &Path) -> Result<Vec<u8>, EngineError> {
 }
 
 pub(super) fn failed(error: TantivyError) -> EngineError {
-    let kind = match error {
-        TantivyError::IoError(_) => ErrorKind::Io,
+    let kind = match &error {
+        TantivyError::IoError(error) => ErrorKind::of_io(error),
         _ => ErrorKind::Internal,
     };
     EngineError::new(kind, format!("search index: {error}"))

@@ -203,9 +203,9 @@ impl<K: Key> Multiset<K> {
     }
 
     fn spill(&mut self, run: &Run<K>) -> Result<(), EngineError> {
-        let failed = |error| {
+        let failed = |error: std::io::Error| {
             let message = format!("cannot spill to {}: {error}", self.budget.directory.display());
-            EngineError::new(ErrorKind::Io, message)
+            EngineError::new(ErrorKind::of_io(&error), message)
         };
         let file = match &mut self.file {
             Some(file) => file,

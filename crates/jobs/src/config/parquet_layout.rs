@@ -254,7 +254,9 @@ impl<'a> Copying<'a> {
             }
             Ok(Reply::Relayout(Relaid::Left { reason })) => Outcome::Left(reason),
             Ok(_) => return Err(unexpected()),
-            Err(CallError::Engine(error)) if matches!(error.kind, ErrorKind::Changed | ErrorKind::Io) => {
+            Err(CallError::Engine(error))
+                if matches!(error.kind, ErrorKind::Changed | ErrorKind::Io | ErrorKind::NoSpace) =>
+            {
                 return Err(CallError::Engine(error).into());
             }
             Err(error @ CallError::Start(_)) => return Err(error.into()),

@@ -9,6 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 
+/// A job that has waited for so long is moved up, one of each lower priority at a time.
+const LONG_WAIT_SECONDS: f64 = 600.0;
+const RAISE_EVERY_SECONDS: f64 = 60.0;
+
 impl Worker {
     /// Extends all leases again and again, and stops the jobs whose lease is gone or whose dataset moved on. A change
     /// in the queue is a reason to look at once: it may be a new revision, and the old one's conversion is in its way.
@@ -94,6 +98,21 @@ impl Worker {
 }
 
 impl Worker {
+    /// Sees to it that nobody waits for ever behind jobs of higher priority: one job at a time, so that a long queue of
+    /// low priority does not become one of high.
+    pub(super) async fn raise_waiting(self, stop: CancellationToken) {
+        let look = || async {
+            match self.services.store.queue.raise_oldest(LONG_WAIT_SECONDS).await {
+                Ok(0) => {}
+                Ok(count) => tracing::debug!(count, "moved jobs up that have waited for long"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "no look for long waits was possible");
+                }
+            }
+        };
+        every(RAISE_EVERY_SECONDS, &stop, look).await;
+    }
+
     async fn sweep_scratch(&self) {
         let bases = [Some(&self.settings().scratch), self.services.settings.duckdb_index.scratch.as_ref()];
         for base in bases.into_iter().flatten() {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+mod children;
 mod conversion;
 mod deletion;
 mod elsewhere;

@@ -32,7 +32,7 @@ impl Datasets for Postgres {
     }
 
     async fn delete(&self, name: &DatasetName) -> Result<Vec<Digest>, StoreError> {
-        let rows = self.write("delete a dataset", "SELECT delete_dataset($1)", &[&name.as_str()]).await?;
+        let rows = self.database.remove("delete a dataset", "SELECT delete_dataset($1)", &[&name.as_str()]).await?;
         self.wakeups.wake_here();
         rows.iter().map(|row| digest(get(row, 0)?)).collect()
     }

@@ -74,6 +74,7 @@ impl Queue for Postgres {
 
     async fn collect_expired(&self, max_crashes: u32, lease_seconds: f64) -> Result<(usize, Vec<DeadJob>), StoreError> {
         let (max_crashes, lease) = (i64::from(max_crashes), microseconds(lease_seconds));
+        self.write("shorten leases", include_str!("sql/shorten_leases.sql"), &[]).await?;
         let sql = "SELECT returned, dead FROM collect_expired($1, $2)";
         let row = self.write_one("collect expired leases", sql, &[&max_crashes, &lease]).await?;
         let (returned, dead): (i64, Vec<i64>) = (get(&row, 0)?, get(&row, 1)?);
@@ -87,6 +88,16 @@ impl Queue for Postgres {
         let rows = self.read("read dead jobs", &sql, &[&dead]).await?;
         let dead = rows.iter().map(|found| Ok(DeadJob { job: row::job(found)?.decode_claimed()? }));
         Ok((number(returned), dead.collect::<Result<_, StoreError>>()?))
+    }
+
+    async fn raise_oldest(&self, waited_seconds: f64) -> Result<usize, StoreError> {
+        let waited = microseconds(waited_seconds);
+        let row = self.write_one("raise jobs", include_str!("sql/raise_oldest.sql"), &[&waited]).await?;
+        let raised = number(get(&row, 0)?);
+        if raised > 0 {
+            self.wakeups.wake_all();
+        }
+        Ok(raised)
     }
 
     async fn has_pending(&self, dataset: &DatasetName, steps: &[StepName]) -> Result<bool, StoreError> {

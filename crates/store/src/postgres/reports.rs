@@ -140,7 +140,7 @@ impl Reports for Postgres {
             return Ok(Leftovers { jobs, artifacts, dropped: Vec::new() });
         }
         let sql = "SELECT jobs, artifacts, dropped FROM drop_leftovers($1)";
-        let row = self.write_one("remove leftovers", sql, &[&known]).await?;
+        let row = one(self.database.remove("remove leftovers", sql, &[&known]).await?)?;
         let dropped: Vec<&[u8]> = get(&row, 2)?;
         let dropped = dropped.into_iter().map(digest).collect::<Result<_, _>>()?;
         Ok(Leftovers { jobs: total(get(&row, 0)?), artifacts: total(get(&row, 1)?), dropped })

@@ -2,9 +2,10 @@
 
 use bytes::BytesMut;
 use deadpool_postgres::{Object, Transaction as Open};
+use tokio::time::timeout;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-use super::database::{ATTEMPTS, failure, is_broken, is_conflict};
+use super::database::{ATTEMPTS, READ, WRITE, failure, give_up, is_broken, is_conflict};
 use super::{Postgres, get, one};
 use crate::StoreError;
 use crate::portable::{Row, Script, Transaction, Value};
@@ -85,7 +86,10 @@ impl Postgres {
         let mut attempt = 1;
         loop {
             let mut client = self.database.client().await?;
-            let (result, trouble) = once(&mut client, &script).await;
+            let limit = if S::READS { READ } else { WRITE };
+            let Ok((result, trouble)) = timeout(limit, once(&mut client, &script)).await else {
+                return Err(give_up(client, limit));
+            };
             if trouble.broken {
                 self.database.discard(client);
             }

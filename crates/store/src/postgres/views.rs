@@ -83,7 +83,7 @@ impl Views for Postgres {
 
     async fn retire(&self, dataset: &DatasetName, keep: u32) -> Result<Vec<Digest>, StoreError> {
         let sql = "SELECT retire_revisions($1, $2)";
-        let rows = self.write("retire revisions", sql, &[&dataset.as_str(), &i64::from(keep)]).await?;
+        let rows = self.database.remove("retire revisions", sql, &[&dataset.as_str(), &i64::from(keep)]).await?;
         rows.iter().map(|row| digest(get(row, 0)?)).collect()
     }
 }

@@ -61,6 +61,25 @@ pub(super) fn enqueue(session: &Session<'_>, jobs: Vec<NewJob>, coalesce: i64) -
     Ok(new)
 }
 
+/// Moves the oldest job of each lower priority up, if it has waited for so many microseconds.
+pub(super) fn raise_oldest(session: &Session<'_>, waited: i64) -> Result<usize, Failure> {
+    let mut raised = 0;
+    let mut raise = session.prepare(include_str!("sql/raise_oldest.sql"))?;
+    for priority in [1, 0] {
+        let waits: bool =
+            session.prepare(include_str!("sql/any_waits.sql"))?.query_row([priority], |row| row.get(0))?;
+        if !waits {
+            continue;
+        }
+        let mut rows = raise.query(params![priority, session.now - waited])?;
+        while let Some(row) = rows.next()? {
+            session.lanes.borrow_mut().note_row(row)?;
+            raised += 1;
+        }
+    }
+    Ok(raised)
+}
+
 /// Microseconds between the end of a coalesced run and the start of the next.
 pub(super) fn distance(coalesce: i64, last_duration: i64) -> i64 {
     coalesce.max(last_duration.saturating_mul(10))

@@ -3,9 +3,11 @@
 //!
 //! Every write runs in a savepoint of the transaction that the requests queued meanwhile share, so many small
 //! writes cost one flush to the disk and one failure does not hurt its neighbours. Times come from one clock that
-//! never stands still nor runs backwards while the file is open.
+//! never stands still nor runs backwards while the file is open. A damaged file is refused, and left as it is.
 
 mod claim;
+mod clock;
+mod damage;
 mod datasets;
 mod end;
 mod enqueue;
@@ -24,10 +26,12 @@ mod views;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::StoreError;
+use clock::Clock;
 use reader::Readers;
 pub(crate) use schema::KNOWN as KNOWN_SCHEMA;
 pub(crate) use writer::Session;
@@ -64,14 +68,20 @@ impl Failure {
     fn describe(self, what: &'static str) -> StoreError {
         match self {
             Self::Store(error) => error,
-            Self::Sql(error) => {
-                use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
-                match error.sqlite_error_code() {
-                    Some(DatabaseBusy | DatabaseLocked) => StoreError::unavailable(error),
-                    _ => StoreError::database(what, error),
-                }
-            }
+            Self::Sql(error) => refusal(what, error),
         }
+    }
+}
+
+/// What an error of SQLite means.
+fn refusal(what: &'static str, error: rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull};
+    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
+    match (error.sqlite_error_code(), error.sqlite_error().map(|error| error.extended_code)) {
+        (Some(DatabaseBusy | DatabaseLocked), _) => StoreError::unavailable(error),
+        // The index of the log lies on the same disk.
+        (Some(DiskFull), _) | (_, Some(SQLITE_IOERR_SHMSIZE | SQLITE_IOERR_WRITE)) => StoreError::full(error),
+        _ => StoreError::database(what, error),
     }
 }
 
@@ -92,11 +102,13 @@ impl Sqlite {
                 .map_err(|error| StoreError::database("make the folder of the file", error))?;
         }
         let lock = lock::acquire(path)?;
-        let mut connection = writer::connect(path)?;
-        schema::migrate(&mut connection)?;
-        end_all_leases(&connection)?;
-        let readers = Readers::start(path, READERS)?;
-        let writer = Writer::start(connection, path)?;
+        damage::look_for(path)?;
+        let mut connection = writer::connect(path).map_err(|error| damage::told(path, error))?;
+        schema::migrate(&mut connection).map_err(|error| damage::told(path, error))?;
+        end_all_leases(&connection).map_err(|error| damage::told(path, error))?;
+        let clock = Arc::new(Clock::start(last_time(&connection).map_err(|error| damage::told(path, error))?));
+        let readers = Readers::start(path, READERS, &clock)?;
+        let writer = Writer::start(connection, path, clock)?;
         Ok(Self { writer, readers, wakeups: watch::Sender::new(0), _lock: lock })
     }
 
@@ -141,6 +153,14 @@ fn end_all_leases(connection: &rusqlite::Connection) -> Result<(), StoreError> {
     let ended = ended.and_then(|_| connection.execute("UPDATE task_cluster SET expires_at = 0", []));
     let ended = ended.and_then(|_| connection.execute("UPDATE duties SET expires_at = 0", []));
     ended.map(drop).map_err(|error| StoreError::database("end the leases of the process before", error))
+}
+
+/// The last time that was told to jobs which are still there; 0 without jobs.
+fn last_time(connection: &rusqlite::Connection) -> Result<i64, StoreError> {
+    let sql = "SELECT max(coalesce(max(created_at), 0), coalesce(max(started_at), 0), coalesce(max(last_heartbeat), 0))
+               FROM jobs";
+    let told = connection.query_row(sql, [], |row| row.get(0));
+    told.map_err(|error| StoreError::database("read the time", error))
 }
 
 #[cfg(test)]

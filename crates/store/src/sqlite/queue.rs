@@ -74,6 +74,15 @@ impl Queue for Sqlite {
         Ok(collected)
     }
 
+    async fn raise_oldest(&self, waited_seconds: f64) -> Result<usize, StoreError> {
+        let waited = microseconds(waited_seconds);
+        let raised = self.write("raise jobs", move |session| enqueue::raise_oldest(session, waited)).await?;
+        if raised > 0 {
+            self.wake();
+        }
+        Ok(raised)
+    }
+
     async fn has_pending(&self, dataset: &DatasetName, steps: &[StepName]) -> Result<bool, StoreError> {
         let dataset = dataset.to_string();
         let all = steps.is_empty();

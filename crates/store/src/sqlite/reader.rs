@@ -9,19 +9,21 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::writer::{connect, system_time};
+use super::clock::Clock;
+use super::writer::connect;
 use super::{Failure, Session};
 use crate::StoreError;
 
 type Request = Box<dyn FnOnce(&Connection) + Send>;
 
 pub(super) struct Readers {
+    clock: Arc<Clock>,
     requests: Option<mpsc::Sender<Request>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
-    pub(super) fn start(path: &Path, number: usize) -> Result<Self, StoreError> {
+    pub(super) fn start(path: &Path, number: usize, clock: &Arc<Clock>) -> Result<Self, StoreError> {
         let (requests, inbox) = mpsc::channel::<Request>();
         let inbox = Arc::new(Mutex::new(inbox));
         let mut threads = Vec::with_capacity(number);
@@ -44,7 +46,7 @@ impl Readers {
                 .expect("a thread can be started while the program starts");
             threads.push(thread);
         }
-        Ok(Self { requests: Some(requests), threads })
+        Ok(Self { clock: Arc::clone(clock), requests: Some(requests), threads })
     }
 
     /// Runs a read on one consistent state.
@@ -54,8 +56,9 @@ impl Readers {
         work: impl FnOnce(&Session<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
+        let clock = Arc::clone(&self.clock);
         let request: Request = Box::new(move |connection| {
-            let result = catch_unwind(AssertUnwindSafe(|| in_transaction(connection, work)))
+            let result = catch_unwind(AssertUnwindSafe(|| in_transaction(connection, clock.tick(), work)))
                 .unwrap_or_else(|_| Err(StoreError::database(what, "the request panicked").into()));
             let _ = reply.send(result.map_err(|failure| failure.describe(what)));
         });
@@ -70,11 +73,12 @@ impl Readers {
 
 fn in_transaction<T>(
     connection: &Connection,
+    now: i64,
     work: impl FnOnce(&Session<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     // Rolls back when dropped, also by a panic: a read has nothing to commit.
     let _transaction = connection.unchecked_transaction()?;
-    work(&Session { connection, now: system_time(), lanes: &RefCell::default() })
+    work(&Session { connection, now, lanes: &RefCell::default() })
 }
 
 impl Drop for Readers {

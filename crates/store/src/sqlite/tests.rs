@@ -104,3 +104,52 @@ fn a_file_that_is_no_database_is_left_alone() {
     assert!(Sqlite::open(&path).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
+
+/// e030 | a million results of earlier work are stored, in SQLite | neither a claim nor the end of a job looks through them: every
+/// statement finds its rows by an index
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e030_claims_and_ends_find_their_rows_by_indexes() {
+    let (_folder, store) = open();
+    let statements = [
+        include_str!("sql/lane.sql"),
+        include_str!("sql/any_waits.sql"),
+        include_str!("sql/wake.sql"),
+        include_str!("sql/start.sql"),
+        include_str!("sql/has_started_twin.sql"),
+        include_str!("sql/beat.sql"),
+        include_str!("sql/leased.sql"),
+        include_str!("sql/finish.sql"),
+        include_str!("sql/take_twin.sql"),
+        include_str!("sql/last_run.sql"),
+        include_str!("sql/put_run.sql"),
+        include_str!("sql/rest_twin.sql"),
+        include_str!("sql/move_pointer.sql"),
+        include_str!("sql/new_pointer.sql"),
+        include_str!("sql/put_view.sql"),
+        "SELECT namespace, dataset, step, difficulty FROM jobs WHERE status = 1",
+        "DELETE FROM past_jobs WHERE dataset = ?1 AND finished_at < ?2",
+        "SELECT coalesce(sum(duration_seconds), 0) FROM past_jobs WHERE dataset = ?1",
+        "DELETE FROM pointers WHERE dataset = ?1",
+    ];
+    let plans = store
+        .read("explain", move |session| {
+            let mut plans = Vec::new();
+            for sql in statements {
+                let mut statement = session.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                // Values do not matter for a plan.
+                let mut rows = statement.raw_query();
+                while let Some(row) = rows.next()? {
+                    plans.push((sql, row.get::<_, String>(3)?));
+                }
+            }
+            Ok(plans)
+        })
+        .await
+        .unwrap();
+    assert!(!plans.is_empty());
+    for (sql, step) in plans {
+        let looks_through = step.starts_with("SCAN ");
+        let few = ["SCAN CONSTANT ROW", "SCAN jobs USING INDEX jobs_started"].contains(&step.as_str());
+        assert!(!looks_through || few, "`{step}` in\n{sql}");
+    }
+}

@@ -8,20 +8,23 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 
-use super::Failure;
+use super::clock::Clock;
 use super::lanes::Lanes;
 use super::lock::beside;
+use super::{Failure, refusal};
 use crate::StoreError;
 
 /// Requests of one transaction; more would only make the first ones wait.
 const MAX_BATCH: usize = 256;
+/// How long a transaction waits for another program that writes. Nobody should: one process owns the file.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Statements kept prepared per connection; well above their number.
 const STATEMENTS: usize = 128;
 
@@ -49,7 +52,7 @@ impl Session<'_> {
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let open = || {
         let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.busy_timeout(PATIENCE)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Plans must not depend on bound values: statements would be compiled again at every use.
         connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -80,8 +83,9 @@ struct Request {
     work: Work,
 }
 
-/// Runs inside a savepoint and tells whether it succeeded; what it returns reports the commit.
-type Work = Box<dyn FnOnce(&Session<'_>) -> (bool, Delivery) + Send>;
+/// Runs inside a savepoint and tells whether it succeeded; what it returns reports the commit. Without a session it does
+/// nothing: the transaction was lost before its turn.
+type Work = Box<dyn FnOnce(Option<&Session<'_>>) -> (bool, Delivery) + Send>;
 type Delivery = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 pub(super) struct Writer {
@@ -91,7 +95,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts both threads. The log must exist: something was read or written in WAL mode.
-    pub(super) fn start(connection: Connection, path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, path: &Path, clock: Arc<Clock>) -> Result<Self, StoreError> {
         let log = File::open(beside(path, "-wal")).map_err(|error| StoreError::database("open its log", error))?;
         let (requests, inbox) = mpsc::channel();
         let (commits, committed) = mpsc::channel();
@@ -99,7 +103,7 @@ impl Writer {
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
             thread.expect("a thread can be started while the program starts")
         };
-        let writer = spawn("store-writer", Box::new(move || write_until_closed(&connection, &inbox, &commits)));
+        let writer = spawn("store-writer", Box::new(move || write_until_closed(&connection, &clock, &inbox, &commits)));
         let flusher = spawn("store-flusher", Box::new(move || flush_until_closed(&log, &committed)));
         Ok(Self { requests: Some(requests), threads: vec![writer, flusher] })
     }
@@ -113,6 +117,9 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let work: Work = Box::new(move |session| {
+            let Some(session) = session else {
+                return (false, Box::new(move |committed| drop(reply.send(committed.and_then(|()| Err(not_run()))))));
+            };
             let result = catch_unwind(AssertUnwindSafe(|| work(session)))
                 .unwrap_or_else(|_| Err(StoreError::database(what, "the request panicked").into()))
                 .map_err(|failure| failure.describe(what));
@@ -143,12 +150,16 @@ impl Drop for Writer {
 /// The answers to requests of one commit that wait for the disk.
 type Commit = Vec<Delivery>;
 
-fn write_until_closed(connection: &Connection, inbox: &mpsc::Receiver<Request>, commits: &mpsc::Sender<Commit>) {
-    let mut clock = Clock::default();
+fn write_until_closed(
+    connection: &Connection,
+    clock: &Clock,
+    inbox: &mpsc::Receiver<Request>,
+    commits: &mpsc::Sender<Commit>,
+) {
     let lanes = RefCell::new(Lanes::default());
     while let Ok(first) = inbox.recv() {
         let batch = std::iter::once(first).chain(inbox.try_iter().take(MAX_BATCH - 1));
-        write_batch(connection, &mut clock, &lanes, batch, commits);
+        write_batch(connection, clock, &lanes, batch, commits);
     }
 }
 
@@ -172,7 +183,7 @@ fn flush_until_closed(log: &File, commits: &mpsc::Receiver<Commit>) {
 /// Runs one transaction with a batch of requests and commits it.
 fn write_batch(
     connection: &Connection,
-    clock: &mut Clock,
+    clock: &Clock,
     lanes: &RefCell<Lanes>,
     batch: impl Iterator<Item = Request>,
     commits: &mpsc::Sender<Commit>,
@@ -182,7 +193,7 @@ fn write_batch(
     let mut outcome = begin().map(drop);
     for request in batch {
         if outcome.is_err() {
-            // The transaction is lost. This request never ran and its caller learns that the writer gave up.
+            flushed.push((request.work)(None).1);
             continue;
         }
         let session = Session { connection, now: clock.tick(), lanes };
@@ -202,9 +213,9 @@ fn write_batch(
     let failure = outcome.err().map(|error| {
         lanes.borrow_mut().forget();
         tracing::error!(error = %error, "the store could not commit");
-        error.to_string()
+        refusal("commit", error)
     });
-    let Some(error) = failure else {
+    let Some(failure) = failure else {
         relaxed.into_iter().for_each(|delivery| delivery(Ok(())));
         if !flushed.is_empty() {
             // The flusher outlives the writer.
@@ -212,8 +223,8 @@ fn write_batch(
         }
         return;
     };
-    for delivery in relaxed.into_iter().chain(flushed) {
-        delivery(Err(StoreError::database("commit", error.clone())));
+    for (delivery, failure) in relaxed.into_iter().chain(flushed).zip(failure.copies()) {
+        delivery(Err(failure));
     }
 }
 
@@ -224,7 +235,7 @@ fn run_guarded(session: &Session<'_>, request: Request) -> (Delivery, rusqlite::
     // What may be forgotten may also stay half done; a savepoint costs a copy of every page that the request changes.
     let guarded = request.durability == Durability::Flushed;
     let opened = if guarded { statement("SAVEPOINT request") } else { Ok(()) };
-    let (succeeded, delivery) = (request.work)(session);
+    let (succeeded, delivery) = (request.work)(Some(session));
     if !succeeded {
         session.lanes.borrow_mut().forget();
     }
@@ -237,25 +248,12 @@ fn run_guarded(session: &Session<'_>, request: Request) -> (Delivery, rusqlite::
     (delivery, opened.and(closed))
 }
 
+/// For a request that never ran, which only a transaction that failed leaves behind.
+fn not_run() -> StoreError {
+    StoreError::unavailable("the transaction was lost")
+}
+
 /// SQLite undid the whole transaction by itself.
 fn transaction_lost() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK), None)
-}
-
-/// The database clock: the system's, but strictly increasing, so that "later" is never in doubt.
-#[derive(Default)]
-pub(super) struct Clock {
-    last: i64,
-}
-
-impl Clock {
-    pub(super) fn tick(&mut self) -> i64 {
-        self.last = system_time().max(self.last + 1);
-        self.last
-    }
-}
-
-pub(super) fn system_time() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

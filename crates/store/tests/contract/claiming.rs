@@ -5,7 +5,7 @@ use belvedere_store::{ClaimRequest, Completion, Fairness, RateLimit};
 
 use crate::bed::{Bed, anything, dataset_name, job, job_of, split_key, step};
 
-fn with_priority(job: NewJob, priority: Priority) -> NewJob {
+pub(crate) fn with_priority(job: NewJob, priority: Priority) -> NewJob {
     NewJob { priority, ..job }
 }
 

@@ -8,6 +8,7 @@ mod claiming;
 mod crowds;
 mod duties;
 mod ending;
+mod faults;
 mod history;
 mod leases;
 mod model;
@@ -92,6 +93,10 @@ suite! {
         a_released_job_merges_with_its_twin
         an_expired_job_merges_with_its_twin
         released_jobs_of_old_revisions_are_dropped;
+    faults:
+        e020_a_flood_of_one_dataset_holds_up_nobody
+        e023_high_priority_goes_first_and_nobody_waits_for_ever
+        e030_finished_work_costs_a_claim_nothing;
     ending:
         views_children_and_deletion_are_one_transaction
         a_finish_that_fails_changes_nothing
