@@ -37,13 +37,12 @@ install_if_missing() {
     programs >/dev/null || die "postgresql is installed but initdb is not found"
 }
 
-# Runs a command as the user that owns the server.
+# Runs a command as the user that owns the server, with the variables that POSTGRES_ENV names: `A=b C=d`.
 as_owner() {
-    if [ "$(id -u)" = 0 ]; then
-        (cd / && setpriv --reuid=postgres --regid=postgres --init-groups env LC_ALL=C.UTF-8 "$@")
-    else
-        (cd / && LC_ALL=C.UTF-8 "$@")
-    fi
+    local owner=()
+    [ "$(id -u)" != 0 ] || owner=(setpriv --reuid=postgres --regid=postgres --init-groups)
+    # shellcheck disable=SC2086 # several words
+    (cd / && "${owner[@]}" env LC_ALL=C.UTF-8 ${POSTGRES_ENV:-} "$@")
 }
 
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }

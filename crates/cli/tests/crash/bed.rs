@@ -58,6 +58,10 @@ pub(crate) struct Bed {
     /// The datasets with the number of their rows.
     pub(crate) datasets: Vec<(String, u64)>,
     settings: Vec<(String, String)>,
+    /// What starts the program, with its arguments before the program's.
+    pub(crate) wrapper: &'static [&'static str],
+    /// Views may have been errors before they were what they are.
+    pub(crate) forgives_failed_runs: bool,
     folder: tempfile::TempDir,
     agent: ureq::Agent,
     started: AtomicU32,
@@ -72,12 +76,14 @@ impl Bed {
             fs::create_dir(folder.path().join(child)).unwrap();
         }
         let config =
-            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(30)));
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
         Self {
             runtime,
             database: None,
             datasets: Vec::new(),
             settings: SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            wrapper: &[],
+            forgives_failed_runs: false,
             folder,
             agent: config.build().into(),
             started: AtomicU32::new(0),
@@ -105,6 +111,23 @@ impl Bed {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Leaves a setting of the processes to come as it is.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.settings.retain(|(known, _)| known != name);
+    }
+
+    /// Waits for so many signs of life of the workers of started jobs.
+    pub(crate) fn wait_for_signs_of_life(&self, number: usize) {
+        let mut seen = std::collections::BTreeSet::new();
+        let client = self.runtime.block_on(self.database.as_ref().unwrap().client());
+        until("there are signs of life", || {
+            let sql = "SELECT max(last_heartbeat) FROM jobs WHERE status = 1";
+            let last: Option<i64> = self.runtime.block_on(client.query_one(sql, &[])).unwrap().get(0);
+            seen.extend(last);
+            (seen.len() > number).then_some(())
+        });
+    }
+
     /// Writes a dataset of one CSV file, or another state of it. The file appears at once.
     pub(crate) fn write(&mut self, dataset: &str, rows: u64) {
         let folder = self.folder.path().join("data").join(dataset);
@@ -124,6 +147,19 @@ impl Bed {
         let name = format!("lab/{dataset}");
         self.datasets.retain(|(known, _)| *known != name);
         self.datasets.push((name, rows));
+    }
+
+    /// A place of the test's own.
+    pub(crate) fn place(&self, name: &str) -> PathBuf {
+        let place = self.folder.path().join(name);
+        fs::create_dir_all(&place).unwrap();
+        place
+    }
+
+    /// Removes a dataset.
+    pub(crate) fn remove(&mut self, dataset: &str) {
+        fs::remove_dir_all(self.folder.path().join("data").join(dataset)).unwrap();
+        self.datasets.retain(|(known, _)| *known != format!("lab/{dataset}"));
     }
 
     pub(crate) fn state(&self) -> PathBuf {
@@ -172,7 +208,12 @@ impl Bed {
         let mut all =
             vec![command, folder.as_str(), "--state", state.to_str().unwrap(), "--color", "never", "--verbose"];
         all.extend(arguments);
-        Program::start(&all, &self.settings, self.folder.path().join(format!("logs/{number}-{command}.log")))
+        Program::start(
+            self.wrapper,
+            &all,
+            &self.settings,
+            self.folder.path().join(format!("logs/{number}-{command}.log")),
+        )
     }
 
     /// One GET; `None` when nobody answers.
@@ -187,15 +228,31 @@ impl Bed {
         self.try_get(url).unwrap_or_else(|| panic!("no answer to GET {url}"))
     }
 
+    /// Asks for a step of a dataset to be run again, which is a write; what that came to.
+    pub(crate) fn force(&self, base: &str, dataset: &str) -> Answer {
+        let url = format!("{base}/admin/force-refresh/dataset-config-names?dataset={dataset}");
+        let mut response = self.agent.post(&url).send_empty().unwrap();
+        let body = response.body_mut().read_to_vec().unwrap();
+        Answer { status: response.status().as_u16(), body }
+    }
+
     /// The store of several processes.
     pub(crate) fn store(&self) -> &Store {
         &self.database.as_ref().unwrap().store
     }
 
+    /// The SQLite file of the server.
+    pub(crate) fn file(&self) -> PathBuf {
+        let named = self.settings.iter().find(|(name, _)| name == "STORE_URL");
+        named.map_or_else(
+            || self.state().join("belvedere.sqlite"),
+            |(_, url)| PathBuf::from(url.strip_prefix("sqlite:").unwrap()),
+        )
+    }
+
     /// The store that the server left, once it has ended.
     pub(crate) fn left_store(&self) -> Store {
-        let url = format!("sqlite:{}", self.state().join("belvedere.sqlite").display());
-        self.runtime.block_on(Store::connect(&url)).unwrap()
+        self.runtime.block_on(Store::connect(&format!("sqlite:{}", self.file().display()))).unwrap()
     }
 
     /// The job of a step of a dataset, if it is pending.
@@ -205,15 +262,17 @@ impl Bed {
         jobs.into_iter().find(|job| job.key.step == StepName::read(step.to_owned()))
     }
 
+    /// Whether a conversion is in work.
+    pub(crate) fn converts(&self) -> bool {
+        self.scratch().iter().any(|name| name.starts_with(CONVERSION) && !name.ends_with("-lock"))
+    }
+
     /// Catches a process in the middle of a conversion: its readers stand still from now on.
     pub(crate) fn catch(&self, program: &Program) {
-        let begun = |name: &String| name.starts_with(CONVERSION) && !name.ends_with("-lock");
-        until("a conversion runs", || {
-            (self.scratch().iter().any(begun) && !program.readers().is_empty()).then_some(())
-        });
+        until("a conversion runs", || (self.converts() && !program.readers().is_empty()).then_some(()));
         let readers = program.readers();
         readers.iter().for_each(|reader| kill_process(*reader, Signal::STOP).unwrap());
-        assert!(self.scratch().iter().any(begun), "the conversion was too fast to be caught: more rows are needed");
+        assert!(self.converts(), "the conversion was too fast to be caught: more rows are needed");
     }
 
     /// As [`catch`](Self::catch), and gives the job as the queue has it.
@@ -224,15 +283,15 @@ impl Bed {
         job
     }
 
-    /// Number of jobs that wait or run, as the server tells.
-    fn pending(&self, base: &str) -> Option<u64> {
-        let metrics = self.try_get(&format!("{base}/metrics")).filter(|answer| answer.status == 200)?;
-        let text = String::from_utf8(metrics.body).unwrap();
-        let jobs = text.lines().filter(|line| line.starts_with("queue_jobs_total{"));
-        Some(jobs.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap() as u64).sum())
+    /// Number of jobs that wait or run and of views that are errors, as the server tells.
+    fn unsettled(&self, base: &str) -> Option<u64> {
+        let told = self.try_get(&format!("{base}/admin/datasets")).filter(|answer| answer.status == 200)?.json();
+        let number = |dataset: &Value, name: &str| dataset[name].as_u64();
+        let of = |dataset: &Value| Some(number(dataset, "pending_jobs")? + number(dataset, "errors")?);
+        told["datasets"].as_array()?.iter().map(of).sum()
     }
 
-    /// Waits until every dataset is served as it is on the disk, and nothing is left to be done.
+    /// Waits until every dataset is served as it is on the disk, no error is stored and nothing is left to be done.
     pub(crate) fn settle(&self, base: &str) {
         for (dataset, rows) in &self.datasets {
             until(&format!("{dataset} is served with {rows} rows"), || {
@@ -241,7 +300,7 @@ impl Bed {
                 (complete && size["size"]["dataset"]["num_rows"] == *rows).then_some(())
             });
         }
-        until("nothing is left to be done", || (self.pending(base)? == 0).then_some(()));
+        until("nothing is left to be done", || (self.unsettled(base)? == 0).then_some(()));
     }
 }
 

@@ -38,32 +38,17 @@ fn e002_a_worker_killed_while_it_commits_leaves_all_or_nothing() {
     let mut api = bed.api();
     let base = api.address();
     // Nobody can store a view: the worker stands in the middle of its transaction, its files are written.
-    let client = bed.runtime.block_on(bed.database.as_ref().unwrap().client());
-    let sql = |text: &'static str| bed.runtime.block_on(client.batch_execute(text)).unwrap();
-    sql("CREATE TABLE gate (step TEXT)");
-    sql("CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$
-         BEGIN LOCK TABLE gate IN SHARE MODE; RETURN NULL; END $$");
-    sql("CREATE TRIGGER wait_at_gate AFTER INSERT ON pointers FOR EACH ROW
-         WHEN (NEW.step = 'config-parquet-and-info') EXECUTE FUNCTION wait_at_gate()");
-    sql("BEGIN; LOCK TABLE gate IN ACCESS EXCLUSIVE MODE");
+    let gate = bed.close_gate();
     let mut worker = bed.worker();
-    let waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
-                   AND application_name = 'belvedere'";
-    let observer = bed.runtime.block_on(bed.database.as_ref().unwrap().client());
-    let backends = until("the result is about to be committed", || {
-        let rows = bed.runtime.block_on(observer.query(waiting, &[])).unwrap();
-        (!rows.is_empty()).then(|| rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>())
-    });
+    gate.wait_for_somebody(&bed);
     worker.kill();
     // The network tells the server that nobody is there; a statement that already runs would not notice.
-    bed.runtime
-        .block_on(observer.execute("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", &[&backends]))
-        .unwrap();
+    gate.cut_those_who_wait(&bed);
     assert_eq!(bed.times("view", "lab/one", CONVERSION), 0);
     // The job is there still; on a slow machine its lease has run out by now, and it waits again.
     let job = bed.job(bed.store(), "lab/one", CONVERSION).unwrap();
     assert!(matches!(job.status, JobStatus::Started | JobStatus::Waiting), "{job:?}");
-    sql("ROLLBACK; DROP TRIGGER wait_at_gate ON pointers");
+    gate.open(&bed);
     let worker = bed.worker();
     bed.settle(&base);
     assert_eq!(bed.times("view", "lab/one", CONVERSION), 1);

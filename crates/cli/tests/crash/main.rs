@@ -11,13 +11,23 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod bed;
+mod chance;
+mod clock;
+mod disk;
+mod gate;
 mod history;
 mod postgres;
 mod process;
 mod whole;
 
+mod clocks;
+mod damage;
+mod disks;
+mod durations;
 mod leases;
+mod limits;
 mod machines;
+mod nemesis;
 mod queueing;
 mod restarts;
 mod server;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+/// The program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_belvedere");
 /// Longest wait for anything. A machine that runs other things at the same time may be slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Address space of readers: tells those that have put their limits on themselves from those that just start.
@@ -39,8 +41,21 @@ pub(crate) struct Program {
 
 impl Program {
     /// Starts it with exactly these variables; what it says goes to a file.
-    pub(crate) fn start<S: AsRef<OsStr>>(arguments: &[S], variables: &[(String, String)], log: PathBuf) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_belvedere"))
+    pub(crate) fn start<S: AsRef<OsStr>>(
+        wrapper: &[&str],
+        arguments: &[S],
+        variables: &[(String, String)],
+        log: PathBuf,
+    ) -> Self {
+        let mut command = match wrapper {
+            [] => Command::new(PROGRAM),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(PROGRAM);
+                command
+            }
+        };
+        let child = command
             .args(arguments)
             .env_clear()
             .envs(variables.iter().map(|(name, value)| (name, value)))
@@ -50,6 +65,11 @@ impl Program {
             .spawn()
             .unwrap();
         Self { child, log }
+    }
+
+    /// Threads it has now.
+    pub(crate) fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.pid().as_raw_pid())).unwrap().count()
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -69,19 +89,33 @@ impl Program {
 
     /// Where it answers, once it does.
     pub(crate) fn address(&mut self) -> String {
-        let lead = "listening on ";
         until("the server listens", || {
-            let ended = self.child.try_wait().unwrap();
+            let ended = self.ended();
             assert!(ended.is_none(), "the server ended with {ended:?}: {}", self.log());
-            // A line that is being written has no end yet.
-            let log = self.log();
-            let line = log.split_inclusive('\n').find_map(|line| line.strip_prefix(lead))?;
-            line.strip_suffix('\n').map(str::to_owned)
+            self.told_address()
         })
     }
 
+    /// Where it answers, if it has told by now.
+    pub(crate) fn told_address(&self) -> Option<String> {
+        let log = self.log();
+        let line = log.split_inclusive('\n').find_map(|line| line.strip_prefix("listening on "))?;
+        // A line that is being written has no end yet.
+        line.strip_suffix('\n').map(str::to_owned)
+    }
+
+    /// Whether it has told that it works.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.told_address().is_some() || self.log().contains("the worker runs")
+    }
+
+    /// How it ended, if it has by now.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.ended().is_none()
     }
 
     /// Sends a signal.
@@ -125,6 +159,18 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The processes that a process has started.
+pub(crate) fn children_of(parent: Pid) -> Vec<Pid> {
+    let is_child = |entry: &fs::DirEntry| -> Option<bool> {
+        let status = fs::read_to_string(entry.path().join("status")).ok()?;
+        let told = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        Some(told.trim().parse::<i32>().ok()? == parent.as_raw_pid())
+    };
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let children = processes.filter(|entry| is_child(entry) == Some(true));
+    children.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
 /// A process that reads files on behalf of a worker.

@@ -1,8 +1,10 @@
-//! PostgreSQL restarts under servers and workers (row 7).
+//! PostgreSQL restarts, stands still or cuts connections under servers and workers (rows 7 to 9).
 
 use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, FEW, MANY};
+use rustix::process::Signal;
+
+use crate::bed::{Bed, CONVERSION, FEW, MANY};
 use crate::postgres::Server;
 
 /// e007 | PostgreSQL stops, in order or not, and comes back | servers and workers stay; requests fail soon with 503
@@ -37,4 +39,58 @@ fn e007_a_restart_of_postgresql_loses_nothing() {
     assert!(api.is_running() && workers.iter_mut().all(crate::process::Program::is_running));
     workers.push(api);
     bed.close(&base, workers);
+}
+
+/// e008 | PostgreSQL stands still, and says nothing | requests get 503 `ServiceUnavailable` within half a minute, however many
+/// there are, and no thread is spent on them; when it goes on, so does everything else
+#[test]
+fn e008_a_database_that_stands_still_is_not_waited_for() {
+    const REQUESTS: usize = 60;
+    let Some(server) = Server::start() else { return };
+    let mut bed = Bed::on(&server.url);
+    bed.write("one", FEW);
+    let mut api = bed.api();
+    let base = api.address();
+    let worker = bed.worker();
+    bed.settle(&base);
+    let threads = api.threads();
+    server.signal(Signal::STOP);
+    let url = format!("{base}/splits?dataset=lab/one");
+    let asked = Instant::now();
+    std::thread::scope(|scope| {
+        let requests: Vec<_> = (0..REQUESTS).map(|_| scope.spawn(|| bed.get(&url).status)).collect();
+        assert_eq!(bed.get(&format!("{base}/healthcheck")).status, 200);
+        for request in requests {
+            assert_eq!(request.join().unwrap(), 503);
+        }
+    });
+    assert!(asked.elapsed() < Duration::from_secs(30), "the answers took {:?}", asked.elapsed());
+    assert!(api.threads() <= threads + 4, "{} threads instead of {threads}", api.threads());
+    bed.write("two", FEW);
+    api.says("lab/two");
+    server.signal(Signal::CONT);
+    bed.settle(&base);
+    bed.close(&base, vec![worker, api]);
+}
+
+/// e009 | a connection to PostgreSQL is cut in the middle of a transaction | nothing of the transaction is there; the result
+/// is kept and stored over another connection, once
+#[test]
+fn e009_a_cut_connection_costs_no_result() {
+    let Some(mut bed) = Bed::postgres() else { return };
+    // The job that is about to be ended gives no signs of life meanwhile.
+    bed.set("WORKER_HEARTBEAT_INTERVAL_SECONDS", "30");
+    bed.write("one", 5 * FEW);
+    let mut api = bed.api();
+    let base = api.address();
+    let gate = bed.close_gate();
+    let worker = bed.worker();
+    gate.cut_those_who_wait(&bed);
+    worker.says("the database is away, trying again");
+    assert_eq!(bed.times("view", "lab/one", CONVERSION), 0);
+    gate.open(&bed);
+    bed.settle(&base);
+    assert_eq!(bed.times("view", "lab/one", CONVERSION), 1);
+    assert_eq!(bed.times("crash", "lab/one", CONVERSION), 0);
+    bed.close(&base, vec![worker, api]);
 }

@@ -6,6 +6,7 @@ use belvedere_domain::job::JobStatus;
 use rustix::process::Signal;
 
 use crate::bed::{Bed, CONVERSION, FEW, MANY};
+use crate::chance::Sequence;
 
 /// A lease that nobody would wait for.
 const LONG_LEASE: &str = "3600";
@@ -78,7 +79,7 @@ fn e002_kills_at_any_moment_lose_nothing() {
         bed.write(dataset, FEW);
     }
     bed.write("long", MANY / 2);
-    let mut random = Sequence(20_240_607);
+    let mut random = Sequence::of(20_240_607);
     for kill in 0..KILLS {
         let mut server = bed.serve();
         // From before the store is open to the middle of conversions and of the steps that follow.
@@ -99,14 +100,4 @@ fn e002_kills_at_any_moment_lose_nothing() {
     crate::whole::stop_in_order(vec![server]);
     bed.assert_views_whole(&bed.left_store());
     bed.assert_nothing_left();
-}
-
-/// Numbers that look like chance and are the same in every run (a linear congruential generator).
-struct Sequence(u64);
-
-impl Sequence {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
 }
