@@ -4,8 +4,10 @@
 //! asked of it, never of the parts of a credential. Passwords, signatures and tokens are matters of `belvedere-auth`;
 //! what is stored about users, of the store.
 
+pub(crate) mod hub_keys;
 mod login;
 mod principal;
+pub(crate) mod reading;
 mod tokens;
 mod users;
 
@@ -75,7 +77,6 @@ pub(crate) struct Accounts {
 /// What follows from the secret that all servers on a database share.
 pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
-    #[expect(dead_code, reason = "private datasets sign their links")]
     pub(crate) links: Links,
 }
 
@@ -103,6 +104,11 @@ impl Accounts {
             })
         });
         shared.await
+    }
+
+    /// The same, if somebody has asked before.
+    pub(crate) fn known_shared(&self) -> Option<&Shared> {
+        self.shared.get()
     }
 
     fn throttle<T>(&self, work: impl FnOnce(&mut Throttle) -> T) -> T {

@@ -24,6 +24,8 @@ mod webhook;
 
 pub use admin::{AdminAccess, AdminSettings, Organization, TokenHash, TokenHashError};
 pub use auth::AuthSettings;
+pub use auth::hub_keys::{HubKeys, HubKeysError, KeySource};
+pub use auth::reading::ReadSettings;
 pub use belvedere_auth::Passwords;
 pub use public::sql::{SqlAccess, SqlBudget};
 pub use serving::{Answer, ask, ask_with, serve};
@@ -105,6 +107,7 @@ fn public_routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(state), metrics::measure))
         .fallback(headers::not_found)
         .method_not_allowed_fallback(headers::wrong_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(state), auth::reading::seal))
         .layer(axum::middleware::from_fn(headers::cors))
         .merge(auth::routes(state))
         .merge(tasks::routes(state))

@@ -10,6 +10,7 @@ use belvedere_jobs::{Caller, Observer, Refresher, Services};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::AdminSettings;
+use crate::auth::reading::{ReadSettings, Restricted};
 use crate::auth::{Accounts, AuthSettings};
 use crate::metrics::{Lookups, Metrics};
 use crate::params::DEFAULT_LENGTH;
@@ -67,6 +68,8 @@ pub struct ApiSettings {
     pub webhook_secret: Option<WebhookSecret>,
     /// Whether each request is logged.
     pub log_requests: RequestLog,
+    /// Who may read.
+    pub reading: ReadSettings,
 }
 
 impl Default for ApiSettings {
@@ -91,6 +94,7 @@ impl Default for ApiSettings {
             auth: AuthSettings::default(),
             webhook_secret: None,
             log_requests: RequestLog::default(),
+            reading: ReadSettings::default(),
         }
     }
 }
@@ -180,6 +184,7 @@ pub struct ApiState {
     pub(crate) settings: ApiSettings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) accounts: Accounts,
+    pub(crate) restricted: Restricted,
     pub(crate) rows: RowsIndexCache,
     pub(crate) selections: Selections,
     pub(crate) compares: Board,
@@ -205,6 +210,7 @@ impl ApiState {
             settings,
             metrics,
             accounts: Accounts::default(),
+            restricted: Restricted::default(),
             rows: RowsIndexCache::default(),
             selections,
             compares,
@@ -253,6 +259,13 @@ impl ApiState {
     #[must_use]
     pub fn with_tasks(mut self, tasks: Arc<TaskService>) -> Self {
         self.tasks = Some(tasks);
+        self
+    }
+
+    /// With restrictions on who may read.
+    #[must_use]
+    pub fn with_reading(mut self, reading: ReadSettings) -> Self {
+        self.settings.reading = reading;
         self
     }
 

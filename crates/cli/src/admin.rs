@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 use crate::config::Config;
 use crate::exit::Advice;
 
-/// The Hub whose organizations are meant where no other is named.
-const HUB: &str = "https://huggingface.co";
+/// The Hub that is meant where no other is named.
+pub(crate) const HUB: &str = "https://huggingface.co";
 
 /// Where the admin service listens.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ pub mod optional;
 pub mod output;
 pub mod problems;
 pub mod progress;
+pub mod reading;
 pub mod runtime;
 pub mod signals;
 pub mod steps;

@@ -303,6 +303,7 @@ mod tests {
             served: None,
             pending_jobs: 3,
             errors: 0,
+            restricted: false,
         };
         assert!(!told.is_news(&row));
         row.served = Some(target.clone());

@@ -199,6 +199,7 @@ impl Runtime {
                 LogRequests::Info => RequestLog::Info,
             },
             sql: sql_access(config),
+            auth: crate::reading::auth(config),
             ..ApiSettings::default()
         };
         let state = ApiState::new(Arc::clone(&self.services), Arc::clone(&self.refresher), settings);

@@ -161,6 +161,24 @@ impl Card {
         !matches!(self.entries.get("viewer"), Some((_, Node { value: Yaml::Bool(false), .. })))
     }
 
+    /// True when the card says `private: true`. Anything but a plain no counts: what somebody wanted to keep back is not
+    /// shown for a slip of the pen.
+    pub fn private(&self) -> bool {
+        self.is_on("private")
+    }
+
+    /// True when the card says `gated: true`, `auto` or `manual`.
+    pub fn gated(&self) -> bool {
+        self.is_on("gated")
+    }
+
+    fn is_on(&self, key: &str) -> bool {
+        match self.entries.get(key).map(|(_, node)| &node.value) {
+            None | Some(Yaml::Null | Yaml::Bool(false)) => false,
+            Some(_) => true,
+        }
+    }
+
     /// The `language` codes.
     pub fn languages(&self) -> Vec<String> {
         self.texts("language")

@@ -4,6 +4,7 @@
 //! turns the files and the [`card`] of a revision into configs and splits. Knows neither the store, behind [`Memory`],
 //! nor what the files contain.
 
+pub mod auth_check;
 pub mod card;
 pub mod data_files;
 pub mod hub;

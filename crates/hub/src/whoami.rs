@@ -1,4 +1,4 @@
-//! Who somebody is, according to the Hub: the one outgoing call of the admin service.
+//! Who somebody is, according to the Hub: the outgoing call of the admin service.
 //!
 //! Only the caller's `Authorization` header is passed on, to the one address that the operator has configured.
 //! Redirects are not followed, since they could carry it elsewhere.

@@ -177,6 +177,11 @@ impl Refresher {
             return Ok(Ensured::Unsupported(code));
         }
         self.update(dataset, &head.revision, priority).await?;
+        let is_restricted = head.private || head.gated;
+        let datasets = &self.services.store.datasets;
+        if datasets.get(dataset).await?.is_some_and(|row| row.restricted != is_restricted) {
+            datasets.restrict(dataset, is_restricted).await?;
+        }
         Ok(Ensured::Queued)
     }
 

@@ -179,6 +179,7 @@ pub(crate) struct DatasetColumns {
     pub(crate) served: Option<String>,
     pub(crate) pending_jobs: i64,
     pub(crate) errors: i64,
+    pub(crate) restricted: bool,
 }
 
 impl DatasetColumns {
@@ -190,6 +191,7 @@ impl DatasetColumns {
             served: self.served.map(revision).transpose()?,
             pending_jobs: total(self.pending_jobs),
             errors: total(self.errors),
+            restricted: self.restricted,
         })
     }
 }

@@ -20,6 +20,8 @@ pub struct DatasetRow {
     pub pending_jobs: u64,
     /// Views stored as errors at the target revision.
     pub errors: u64,
+    /// Its card says that it is not for everybody.
+    pub restricted: bool,
 }
 
 /// Datasets.
@@ -38,6 +40,9 @@ pub trait Datasets: Send + Sync {
     /// if that one is served and the target, nothing is pending, and nothing is stored for the new one; else `false`, and
     /// nothing is done.
     async fn adopt(&self, name: &DatasetName, from: &Revision, to: &Revision) -> Result<bool, StoreError>;
+
+    /// Notes whether the card of a dataset says that it is not for everybody, for servers that do not have its files.
+    async fn restrict(&self, name: &DatasetName, restricted: bool) -> Result<(), StoreError>;
 
     /// Deletes a dataset with its pointers, its waiting jobs and the views nobody else points at. Started jobs will
     /// find themselves superseded. Returns the digests dropped.

@@ -78,7 +78,6 @@ impl Principal {
         scopes.into_iter().filter(|scope| *scope != Scope::Admin || self.user.role == Role::Admin).collect()
     }
 
-    #[expect(dead_code, reason = "private datasets ask")]
     /// Whether they may read a dataset that is not for everybody.
     pub(crate) fn may_read(&self, dataset: &DatasetName) -> bool {
         self.scopes().iter().any(|scope| scope.reads(dataset))

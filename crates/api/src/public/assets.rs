@@ -13,6 +13,7 @@ use tower_http::services::ServeFile;
 
 use super::split::{self, Opened};
 use super::{distant, rows};
+use crate::auth::reading;
 use crate::error::ApiError;
 use crate::headers::not_found;
 use crate::state::ApiState;
@@ -31,6 +32,9 @@ struct AssetPath {
 /// A file that a job made: found through the view that points to it.
 pub(crate) async fn get(State(state): State<Arc<ApiState>>, request: Request) -> Response {
     let Some(path) = AssetPath::parse(request.uri().path(), "/assets/") else { return not_found().await };
+    if let Err(error) = reading::file(&state, &path.dataset, request.uri(), request.headers()).await {
+        return error.keep(state.settings.max_age_short).into_response();
+    }
     let step = StepName::known("split-first-rows");
     let key = ArtifactKey::split(step, path.dataset, path.config, path.split);
     let found = state.services.store.views.at_revision(&[key], &path.revision).await;
@@ -61,6 +65,9 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>, request: Request) ->
 /// once more, by reading the row of its cell.
 pub(crate) async fn cached(State(state): State<Arc<ApiState>>, request: Request) -> Response {
     let Some(path) = AssetPath::parse(request.uri().path(), "/cached-assets/") else { return not_found().await };
+    if let Err(error) = reading::file(&state, &path.dataset, request.uri(), request.headers()).await {
+        return error.keep(state.settings.max_age_short).into_response();
+    }
     // What was made for a dataset or a revision that is gone is gone too.
     match state.services.is_kept(&path.dataset, &path.revision).await {
         Ok(true) => {}

@@ -129,7 +129,7 @@ enum Remaining {
 }
 
 impl Pieces {
-    fn new(state: Arc<ApiState>, mut export: Export, index: &RowsIndex, base_url: String) -> Self {
+    fn new(state: Arc<ApiState>, mut export: Export, index: &RowsIndex, base_url: serve::Base) -> Self {
         let remaining = match std::mem::replace(&mut export.rows, WantedRows::Listed(Vec::new())) {
             WantedRows::Range { offset, length } => Remaining::Range { offset, length },
             WantedRows::Listed(rows) => Remaining::Listed(rows.into()),

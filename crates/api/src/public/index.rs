@@ -13,11 +13,13 @@ use belvedere_store::DatasetRow;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
+use crate::auth::reading;
 use crate::error::ApiError;
 use crate::state::ApiState;
 
 pub(crate) async fn get(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let mut rows = state.services.store.datasets.list().await?;
+    let rows = state.services.store.datasets.list().await?;
+    let mut rows = reading::listed(&state, rows, &headers).await?;
     for row in rows.iter_mut().filter(|row| row.errors > 0) {
         row.errors -= u64::from(init_gave_way(&state, row).await?);
     }

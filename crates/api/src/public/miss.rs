@@ -1,30 +1,12 @@
-//! Who may read a dataset, and what to say when an answer is not stored.
+//! What to say when an answer is not stored.
 
-use axum::http::{HeaderMap, header};
 use belvedere_domain::view::COMPLETE;
-use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Revision};
+use belvedere_domain::{ArtifactKey, ErrorCode, Revision};
 use belvedere_jobs::refresh::Ensured;
 use belvedere_store::Found;
 
 use crate::error::ApiError;
 use crate::state::ApiState;
-
-/// The dataset of a name that exists. What does not exist and what may not be read look the same.
-pub(crate) async fn check_access(state: &ApiState, name: &str, headers: &HeaderMap) -> Result<DatasetName, ApiError> {
-    if let Ok(dataset) = DatasetName::new(name)
-        // The Hub first: it knows without asking the database.
-        && (state.services.files.exists(&dataset).await || state.services.store.datasets.get(&dataset).await?.is_some())
-    {
-        return Ok(dataset);
-    }
-    Err(if headers.contains_key(header::AUTHORIZATION) {
-        let text = "The dataset does not exist, or is not accessible with the current credentials (private or gated).";
-        ApiError::new(ErrorCode::ExternalAuthenticatedError, text)
-    } else {
-        let text = "The dataset does not exist, or is not accessible without authentication (private or gated).";
-        ApiError::new(ErrorCode::ExternalUnauthenticatedError, text)
-    })
-}
 
 /// It is not there and will not be.
 pub(crate) fn not_found() -> ApiError {

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 use super::{distant, miss};
+use crate::auth::reading;
 use crate::error::ApiError;
 use crate::headers::{is_known, max_age, not_modified, set};
 use crate::state::ApiState;
@@ -31,7 +32,10 @@ async fn answer(state: &ApiState, mut request: Request) -> Result<Response, ApiE
     let settings = &state.services.settings;
     let (parquet, duckdb) = (&settings.parquet.target_revision, &settings.duckdb_index.target_revision);
     let (dataset, revision, path) = parse(request.uri().path(), &[parquet, duckdb]).ok_or_else(miss::not_found)?;
-    let dataset = miss::check_access(state, &dataset, request.headers()).await?;
+    let dataset = match DatasetName::new(&dataset) {
+        Ok(name) if reading::is_signed(state, request.uri()).await? => name,
+        _ => reading::readable(state, &dataset, request.headers()).await?,
+    };
     let (file, revision) = if revision == *duckdb && path.ends_with(".duckdb") {
         index(state, &dataset, &path).await?
     } else if revision == *parquet {

@@ -14,6 +14,7 @@ use belvedere_jobs::{CallError, JobError};
 use belvedere_store::Found;
 
 use super::{miss, serve};
+use crate::auth::reading;
 use crate::error::ApiError;
 use crate::params::{Params, invalid};
 use crate::state::ApiState;
@@ -69,7 +70,7 @@ pub(crate) async fn find(
     revision: Option<&Revision>,
     headers: &HeaderMap,
 ) -> Result<Opened, ApiError> {
-    let dataset = miss::check_access(state, dataset, headers).await?;
+    let dataset = reading::readable(state, dataset, headers).await?;
     let (Ok(config), Ok(name)) = (ConfigName::new(config), SplitName::new(split)) else {
         return Err(miss::not_found());
     };

@@ -8,6 +8,7 @@ use axum::response::Response;
 use belvedere_domain::{ArtifactKey, ConfigName, SplitName, StepName};
 
 use super::{croissant, miss, serve, statistics};
+use crate::auth::reading;
 use crate::error::ApiError;
 use crate::params::{Params, missing};
 use crate::state::ApiState;
@@ -131,7 +132,7 @@ async fn answer(
         _ => (endpoint.dataset, None, None),
     };
     let step = StepName::known(step.ok_or_else(|| endpoint.missing())?);
-    let dataset = miss::check_access(state, dataset, headers).await?;
+    let dataset = reading::readable(state, dataset, headers).await?;
     // A name that cannot exist is answered like one that does not.
     let (config, split) = (config.map(ConfigName::new).transpose(), split.map(SplitName::new).transpose());
     let (Ok(config), Ok(split)) = (config, split) else { return Err(miss::not_found()) };

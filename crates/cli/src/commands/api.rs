@@ -47,6 +47,7 @@ impl ApiArgs {
 pub async fn run(_args: ApiArgs, config: Config, console: Console) -> anyhow::Result<Exit> {
     folders::require(&config, "api")?;
     let mut sockets = Sockets::open(&config).await?;
+    let reading = crate::reading::settings(&config).await?;
     let runtime = Arc::new(Runtime::build(&config, |_| {}).await?);
     sockets.require_login(&config, &runtime.services.store).await?;
     let _note = sockets.note(&config)?;
@@ -58,7 +59,7 @@ pub async fn run(_args: ApiArgs, config: Config, console: Console) -> anyhow::Re
     progress::announce(&config, sockets.address()?, &runtime, &console).await;
     sockets.announce_admin(&console);
     let (service, monitor) = crate::tasks::parts(&runtime, &config)?;
-    let state = runtime.api_state(&config, sockets.admin_settings()).until(stop.clone());
+    let state = runtime.api_state(&config, sockets.admin_settings()).with_reading(reading).until(stop.clone());
     let state = Arc::new(state.with_tasks(Arc::new(service)));
     state.prepare();
     let schema = runtime.watch_schema(&stop);

@@ -56,6 +56,7 @@ impl ServeArgs {
 pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::Result<Exit> {
     folders::require(&config, "serve")?;
     let mut sockets = Sockets::open(&config).await?;
+    let reading = crate::reading::settings(&config).await?;
     let address = sockets.address()?;
     let runtime = Arc::new(Runtime::build(&config, |_| {}).await?);
     sockets.require_login(&config, &runtime.services.store).await?;
@@ -69,7 +70,7 @@ pub async fn run(_args: ServeArgs, config: Config, console: Console) -> anyhow::
     sockets.announce_admin(&console);
 
     let (service, monitor) = crate::tasks::parts(&runtime, &config)?;
-    let state = runtime.api_state(&config, sockets.admin_settings()).until(stop.clone());
+    let state = runtime.api_state(&config, sockets.admin_settings()).with_reading(reading).until(stop.clone());
     let state = Arc::new(state.with_tasks(Arc::new(service)));
     state.prepare();
     let router = belvedere_api::router(Arc::clone(&state));

@@ -26,7 +26,6 @@ impl Config {
         }
         self.validate_buckets(reader);
         for (path, template, wanted) in [
-            ("api.hf_auth_path", &self.api.hf_auth_path, 1),
             ("parquet_and_info.url_template", &self.parquet_and_info.url_template, 3),
             ("duckdb_index.url_template", &self.duckdb_index.url_template, 3),
         ] {
@@ -35,7 +34,13 @@ impl Config {
                 reader.refuse(path, &format!("is `{template}`, holds {found} of {wanted} `%s`"));
             }
         }
+        if let Some(template) = &self.api.hf_auth_path
+            && template.matches("%s").count() != 1
+        {
+            reader.refuse("api.hf_auth_path", &format!("is `{template}`, must hold one `%s` for the dataset"));
+        }
         for (path, url) in [
+            ("api.hf_jwt_public_key_url", &self.api.hf_jwt_public_key_url),
             ("serve.public_url", &self.serve.public_url),
             ("common.hf_endpoint", &self.common.hf_endpoint),
             ("s3.endpoint_url", &self.s3.endpoint_url),

@@ -31,6 +31,11 @@ impl Datasets for Postgres {
         get(&self.write_one("adopt a revision", sql, &[&name.as_str(), &from.as_str(), &to.as_str()]).await?, 0)
     }
 
+    async fn restrict(&self, name: &DatasetName, restricted: bool) -> Result<(), StoreError> {
+        let sql = "UPDATE datasets SET restricted = $2 WHERE name = $1";
+        self.write("restrict a dataset", sql, &[&name.as_str(), &restricted]).await.map(drop)
+    }
+
     async fn delete(&self, name: &DatasetName) -> Result<Vec<Digest>, StoreError> {
         let rows = self.database.remove("delete a dataset", "SELECT delete_dataset($1)", &[&name.as_str()]).await?;
         self.wakeups.wake_here();

@@ -74,6 +74,7 @@ pub(super) fn dataset(row: &Row) -> Result<DatasetColumns, StoreError> {
         served: get(row, 3)?,
         pending_jobs: get(row, 4)?,
         errors: get(row, 5)?,
+        restricted: get(row, 6)?,
     })
 }
 

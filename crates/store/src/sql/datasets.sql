@@ -4,5 +4,6 @@ SELECT d.name, d.target, d.target_since, d.served,
        (SELECT count(*)
         FROM pointers p
         JOIN views v ON v.id = p.view
-        WHERE p.dataset = d.name AND p.revision = d.target AND v.http_status <> 200)
+        WHERE p.dataset = d.name AND p.revision = d.target AND v.http_status <> 200),
+       d.restricted
 FROM datasets d

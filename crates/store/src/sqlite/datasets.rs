@@ -62,6 +62,16 @@ impl Datasets for Sqlite {
         .await
     }
 
+    async fn restrict(&self, name: &DatasetName, restricted: bool) -> Result<(), StoreError> {
+        let name = name.clone();
+        self.write("restrict a dataset", move |session| {
+            session
+                .execute("UPDATE datasets SET restricted = ?2 WHERE name = ?1", params![name.as_str(), restricted])?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn delete(&self, name: &DatasetName) -> Result<Vec<Digest>, StoreError> {
         let name = name.clone();
         let dropped = self.write("delete a dataset", move |session| delete(session, name.as_str())).await?;

@@ -72,6 +72,7 @@ pub(super) fn dataset(row: &Row<'_>) -> rusqlite::Result<DatasetColumns> {
         served: row.get(3)?,
         pending_jobs: row.get(4)?,
         errors: row.get(5)?,
+        restricted: row.get(6)?,
     })
 }
 

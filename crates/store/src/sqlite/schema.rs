@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0007_duties.sql"),
     include_str!("../../migrations/sqlite/0009_history.sql"),
     include_str!("../../migrations/sqlite/0010_tasks.sql"),
+    include_str!("../../migrations/sqlite/0011_restricted.sql"),
 ];
 
 /// Programs that know at least so many migrations may work on this schema, though they do not know all of it: during an

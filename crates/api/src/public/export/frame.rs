@@ -17,14 +17,14 @@ pub(super) struct Frame {
     num_rows_total: Option<u64>,
     extras: std::vec::IntoIter<String>,
     partial: bool,
-    base_url: String,
+    base_url: serve::Base,
     join: Option<ParquetJoin>,
     begins: bool,
     has_items: bool,
 }
 
 impl Frame {
-    pub(super) fn new(export: &Export, partial: bool, base_url: String) -> Self {
+    pub(super) fn new(export: &Export, partial: bool, base_url: serve::Base) -> Self {
         let format = export.shape.format;
         Self {
             format,

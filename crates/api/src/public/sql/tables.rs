@@ -9,6 +9,7 @@ use belvedere_engine::call::{SqlName, SqlTable};
 use belvedere_jobs::content::{DatasetSplitNames, SplitItem};
 
 use super::Source;
+use crate::auth::reading;
 use crate::error::ApiError;
 use crate::params::invalid;
 use crate::public::split::{self, Opened, RowsIndex, Split};
@@ -118,7 +119,7 @@ enum Complete {
 impl Wanted {
     /// The one split that is meant.
     async fn complete(self, state: &ApiState, headers: &HeaderMap) -> Result<Complete, ApiError> {
-        let dataset = miss::check_access(state, &self.dataset, headers).await.map_err(|_| self.no_dataset())?;
+        let dataset = reading::readable(state, &self.dataset, headers).await.map_err(|_| self.no_dataset())?;
         let key = ArtifactKey::dataset(StepName::known("dataset-split-names"), dataset);
         let found = state.services.store.views.read(&key, None, state.settings.patience_seconds).await?;
         let Some(found) = found else { return Err(miss::decide(state, &key, None).await?) };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::Described::{Admin2022, Admin2024};
 use crate::config::Fate::{Built, Later, Read};
 use crate::config::table::section;
-use crate::config::types::{Count, Limit, Secret};
+use crate::config::types::{Count, Limit, PrivateDataset, Secret};
 
 section! {
     /// One process that does everything, for one machine.
@@ -55,16 +55,28 @@ section! {
         compare_seconds: Duration = "600" { fate: Read("serve and api"), min: Some(1.0) },
         /// Number of pairs of splits that are compared at the same time; others wait.
         compare_at_a_time: Count = "2" { fate: Read("serve and api"), min: Some(1.0) },
-        /// Path on the Hub that tells whether a user may read a dataset; `%s` stands for its name.
-        hf_auth_path: String = "/api/datasets/%s/auth-check" { fate: Later("access control by a remote Hub") },
-        /// URL of a JSON list of the public keys (JWK) that tokens may be signed with.
-        hf_jwt_public_key_url: Option<String> = "" { fate: Later("access by signed tokens") },
+        /// Datasets that are not for everybody: `name`, or `namespace/name` with `*` in the name. Readers need a session or a
+        /// token of ours with `read`. A card says the same with `private: true` or `gated: true`. See `docs/access.md`.
+        private_datasets: Vec<PrivateDataset> = "" { fate: Read("serve and api") },
+        /// How long a session lasts after a login.
+        session_seconds: Duration = "3600" { fate: Read("serve and api"), min: Some(60.0), max: Some(604_800.0) },
+        /// How long links to media of datasets that are not for everybody are good, at least; at most twice as long.
+        link_seconds: Duration = "3600" { fate: Read("serve and api"), min: Some(60.0), max: Some(604_800.0) },
+        /// Proxies that are believed about where a login comes from, in `X-Forwarded-For`.
+        trusted_proxies: Vec<std::net::IpAddr> = "" { fate: Read("serve and api") },
+        /// Path on the Hub that tells whether a user may read a dataset, as `/api/datasets/%s/auth-check`, where `%s` stands for
+        /// its name. When set, the Hub (`common.hf_endpoint`) is asked about every request for a dataset. Unset, as datasets
+        /// in folders of ours are nothing the Hub knows of: nobody is asked.
+        hf_auth_path: Option<String> = "" { fate: Read("serve and api") },
+        /// URL of a JSON list of the public keys (JWK) that tokens may be signed with. It is read at the start, and again when
+        /// a token is signed with another key, at most once a minute.
+        hf_jwt_public_key_url: Option<String> = "" { fate: Read("serve and api") },
         /// Further public keys, as PEM.
-        hf_jwt_additional_public_keys: Vec<Secret> = "" { fate: Later("access by signed tokens") },
+        hf_jwt_additional_public_keys: Vec<Secret> = "" { fate: Read("serve and api") },
         /// The one algorithm of signatures; empty switches signed tokens off.
-        hf_jwt_algorithm: String = "EdDSA" { fate: Later("access by signed tokens") },
+        hf_jwt_algorithm: String = "EdDSA" { fate: Read("serve and api") },
         /// Longest wait for an answer of the Hub.
-        hf_timeout_seconds: Duration = "0.2" { fate: Later("calls to a remote Hub") },
+        hf_timeout_seconds: Duration = "0.2" { fate: Read("serve and api"), min: Some(0.001) },
         /// What a Hub sends in the `X-Webhook-Secret` header of its webhooks. Unset: all webhooks are refused.
         hf_webhook_secret: Option<Secret> = "" { fate: Read("serve and api"), secret_files: &["WEBHOOK_SECRET"] },
     }

@@ -7,5 +7,5 @@ mod words;
 pub use limits::{Count, Limit, SizeLimit};
 pub use secret::{Secret, StoreUrl};
 pub use words::{
-    BlobDelivery, BlockedDataset, Compat, LogFormat, LogLevel, LogRequests, StatisticsRules, StorageProtocol,
+    BlobDelivery, BlockedDataset, Compat, LogFormat, LogLevel, LogRequests, PrivateDataset, StatisticsRules, StorageProtocol,
 };

@@ -34,6 +34,46 @@ impl Value for BlockedDataset {
     }
 }
 
+/// A dataset that is not for everybody: `name` or `namespace/pattern`, where `*` stands for any letters of the pattern.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PrivateDataset(String);
+
+impl PrivateDataset {
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for PrivateDataset {
+    const KIND: &'static str = "dataset name";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match belvedere_domain::account::is_pattern(text) {
+            true => Ok(Self(text.to_owned())),
+            false => {
+                Err(format!("holds `{text}`; an entry is `name` or `namespace/name`, with `*` after the `/` only"))
+            }
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Value for std::net::IpAddr {
+    const KIND: &'static str = "IP address";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.trim().parse().map_err(|_| format!("holds `{text}`, which is no IP address"))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 /// Declares an enum of words.
 macro_rules! choice {
     (
