@@ -19,6 +19,7 @@ pub async fn settings(config: &Config) -> anyhow::Result<ReadSettings> {
         url: api.hf_jwt_public_key_url.clone(),
         additional: api.hf_jwt_additional_public_keys.iter().map(|key| key.expose().to_owned()).collect(),
         timeout: api.hf_timeout_seconds,
+        look_every: std::time::Duration::from_secs(60),
     };
     let keys = HubKeys::load(source).await.context(Advice::environment(
         "signed tokens cannot be verified",

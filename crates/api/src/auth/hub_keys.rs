@@ -9,9 +9,6 @@ use belvedere_hub::auth_check::{AuthCheckError, fetch_keys};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// Shortest time between two looks at the list: forged tokens must not become calls.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
-
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum HubKeysError {
@@ -40,6 +37,8 @@ pub struct KeySource {
     pub additional: Vec<String>,
     /// How long the list may take.
     pub timeout: Duration,
+    /// Shortest time between two looks at the list: forged tokens must not become calls.
+    pub look_every: Duration,
 }
 
 /// The keys that hold now. Cheap to clone.
@@ -88,7 +87,7 @@ impl HubKeys {
             return false;
         }
         let mut looked = self.0.looked.lock().await;
-        if looked.elapsed() < LOOK_EVERY {
+        if looked.elapsed() < self.0.source.look_every {
             // Whoever waited for the one who looked gets what that one found.
             return looked.elapsed() < Duration::from_secs(1);
         }
