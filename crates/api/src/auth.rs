@@ -6,6 +6,7 @@
 
 pub(crate) mod hub_keys;
 mod login;
+pub(crate) mod openapi;
 mod principal;
 pub(crate) mod reading;
 mod tokens;

@@ -145,6 +145,7 @@ fn entries() -> Vec<Entry> {
 pub(crate) fn document() -> JsonValue {
     let path = |entry: Entry| (entry.path.to_owned(), json!({"get": operation(&entry)}));
     let mut paths: serde_json::Map<String, JsonValue> = entries().into_iter().map(path).collect();
+    paths.extend(crate::auth::openapi::paths());
     paths.insert("/sql".to_owned(), json!({"post": crate::public::sql::openapi()}));
     paths.insert("/sse/hub-cache".to_owned(), json!({"get": crate::sse::openapi()}));
     paths.insert("/webhook".to_owned(), json!({"post": crate::webhook::openapi()}));

@@ -11,18 +11,19 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use belvedere_domain::ErrorCode;
 use bytes::Bytes;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
+use crate::auth::reading::Onlooker;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::ApiState;
 
 pub(crate) use feed::Feed;
-use feed::{Subscription, change_of, page};
+use feed::{Change, Subscription, change_of, page};
 
 /// Time between two comments that keep the connection open.
 const PING: Duration = Duration::from_secs(15);
@@ -33,7 +34,9 @@ const PAGE: u32 = 200;
 pub(crate) async fn hub_cache(
     State(state): State<Arc<ApiState>>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let onlooker = Onlooker::of(&state, &headers).await?;
     let everything = Params::parse(query.as_deref()).get("all").is_some_and(|all| all.eq_ignore_ascii_case("true"));
     let Some(subscription) = state.feed.subscribe(&state).await? else {
         return Err(ApiError::new(
@@ -43,6 +46,7 @@ pub(crate) async fn hub_cache(
     };
     let stream = Stream {
         state,
+        onlooker,
         subscription,
         next_page: everything.then_some(0),
         ready: VecDeque::new(),
@@ -65,6 +69,8 @@ pub(crate) async fn hub_cache(
 /// One client's stream.
 struct Stream {
     state: Arc<ApiState>,
+    /// Who listens, and so hears of what they may know of.
+    onlooker: Onlooker,
     subscription: Subscription,
     /// The id after which the next page of what is stored begins; `None`: all of it was sent, or is not wanted.
     next_page: Option<i64>,
@@ -94,7 +100,7 @@ impl Stream {
     async fn read_page(&mut self, after: i64) {
         loop {
             match self.subscription.changes.try_recv() {
-                Ok(change) => self.ready.push_back(change),
+                Ok(change) => self.tell(change).await,
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Lagged(_)) => return self.end("the client is too slow"),
                 Err(TryRecvError::Closed) => return self.end("the changes cannot be followed any more"),
@@ -103,7 +109,9 @@ impl Stream {
         match page(&self.state.services.store, after, PAGE).await {
             Ok(reports) => {
                 self.next_page = reports.last().map(|report| report.id);
-                self.ready.extend(reports.iter().map(|report| change_of(&report.key.dataset, report)));
+                for report in &reports {
+                    self.tell(change_of(&report.key.dataset, report)).await;
+                }
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a stream of events found the database away");
@@ -115,7 +123,7 @@ impl Stream {
     async fn wait(&mut self) {
         tokio::select! {
             change = self.subscription.changes.recv() => match change {
-                Ok(change) => self.ready.push_back(change),
+                Ok(change) => self.tell(change).await,
                 Err(RecvError::Lagged(_)) => self.end("the client is too slow"),
                 Err(RecvError::Closed) => self.end("the changes cannot be followed any more"),
             },
@@ -125,6 +133,15 @@ impl Stream {
                 self.ready.push_back(Bytes::from(format!(": ping - {now}+00:00\r\n\r\n")));
             },
             () = self.state.stop.cancelled() => self.end("the server stops"),
+        }
+    }
+
+    /// Sends a change to who may know of it.
+    async fn tell(&mut self, change: Change) {
+        match self.onlooker.may_see(&self.state, &change.dataset).await {
+            Ok(true) => self.ready.push_back(change.frame),
+            Ok(false) => {}
+            Err(_) => self.end("what is stored cannot be read"),
         }
     }
 

@@ -160,8 +160,44 @@ fn is_private(state: &ApiState, dataset: &DatasetName) -> bool {
     state.settings.reading.private.iter().any(|pattern| fits(pattern, dataset))
 }
 
-/// The datasets of a list that somebody may know of. Where a Hub would have to be asked about each, those that a
-/// session or token of ours opens.
+/// Somebody who looks at what there is, rather than at a dataset by its name. Where a Hub would have to be asked about each
+/// dataset, they see those that their session or token of ours opens.
+pub(crate) struct Onlooker(Option<Principal>);
+
+impl Onlooker {
+    /// Who sends these headers.
+    ///
+    /// # Errors
+    /// What is wrong about the credentials.
+    pub(crate) async fn of(state: &ApiState, headers: &HeaderMap) -> Result<Self, ApiError> {
+        Principal::of(state, headers).await.map(Self)
+    }
+
+    /// Whether they may know of a dataset, which may be gone.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub(crate) async fn may_see(&self, state: &ApiState, dataset: &DatasetName) -> Result<bool, ApiError> {
+        Ok(self.may_see_known(state, dataset, known(state, dataset).await?))
+    }
+
+    fn may_see_known(&self, state: &ApiState, dataset: &DatasetName, known: Known) -> bool {
+        if self.0.as_ref().is_some_and(|principal| principal.may_read(dataset)) {
+            return true;
+        }
+        match known {
+            Known::Plain => state.settings.reading.hub.is_none() && !is_private(state, dataset),
+            Known::Restricted => {
+                state.restricted.0.store(true, Ordering::Relaxed);
+                false
+            }
+            // Nobody remembers who could read it.
+            Known::Nowhere => !is_guarded(state),
+        }
+    }
+}
+
+/// The datasets of a list that somebody may know of.
 ///
 /// # Errors
 /// What is wrong about the credentials.
@@ -170,16 +206,12 @@ pub(crate) async fn listed(
     rows: Vec<DatasetRow>,
     headers: &HeaderMap,
 ) -> Result<Vec<DatasetRow>, ApiError> {
-    let principal = Principal::of(state, headers).await?;
+    let onlooker = Onlooker::of(state, headers).await?;
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
-        let may_read = principal.as_ref().is_some_and(|principal| principal.may_read(&row.name));
-        let is_open = || async {
-            let head = state.services.files.hub().head(&row.name).await.ok().flatten();
-            let is_restricted = head.map_or(row.restricted, |head| is_kept_back(&head));
-            !is_restricted && !is_private(state, &row.name) && state.settings.reading.hub.is_none()
-        };
-        if may_read || is_open().await {
+        let head = state.services.files.hub().head(&row.name).await.ok().flatten();
+        let known = Known::of(head.map_or(row.restricted, |head| is_kept_back(&head)));
+        if onlooker.may_see_known(state, &row.name, known) {
             shown.push(row);
         }
     }

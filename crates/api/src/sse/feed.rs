@@ -33,9 +33,17 @@ const SHORTEST_REST: Duration = Duration::from_millis(50);
 /// Pause when the database is away.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// A change of a dataset.
+#[derive(Clone)]
+pub(super) struct Change {
+    pub(super) dataset: DatasetName,
+    /// The event, as it is sent.
+    pub(super) frame: Bytes,
+}
+
 /// The changes, for whoever subscribes.
 pub(crate) struct Feed {
-    changes: broadcast::Sender<Bytes>,
+    changes: broadcast::Sender<Change>,
     streams: Arc<Semaphore>,
     /// True while a task looks.
     is_followed: Arc<Mutex<bool>>,
@@ -53,7 +61,7 @@ impl Default for Feed {
 
 /// A place among the streams, and the changes from its moment on.
 pub(crate) struct Subscription {
-    pub(super) changes: broadcast::Receiver<Bytes>,
+    pub(super) changes: broadcast::Receiver<Change>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -86,7 +94,7 @@ impl Feed {
 /// The task that looks.
 struct Follow {
     store: Store,
-    changes: broadcast::Sender<Bytes>,
+    changes: broadcast::Sender<Change>,
     is_followed: Arc<Mutex<bool>>,
     known: Known,
 }
@@ -147,7 +155,7 @@ struct Seen {
 
 impl Known {
     /// Compares with what is stored now, and adds the changes. Those found before a failure are not found again.
-    async fn compare(&mut self, store: &Store, changes: &mut Vec<Bytes>) -> Result<(), StoreError> {
+    async fn compare(&mut self, store: &Store, changes: &mut Vec<Change>) -> Result<(), StoreError> {
         self.looks += 1;
         let look = self.looks;
         let (mut after, mut is_last) = (0, false);
@@ -198,7 +206,7 @@ fn digest_of(report: &Report) -> Digest {
 }
 
 /// The event for an artifact as it is now.
-pub(super) fn change_of(dataset: &DatasetName, report: &Report) -> Bytes {
+pub(super) fn change_of(dataset: &DatasetName, report: &Report) -> Change {
     match &report.content {
         Some(content) if report.http_status == 200 => {
             frame(dataset, &content.as_str().replace(REVISION_PLACEHOLDER, report.revision.as_str()))
@@ -208,7 +216,8 @@ pub(super) fn change_of(dataset: &DatasetName, report: &Report) -> Bytes {
 }
 
 /// `hub_cache` is compact JSON, which has no line ends.
-fn frame(dataset: &DatasetName, hub_cache: &str) -> Bytes {
-    let dataset = serde_json::Value::from(dataset.as_str());
-    Bytes::from(format!("event: message\r\ndata: {{\"dataset\": {dataset}, \"hub_cache\": {hub_cache}}}\r\n\r\n"))
+fn frame(dataset: &DatasetName, hub_cache: &str) -> Change {
+    let name = serde_json::Value::from(dataset.as_str());
+    let frame = format!("event: message\r\ndata: {{\"dataset\": {name}, \"hub_cache\": {hub_cache}}}\r\n\r\n");
+    Change { dataset: dataset.clone(), frame: Bytes::from(frame) }
 }

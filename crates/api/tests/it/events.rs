@@ -26,7 +26,12 @@ struct Client {
 
 impl Client {
     async fn connect(router: &Router, path: &str) -> Self {
-        let request = Request::builder().uri(path).header("accept-encoding", "gzip").body(Body::empty()).unwrap();
+        Self::connect_as(router, path, "").await
+    }
+
+    async fn connect_as(router: &Router, path: &str, authorization: &str) -> Self {
+        let request = Request::builder().uri(path).header("accept-encoding", "gzip");
+        let request = request.header("authorization", authorization).body(Body::empty()).unwrap();
         let response = router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
         for (name, value) in [
@@ -196,4 +201,26 @@ async fn there_is_room_for_a_bounded_number_of_clients() {
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
     clients.pop();
     Client::connect(app.router(), "/sse/hub-cache").await;
+}
+
+#[tokio::test]
+async fn strangers_hear_nothing_of_datasets_that_are_not_for_them() {
+    let app = super::reading::guarded().await;
+    let bearer = format!("Bearer {}", super::accounts::session(&app, "ana").await);
+    let path = "/sse/hub-cache?all=true";
+    let mut stranger = Client::connect(app.router(), path).await;
+    let mut reader = Client::connect_as(app.router(), path, &bearer).await;
+    assert_eq!(stranger.event().await["dataset"], "local/data");
+    let mut read = [reader.event().await["dataset"].to_string(), reader.event().await["dataset"].to_string()];
+    read.sort_unstable();
+    assert_eq!(read, ["\"local/data\"", "\"local/secret\""]);
+    app.write("secret/birds.csv", format!("{BIRDS}owl,600\n"));
+    app.settle().await;
+    assert_eq!(reader.event().await["dataset"], "local/secret");
+    app.remove("secret");
+    app.settle().await;
+    assert_eq!(reader.event().await, json!({"dataset": "local/secret", "hub_cache": null}));
+    app.write("data/birds.csv", format!("{BIRDS}owl,600\n"));
+    app.settle().await;
+    assert_eq!(stranger.event().await["dataset"], "local/data", "nothing came before");
 }
