@@ -13,8 +13,6 @@ pub(crate) fn quick(options: &mut Options) {
     options.api.admin.own_token = Some(TokenHash::of("command line", "own"));
 }
 
-pub(crate) const OWN: (&str, &str) = ("authorization", "Bearer own");
-
 /// Adds a user whose password is `password of NAME`.
 pub(crate) async fn add_user(app: &TestApp, name: &str, role: Role) {
     let password = Passwords::with_costs(8, 1).hash(&format!("password of {name}")).unwrap();
