@@ -91,8 +91,10 @@ pub(crate) async fn cached(State(state): State<Arc<ApiState>>, request: Request)
 
 /// Reads the row, which writes the media files of its cells; there may be none of that name.
 async fn make(state: &ApiState, path: &AssetPath, headers: &HeaderMap) -> Result<(), ApiError> {
-    let names = (path.dataset.as_str(), path.config.as_str(), path.split.as_str());
-    if let Opened::Split(split) = split::find(state, names, Some(&path.revision), headers).await? {
+    // Whoever came here may read, maybe by a signed link.
+    let (dataset, config, split) = (path.dataset.clone(), path.config.clone(), path.split.clone());
+    let found = split::find_for_anybody(state, dataset, config, split, Some(&path.revision), headers).await?;
+    if let Opened::Split(split) = found {
         rows::page(state, &split, path.row, 1).await?;
     }
     Ok(())

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::response::Response;
-use belvedere_domain::{ArtifactKey, ConfigName, Digest, ErrorCode, Features, Revision, SplitName, StepName};
+use belvedere_domain::{
+    ArtifactKey, ConfigName, DatasetName, Digest, ErrorCode, Features, Revision, SplitName, StepName,
+};
 use belvedere_engine::call::MediaTarget;
 use belvedere_engine::{Call, ErrorKind, Reply};
 use belvedere_jobs::files::{SplitFiles, media_target};
@@ -74,6 +76,21 @@ pub(crate) async fn find(
     let (Ok(config), Ok(name)) = (ConfigName::new(config), SplitName::new(split)) else {
         return Err(miss::not_found());
     };
+    find_for_anybody(state, dataset, config, name, revision, headers).await
+}
+
+/// Finds a split of a dataset that may be read, as was made sure of elsewhere.
+///
+/// # Errors
+/// What is not there or not ready.
+pub(crate) async fn find_for_anybody(
+    state: &ApiState,
+    dataset: DatasetName,
+    config: ConfigName,
+    name: SplitName,
+    revision: Option<&Revision>,
+    headers: &HeaderMap,
+) -> Result<Opened, ApiError> {
     let key = ArtifactKey::config(StepName::known("config-parquet-metadata"), dataset, config);
     let found = state.services.store.views.read(&key, revision, state.settings.patience_seconds).await?;
     let Some(found) = found else { return Err(miss::decide(state, &key, revision).await?) };
