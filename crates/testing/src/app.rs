@@ -204,11 +204,6 @@ impl TestApp {
         self.folder.path().join(path)
     }
 
-    /// The full path of a file below the state directory.
-    pub fn state_path(&self, path: &str) -> PathBuf {
-        self.state.path().join(path)
-    }
-
     /// The files below the state directory, relative and sorted: `blobs/…`, `scratch/…`.
     ///
     /// # Panics
