@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::Described::{Admin2022, Admin2024};
-use crate::config::Fate::{Built, Later, Read};
+use crate::config::Fate::{Built, Read};
 use crate::config::table::section;
 use crate::config::types::{Count, Limit, PrivateDataset, Secret};
 
