@@ -131,7 +131,7 @@ pub(super) async fn unblock(State(state): State<Arc<ApiState>>, RawQuery(query):
 /// `dry_run`, counts it.
 pub(super) async fn clean(State(state): State<Arc<ApiState>>, RawQuery(query): RawQuery) -> Answer {
     let dry_run = flag(&Params::parse(query.as_deref()), "dry_run")?;
-    let leftovers = state.refresher.leftovers(!dry_run).await.map_err(|error| failed(error))?;
+    let leftovers = state.refresher.leftovers(!dry_run).await.map_err(failed)?;
     let before = maintenance::left_over_before((state.settings.clock)());
     let views = match dry_run {
         true => maintenance::left_over(&state.services, before).await.map(|prefixes| prefixes.len()),
@@ -142,7 +142,7 @@ pub(super) async fn clean(State(state): State<Arc<ApiState>>, RawQuery(query): R
         true => state.refresher.old_revisions().await.map(|old| old.len()),
         false => state.refresher.retire_all().await,
     };
-    let revisions = revisions.map_err(|error| failed(error))?;
+    let revisions = revisions.map_err(failed)?;
     let cached_assets = &state.settings.cached_assets;
     let media = match dry_run {
         true => maintenance::count_media(&state.services, cached_assets).await,

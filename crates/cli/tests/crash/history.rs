@@ -128,10 +128,8 @@ pub(crate) fn faults_of(events: &[Event]) -> Vec<String> {
                 }
                 leases.remove(&event.key);
             }
-            ("view", _) => {
-                if !stands_behind(events, index) {
-                    faults.push(format!("no job ended with this view: {event:?}"));
-                }
+            ("view", _) if !stands_behind(events, index) => {
+                faults.push(format!("no job ended with this view: {event:?}"));
             }
             ("content", _) => *contents.entry(event.token.unwrap_or_default()).or_default() += 1,
             _ => {}

@@ -75,7 +75,7 @@ impl<'a> Round<'a> {
             Some(_) => &[Role::Api, Role::Api, Role::Worker, Role::Worker, Role::Worker, Role::Worker],
         };
         // Not in all rounds: how time is asked for is another then.
-        let has_clocks = seed % 4 == 0;
+        let has_clocks = seed.is_multiple_of(4);
         let slot = |(index, role): (usize, &Role)| Slot {
             role: *role,
             name: format!("{role:?}-{index}").to_lowercase(),
@@ -117,7 +117,7 @@ impl<'a> Round<'a> {
         self.write("a", FEW);
         self.write("b", 10 * FEW);
         (0..self.slots.len()).for_each(|slot| self.start(slot));
-        if self.seed % 2 == 0 {
+        if self.seed.is_multiple_of(2) {
             // What is served then stays, which readers insist on.
             let base = self.come_up();
             self.bed.settle(&base);
