@@ -84,6 +84,8 @@ pub(crate) fn paths() -> Map<String, Json> {
         operation("Withdraw a token.", Json::Null, "204", &Json::Null, &[("404", "There is no such token.")]);
     revoke["parameters"] = id;
     add("/auth/tokens/{id}", json!({"delete": revoke}));
+    // Who logs in has no credentials yet.
+    paths["/auth/login"]["post"]["security"] = json!([]);
     paths
 }
 
@@ -104,7 +106,7 @@ fn operation(summary: &str, content: Json, status: &str, schema: &Json, failures
         });
         responses.insert((*status).to_owned(), error);
     }
-    let mut operation = json!({"summary": summary, "responses": responses});
+    let mut operation = json!({"summary": summary, "security": [{"bearer": []}], "responses": responses});
     if !content.is_null() {
         operation["requestBody"] = json!({"required": true, "content": content});
     }

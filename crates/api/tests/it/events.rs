@@ -219,7 +219,14 @@ async fn strangers_hear_nothing_of_datasets_that_are_not_for_them() {
     assert_eq!(reader.event().await["dataset"], "local/secret");
     app.remove("secret");
     app.settle().await;
-    assert_eq!(reader.event().await, json!({"dataset": "local/secret", "hub_cache": null}));
+    // It may have been told more than once how far it was.
+    loop {
+        let event = reader.event().await;
+        assert_eq!(event["dataset"], "local/secret");
+        if event["hub_cache"].is_null() {
+            break;
+        }
+    }
     app.write("data/birds.csv", format!("{BIRDS}owl,600\n"));
     app.settle().await;
     assert_eq!(stranger.event().await["dataset"], "local/data", "nothing came before");
