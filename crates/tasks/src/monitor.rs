@@ -100,8 +100,8 @@ impl Monitor {
     /// Watches over all clusters until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut loops = tokio::task::JoinSet::new();
-        for member in self.catalog.members().cloned() {
-            let (this, stop) = (Arc::clone(&self), stop.clone());
+        for member in self.catalog.members() {
+            let (this, member, stop) = (Arc::clone(&self), member.clone(), stop.clone());
             loops.spawn(async move { this.follow(&member, &stop).await });
         }
         while loops.join_next().await.is_some() {}

@@ -97,7 +97,7 @@ fn rules_between_settings_name_both() {
       environment variable FIRST_ROWS_MIN_NUMBER is 200, must be at most `first_rows.max_number`, 100
       environment variable WORKER_DIFFICULTY_MIN is 70, must be at most `worker.difficulty_max`, 40
       environment variable ASSETS_STORAGE_PROTOCOL is `s3`, which needs `assets.storage_root` to be `BUCKET` or `BUCKET/PREFIX`
-      environment variable API_HF_AUTH_PATH is `/auth`, holds 0 of 1 `%s`
+      environment variable API_HF_AUTH_PATH is `/auth`, must hold one `%s` for the dataset
       environment variable SERVE_PUBLIC_URL is `viewer.example.org`, must start with `http://` or `https://`
     ");
 }
@@ -188,7 +188,6 @@ fn variables_without_effect_are_noted_with_the_reason() {
     insta::assert_snapshot!(loaded.notes.join("\n"), @r"
     NUMBA_CACHE_DIR has no effect here: it is a cache of Python libraries, and no Python runs here
     WORKER_MAX_LAOD_PCT is not a setting; did you mean WORKER_MAX_LOAD_PCT?
-    environment variable API_HF_JWT_PUBLIC_KEY_URL has no effect yet: this version comes without access by signed tokens
     ");
 }
 
