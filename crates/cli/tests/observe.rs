@@ -159,7 +159,6 @@ fn a_step_run_by_hand_shows_its_logs_and_its_result() {
         }
         "#); });
     assert!(log.contains("computing first: config-parquet-and-info of local/birds, config default"), "{log}");
-    assert!(log.contains("DEBUG"), "{log}");
     assert_eq!(std::fs::read_dir(here.path()).expect("readable").count(), 0, "it leaves nothing behind");
 }
 

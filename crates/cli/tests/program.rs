@@ -273,10 +273,8 @@ fn a_migrated_database_pleases_the_doctor_and_a_damaged_one_does_not() {
 
     --- stderr
     error: the store sqlite:notes.txt cannot be opened
-      because the database refused open the file
-      because file is not a database
-      because Error code 26: file is not a database
-    hint: make sure that it is a database of Belvedere, that this user may write to it, and that the disk has space
+      because notes.txt is damaged: it does not begin like a database of SQLite
+    hint: put a copy of it back, or move it away together with the files beside it whose names begin with its own: everything is made again from the data then
     ");
     assert!(
         store(belvedere(directory.path(), &[("STORE_URL", "sqlite:notes.txt")], &["doctor"]))

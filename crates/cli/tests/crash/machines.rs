@@ -6,8 +6,9 @@ use crate::bed::{Bed, FEW, names_in};
 use crate::process::until;
 use crate::whole::stop_in_order;
 
-/// What a process may keep on its machine: caches and places for work, nothing that is missed.
-const CACHES: [&str; 5] = ["blob-cache", "cached-assets", "scratch", "statistics", "tmp"];
+/// What a process may keep on its machine: caches and places for work, nothing that is missed, and the place for files of
+/// tasks, where nothing is in this test.
+const CACHES: [&str; 6] = ["blob-cache", "cached-assets", "scratch", "statistics", "tasks", "tmp"];
 
 /// The bucket of the tests, under a prefix of this test's own; `None` when no server is named.
 fn bucket(bed: &mut Bed) -> Option<String> {

@@ -10,7 +10,7 @@ use crate::bed::{Bed, PATIENCE};
 /// Not a test: the process that runs an attempt, started by the cluster with the folder as its last argument.
 #[test]
 fn wrapper() {
-    let folder = std::env::args().last().unwrap_or_default();
+    let folder = std::env::args().next_back().unwrap_or_default();
     let folder = std::path::Path::new(&folder);
     if folder.join("wrapper.json").exists() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -166,12 +166,10 @@ async fn e054_an_answer_that_was_not_noted_is_found() {
     std::fs::set_permissions(&count, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
     let id = bed.submit(LOCAL, &[("x.sh", &format!("echo EXECUTE >>{}", count.display()))]).await;
     // As the server before did, up to the moment of its death.
-    let mut version = 0;
-    for (from, to) in [(State::Queued, State::Staging), (State::Staging, State::Submitting)] {
+    for (version, from, to) in [(0, State::Queued, State::Staging), (1, State::Staging, State::Submitting)] {
         let (step, actor) = (from.to(to), "monitor".to_owned());
         let advance = Advance { task: id, number: 1, version, step, actor, facts: Facts::default() };
         assert!(bed.store.tasks.advance(advance).await.unwrap());
-        version += 1;
     }
     let attempt = bed.task(id).await.attempt;
     let member = bed.catalog.members().next().unwrap();
