@@ -10,6 +10,7 @@ use belvedere_domain::{ArtifactKey, DatasetName, Difficulty, JobId, Priority, Re
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
+use crate::codec::microseconds;
 
 /// How a run of a job ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -97,7 +98,7 @@ pub struct Run {
 impl Run {
     /// When it ended.
     pub fn ended_at(&self) -> Timestamp {
-        Timestamp(self.started_at.0 + (self.seconds * 1e6) as i64)
+        Timestamp(self.started_at.0 + microseconds(self.seconds))
     }
 }
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use belvedere_domain::{DatasetName, Revision, Timestamp};
 
 use crate::StoreError;
+use crate::codec::microseconds;
 use crate::portable::{Script, Transaction, values};
 
 /// A duty in hand, until its lease runs out.
@@ -63,10 +64,6 @@ pub trait Housekeeping: Send + Sync {
     /// # Errors
     /// [`StoreError::NewerSchema`] when it may not.
     async fn check_schema(&self) -> Result<(), StoreError>;
-}
-
-fn microseconds(seconds: f64) -> i64 {
-    (seconds * 1e6) as i64
 }
 
 pub(crate) struct Begin {

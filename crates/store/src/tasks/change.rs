@@ -5,6 +5,7 @@ use belvedere_domain::task::{State, TaskId};
 use super::submit::{event, full, new_attempt};
 use super::{ActiveLimits, Advance as Change, Cancelled, Retried, decode};
 use crate::StoreError;
+use crate::codec::microseconds;
 use crate::portable::{Row, Script, Transaction, values};
 
 /// Changes an attempt of a known version.
@@ -19,7 +20,7 @@ impl Script for Advance {
         let (now, id) = (transaction.now(), task.to_string());
         let submits = i64::from(step.is_some_and(|step| step.to() == State::Submitting));
         let taken = step.filter(|step| step.to() == State::Submitted).map(|_| now);
-        let wait = facts.wait_seconds.map(|seconds| now.saturating_add((seconds * 1e6) as i64));
+        let wait = facts.wait_seconds.map(|seconds| now + microseconds(seconds));
         let changed = transaction
             .rows(
                 "UPDATE task_attempt SET version = version + 1, state = COALESCE($4, state), \

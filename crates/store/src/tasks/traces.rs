@@ -6,6 +6,7 @@ use belvedere_domain::task::{ClusterName, TaskId};
 use super::questions::question;
 use super::{Artifact, ClusterRow, LogExtent, LogKey, LogPiece};
 use crate::StoreError;
+use crate::codec::microseconds;
 use crate::portable::{Row, Script, Transaction, Value, values};
 
 /// Pieces that one question fetches at most.
@@ -135,7 +136,7 @@ impl Script for Hold {
 
     async fn run<T: Transaction>(&self, transaction: &mut T) -> Result<bool, StoreError> {
         let now = transaction.now();
-        let until = now + (self.seconds * 1e6) as i64;
+        let until = now + microseconds(self.seconds);
         let sql = "INSERT INTO task_cluster (name, holder, expires_at) VALUES ($1, $2, $3) \
                    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at \
                    WHERE task_cluster.holder = excluded.holder OR task_cluster.expires_at <= $4 RETURNING name";
