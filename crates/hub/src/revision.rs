@@ -65,16 +65,8 @@ pub async fn resolve_revision(
         Ok(card) => card,
         Err(error) => return Ok(Err(error.into())),
     };
-    let (dataset, revision) = (dataset.clone(), revision.clone());
-    let runtime = tokio::runtime::Handle::current();
-    let resolution = tokio::task::spawn_blocking(move || {
-        let read = |path: &str, range: Range<u64>| {
-            let bytes = runtime.block_on(hub.read(&dataset, &revision, path, range)).map_err(io::Error::other)?;
-            Ok(bytes.to_vec())
-        };
-        resolve(RevisionFiles { manifest: &manifest, read: &read }, &card, dataset.base())
-    });
-    Ok(resolution.await.expect("resolving does not panic"))
+    let base = dataset.base().to_owned();
+    Ok(with_files(hub, dataset, revision, manifest, move |files| resolve(files, &card, &base)).await)
 }
 
 /// The names of the files in a zip archive of a revision. The inner error is about the archive.
@@ -88,14 +80,26 @@ pub async fn zip_members(
     path: &str,
 ) -> Result<io::Result<Vec<String>>, HubError> {
     let manifest = hub.manifest(dataset, revision).await?;
-    let (dataset, revision, path) = (dataset.clone(), revision.clone(), path.to_owned());
+    let path = path.to_owned();
+    Ok(with_files(hub, dataset, revision, manifest, move |files| member_names(&path, files)).await)
+}
+
+/// Does work that reads files of a revision, on a thread that may wait for them.
+async fn with_files<T: Send + 'static>(
+    hub: Arc<dyn Hub>,
+    dataset: &DatasetName,
+    revision: &Revision,
+    manifest: Manifest,
+    work: impl FnOnce(RevisionFiles<'_>) -> T + Send + 'static,
+) -> T {
+    let (dataset, revision) = (dataset.clone(), revision.clone());
     let runtime = tokio::runtime::Handle::current();
-    let members = tokio::task::spawn_blocking(move || {
+    let done = tokio::task::spawn_blocking(move || {
         let read = |path: &str, range: Range<u64>| {
             let bytes = runtime.block_on(hub.read(&dataset, &revision, path, range)).map_err(io::Error::other)?;
             Ok(bytes.to_vec())
         };
-        member_names(&path, RevisionFiles { manifest: &manifest, read: &read })
+        work(RevisionFiles { manifest: &manifest, read: &read })
     });
-    Ok(members.await.expect("listing an archive does not panic"))
+    done.await.expect("reading a revision does not panic")
 }
