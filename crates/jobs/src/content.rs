@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use belvedere_domain::view::ErrorBody;
-use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, SplitName, StepName};
+use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, Features, SplitName, StepName};
 use belvedere_engine::statistics::ColumnStatistics;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,13 @@ pub struct DatasetInfo {
     pub other: Map<String, JsonValue>,
 }
 
+impl DatasetInfo {
+    /// The columns; `None` where none are stored that this program understands.
+    pub fn known_features(&self) -> Option<Features> {
+        known(self.features.as_ref())
+    }
+}
+
 /// The info of a split.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SplitInfo {
@@ -244,6 +251,17 @@ pub struct ConfigParquetMetadata {
     pub features: Option<JsonValue>,
     /// At least one split was cut.
     pub partial: bool,
+}
+
+impl ConfigParquetMetadata {
+    /// The columns; `None` where none are stored that this program understands.
+    pub fn known_features(&self) -> Option<Features> {
+        known(self.features.as_ref())
+    }
+}
+
+fn known(features: Option<&JsonValue>) -> Option<Features> {
+    Features::from_json(features?).ok()
 }
 
 /// `config-info`.

@@ -1,6 +1,7 @@
 //! What a step is in code: its place in the graph, and how it turns views of its parents into its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_domain::data_files::ResolvedConfig;
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 use crate::call::CallError;
 use crate::content::{ConfigNames, ConfigParquetMetadata, Written};
 use crate::context::Services;
+use crate::files::SplitFiles;
 use crate::meter::Meter;
 use crate::scratch::ScratchDirectory;
 
@@ -274,6 +276,15 @@ impl JobContext {
         }
     }
 
+    /// The Parquet files of the job's split, of those that a `config-parquet-metadata` view lists; there is at least one.
+    pub(crate) async fn split_files(&self, listed: &Found) -> Result<SplitFiles, JobError> {
+        let files = self.services.files.parquet_files(listed, self.split()?).await?;
+        match files.files.is_empty() {
+            true => Err(JobError::fail(ErrorCode::ParquetResponseEmptyError, "the split has no Parquet file")),
+            false => Ok(files),
+        }
+    }
+
     /// The view of exactly these inputs, if one is stored and need not be made again. No input may be added after.
     pub async fn reuse(&mut self) -> Result<Option<Ready>, JobError> {
         self.sealed = true;
@@ -324,12 +335,15 @@ impl JobContext {
         self.services.files.manifest(&self.key.dataset, &self.revision).await
     }
 
+    /// Longest time of a call. The worker watches over the duration of the whole job; this only bounds a call nobody
+    /// watches.
+    pub(crate) fn call_limit(&self) -> Duration {
+        Duration::from_secs_f64(self.services.settings.worker.max_job_duration_seconds.clamp(1.0, 1e6) * 1.5)
+    }
+
     /// Carries out an engine call in a child process.
     pub async fn call(&self, call: Call) -> Result<Reply, CallError> {
-        // The worker watches over the duration of the whole job; this only bounds a call nobody watches.
-        let limit = self.services.settings.worker.max_job_duration_seconds.clamp(1.0, 1e6) * 1.5;
-        let limit = std::time::Duration::from_secs_f64(limit);
-        let reply = self.services.children.call_metered(call, limit, self.meter.clone()).await;
+        let reply = self.services.children.call_metered(call, self.call_limit(), self.meter.clone()).await;
         if let Err(CallError::Engine(error)) = &reply
             && let Some(file) = &error.file
         {
@@ -471,6 +485,21 @@ async fn keep_in(place: &Blobs, written: &[Written]) -> Result<(), JobError> {
     };
     let puts: Vec<BoxFuture<'static, _>> = written.iter().map(put).collect();
     Ok(stream::iter(puts).buffer_unordered(PUTS_AT_A_TIME).try_collect::<()>().await?)
+}
+
+impl JobError {
+    /// What a failed call ends in: the public code that the step gives to its kind, with a message that begins with `what`;
+    /// what the step gives no code is a failure of the machine or of the process.
+    pub(crate) fn of_call(error: CallError, what: &str, code: impl FnOnce(ErrorKind) -> Option<ErrorCode>) -> Self {
+        let error = match error {
+            CallError::Engine(error) => error,
+            other => return Self::from(other),
+        };
+        match code(error.kind) {
+            Some(code) => Self::fail_because(code, format!("{what}: {error}"), &error),
+            None => Self::from(CallError::Engine(error)),
+        }
+    }
 }
 
 impl From<CallError> for JobError {

@@ -279,19 +279,14 @@ fn url_of(ctx: &JobContext, path: &ParquetPath) -> String {
 
 /// Which public code a failed call ends in. `unreadable` is the code for content that cannot be read.
 fn failure(unreadable: ErrorCode, error: CallError) -> JobError {
-    let error = match error {
-        CallError::Engine(error) => error,
-        other => return JobError::from(other),
-    };
-    let code = match error.kind {
-        ErrorKind::Unreadable | ErrorKind::Incompatible | ErrorKind::Parameter => unreadable,
-        ErrorKind::ColumnsMismatch => ErrorCode::DatasetGenerationCastError,
-        ErrorKind::Empty => ErrorCode::DatasetGenerationError,
-        ErrorKind::TooLongColumnName => ErrorCode::TooLongColumnNameError,
-        ErrorKind::Features => ErrorCode::FeaturesError,
-        _ => return JobError::from(CallError::Engine(error)),
-    };
-    JobError::fail_because(code, format!("the data could not be converted: {error}"), &error)
+    JobError::of_call(error, "the data could not be converted", |kind| match kind {
+        ErrorKind::Unreadable | ErrorKind::Incompatible | ErrorKind::Parameter => Some(unreadable),
+        ErrorKind::ColumnsMismatch => Some(ErrorCode::DatasetGenerationCastError),
+        ErrorKind::Empty => Some(ErrorCode::DatasetGenerationError),
+        ErrorKind::TooLongColumnName => Some(ErrorCode::TooLongColumnNameError),
+        ErrorKind::Features => Some(ErrorCode::FeaturesError),
+        _ => None,
+    })
 }
 
 /// `MyData2Set` → `my_data2_set`: how the reference names datasets in infos.

@@ -6,7 +6,7 @@ mod field;
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use belvedere_domain::{Features, Level, Step, StepName, View};
+use belvedere_domain::{Level, Step, StepName, View};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value as JsonValue, json};
 
@@ -182,11 +182,6 @@ fn description(
         text.push_str(&format!("\n\nAdditional information:\n{}", notes.join("\n")));
     }
     text
-}
-
-/// The columns of an info.
-fn features_of(info: &DatasetInfo) -> Features {
-    info.features.as_ref().and_then(|features| Features::from_json(features).ok()).unwrap_or_default()
 }
 
 /// Identifiers in use.

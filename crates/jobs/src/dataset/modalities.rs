@@ -71,8 +71,7 @@ impl Job for ModalitiesJob {
         let mut modalities = BTreeSet::new();
         if let Some(infos) = infos {
             for info in infos.dataset_info.values() {
-                let features = info.features.as_ref().and_then(|features| Features::from_json(features).ok());
-                of_features(&features.unwrap_or_default(), &mut modalities);
+                of_features(&info.known_features().unwrap_or_default(), &mut modalities);
             }
             let split = |config: &belvedere_domain::ConfigName, split: &belvedere_domain::SplitName| {
                 let (dataset, config, split) = (ctx.key.dataset.clone(), config.clone(), split.clone());

@@ -30,12 +30,8 @@ impl Job for DescriptiveStatisticsJob {
         let metadata = ctx.parquet_of_config().await?;
         let settings = ctx.services.settings.descriptive_statistics.clone();
         ctx.input("rules", &settings.deciding());
-        let files = ctx.services.files.parquet_files(&metadata.found, ctx.split()?).await?;
-        if files.files.is_empty() {
-            return Err(JobError::fail(ErrorCode::ParquetResponseEmptyError, "the split has no Parquet file"));
-        }
-        let features = metadata.content.features.as_ref().and_then(|features| Features::from_json(features).ok());
-        let Some(features) = features else {
+        let files = ctx.split_files(&metadata.found).await?;
+        let Some(features) = metadata.content.known_features() else {
             let message = "the features of the split are not known";
             return Err(JobError::fail(ErrorCode::FeaturesResponseEmptyError, message));
         };
@@ -61,9 +57,10 @@ async fn statistics(
     settings: DescriptiveStatistics,
 ) -> Result<SplitStatistics, CallError> {
     let call = settings.call(&ctx.key.dataset, files.files, Some(features), None);
-    let limit =
-        std::time::Duration::from_secs_f64(ctx.services.settings.worker.max_job_duration_seconds.clamp(1.0, 1e6) * 1.5);
-    let reply = if files.trusted { ctx.services.trusted.call(call, limit).await? } else { ctx.call(call).await? };
+    let reply = match files.trusted {
+        true => ctx.services.trusted.call(call, ctx.call_limit()).await?,
+        false => ctx.call(call).await?,
+    };
     match reply {
         Reply::Statistics(found) => Ok(found),
         _ => Err(CallError::Died("answered another question".into())),
@@ -72,17 +69,12 @@ async fn statistics(
 
 /// Which public code a failed call ends in.
 fn failure(error: CallError) -> JobError {
-    let error = match error {
-        CallError::Engine(error) => error,
-        other => return JobError::from(other),
-    };
-    let code = match error.kind {
-        ErrorKind::Features => ErrorCode::NoSupportedFeaturesError,
+    JobError::of_call(error, "the statistics could not be computed", |kind| match kind {
+        ErrorKind::Features => Some(ErrorCode::NoSupportedFeaturesError),
         ErrorKind::Unreadable | ErrorKind::Incompatible | ErrorKind::SchemaMismatch => {
-            ErrorCode::PolarsParquetReadError
+            Some(ErrorCode::PolarsParquetReadError)
         }
-        ErrorKind::Cell | ErrorKind::TooBig => ErrorCode::ComputationError,
-        _ => return JobError::from(CallError::Engine(error)),
-    };
-    JobError::fail_because(code, format!("the statistics could not be computed: {error}"), &error)
+        ErrorKind::Cell | ErrorKind::TooBig => Some(ErrorCode::ComputationError),
+        _ => None,
+    })
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use belvedere_domain::view::REVISION_PLACEHOLDER;
-use belvedere_domain::{ErrorCode, Features, Step, View};
+use belvedere_domain::{ErrorCode, Step, View};
 use belvedere_engine::{Call, ErrorKind, Reply, call};
 use belvedere_store::blobs::segment;
 use serde_json::json;
@@ -50,15 +50,12 @@ impl Job for DuckdbIndexJob {
             return Ok(reused);
         }
         let split = ctx.split()?.clone();
-        let SplitFiles { files, partial, .. } = ctx.services.files.parquet_files(&parent.found, &split).await?;
-        if files.is_empty() {
-            return Err(JobError::fail(ErrorCode::ParquetResponseEmptyError, "the split has no Parquet file"));
-        }
+        let SplitFiles { files, partial, .. } = ctx.split_files(&parent.found).await?;
         let scratch = scratch_directory(ctx)?;
         let count = files.len();
         let call = Call::DuckdbIndex(call::DuckdbIndex {
             files,
-            features: parent.content.features.as_ref().and_then(|features| Features::from_json(features).ok()),
+            features: parent.content.known_features(),
             max_bytes: settings.max_bytes,
             output: scratch.path().to_owned(),
             stemmer: stemmer.to_owned(),
@@ -145,17 +142,12 @@ fn extension_files(directory: &Path) -> Vec<(String, u64)> {
 }
 
 fn failure(error: CallError) -> JobError {
-    let error = match error {
-        CallError::Engine(error) => error,
-        other => return JobError::from(other),
-    };
-    let code = match error.kind {
+    JobError::of_call(error, "no DuckDB file could be made", |kind| match kind {
         ErrorKind::Unreadable | ErrorKind::Incompatible | ErrorKind::SchemaMismatch => {
-            ErrorCode::DatasetGenerationError
+            Some(ErrorCode::DatasetGenerationError)
         }
-        ErrorKind::Features => ErrorCode::FeaturesError,
-        ErrorKind::TooLongColumnName => ErrorCode::TooLongColumnNameError,
-        _ => return JobError::from(CallError::Engine(error)),
-    };
-    JobError::fail_because(code, format!("no DuckDB file could be made: {error}"), &error)
+        ErrorKind::Features => Some(ErrorCode::FeaturesError),
+        ErrorKind::TooLongColumnName => Some(ErrorCode::TooLongColumnNameError),
+        _ => None,
+    })
 }

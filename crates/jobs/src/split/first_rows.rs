@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use belvedere_domain::data_files::ResolvedConfig;
 use belvedere_domain::view::{DigestBuilder, REVISION_PLACEHOLDER};
-use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Features, Level, SplitName, Step, StepName, View};
+use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Level, SplitName, Step, StepName, View};
 use belvedere_engine::call::{Head, MediaTarget, PageOfRows, Rows};
 use belvedere_engine::first_rows::{FirstRows, Header, Limits, truncate};
 use belvedere_engine::{Call, ErrorKind, Reply};
@@ -119,7 +119,7 @@ async fn converted_files(ctx: &JobContext, metadata: Option<&Found>) -> Result<O
         return Ok(None);
     }
     let settings = &ctx.services.settings;
-    let features = content.features.as_ref().and_then(|features| Features::from_json(features).ok());
+    let features = content.known_features();
     let media = media_target(ctx, std::path::Path::new(""));
     Ok(Some(ConvertedFiles {
         trusted: files.trusted,
@@ -212,23 +212,18 @@ fn paths_of<'c>(config: &'c ResolvedConfig, split: &SplitName) -> (&'c [String],
 
 /// Which public code a failed call ends in. `unreadable` is the code for content that cannot be read.
 fn failure(unreadable: ErrorCode, error: CallError) -> JobError {
-    let error = match error {
-        CallError::Engine(error) => error,
-        other => return JobError::from(other),
-    };
-    let code = match error.kind {
+    JobError::of_call(error, "the first rows could not be read", |kind| match kind {
         ErrorKind::Unreadable
         | ErrorKind::Incompatible
         | ErrorKind::ColumnsMismatch
         | ErrorKind::Parameter
         | ErrorKind::Empty
-        | ErrorKind::SchemaMismatch => unreadable,
-        ErrorKind::Features => ErrorCode::FeaturesError,
-        ErrorKind::TooLongColumnName => ErrorCode::TooLongColumnNameError,
-        ErrorKind::TooManyColumns => ErrorCode::TooManyColumnsError,
-        ErrorKind::TooBig => ErrorCode::TooBigContentError,
-        ErrorKind::Cell => ErrorCode::RowsPostProcessingError,
-        _ => return JobError::from(CallError::Engine(error)),
-    };
-    JobError::fail_because(code, format!("the first rows could not be read: {error}"), &error)
+        | ErrorKind::SchemaMismatch => Some(unreadable),
+        ErrorKind::Features => Some(ErrorCode::FeaturesError),
+        ErrorKind::TooLongColumnName => Some(ErrorCode::TooLongColumnNameError),
+        ErrorKind::TooManyColumns => Some(ErrorCode::TooManyColumnsError),
+        ErrorKind::TooBig => Some(ErrorCode::TooBigContentError),
+        ErrorKind::Cell => Some(ErrorCode::RowsPostProcessingError),
+        _ => None,
+    })
 }

@@ -1,7 +1,7 @@
 //! `split-is-valid`: which answers a split has.
 
 use async_trait::async_trait;
-use belvedere_domain::{Features, Level, Step, StepName, View};
+use belvedere_domain::{Level, Step, StepName, View};
 use belvedere_engine::search::is_searchable;
 
 use crate::content::{ConfigParquetMetadata, IsValid};
@@ -32,10 +32,8 @@ impl Job for IsValidJob {
         let settled = found.iter().flatten().count();
         let ok = |index: usize| found[index].as_ref().is_some_and(|found| found.stored.view.outcome.is_ok());
         let (viewer, preview, statistics) = (ok(0), ok(1), ok(3));
-        let search = ok_content::<ConfigParquetMetadata>(found[2].as_ref()).is_some_and(|metadata| {
-            let features = metadata.features.as_ref().and_then(|features| Features::from_json(features).ok());
-            features.is_some_and(|features| is_searchable(&features))
-        });
+        let search = ok_content::<ConfigParquetMetadata>(found[2].as_ref())
+            .is_some_and(|metadata| metadata.known_features().is_some_and(|features| is_searchable(&features)));
         let flags = IsValid { preview, viewer, search, filter: ok(2), statistics };
         Ok(View::ok(&flags).with_progress(settled, keys.len()).into())
     }

@@ -39,11 +39,8 @@ impl Job for SearchIndexJob {
             return Ok(reused);
         }
         let split = ctx.split()?.clone();
-        let files = ctx.services.files.parquet_files(&parent.found, &split).await?.files;
-        if files.is_empty() {
-            return Err(JobError::fail(ErrorCode::ParquetResponseEmptyError, "the split has no Parquet file"));
-        }
-        let features = parent.content.features.as_ref().and_then(|features| Features::from_json(features).ok());
+        let files = ctx.split_files(&parent.found).await?.files;
+        let features = parent.content.known_features();
         let columns = features.as_ref().map(|features| {
             text_columns(features).into_iter().map(|column| features[column].0.clone()).collect::<Vec<_>>()
         });
@@ -113,16 +110,11 @@ async fn build(
 }
 
 fn failure(error: CallError) -> JobError {
-    let error = match error {
-        CallError::Engine(error) => error,
-        other => return JobError::from(other),
-    };
-    let code = match error.kind {
+    JobError::of_call(error, "no search index could be built", |kind| match kind {
         ErrorKind::Unreadable | ErrorKind::Incompatible | ErrorKind::SchemaMismatch => {
-            ErrorCode::DatasetGenerationError
+            Some(ErrorCode::DatasetGenerationError)
         }
-        ErrorKind::Features => ErrorCode::FeaturesError,
-        _ => return JobError::from(CallError::Engine(error)),
-    };
-    JobError::fail_because(code, format!("no search index could be built: {error}"), &error)
+        ErrorKind::Features => Some(ErrorCode::FeaturesError),
+        _ => None,
+    })
 }

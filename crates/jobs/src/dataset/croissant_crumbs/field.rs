@@ -4,7 +4,7 @@ use belvedere_domain::features::Dtype;
 use belvedere_domain::{Feature, Features};
 use serde_json::{Map, Value as JsonValue, json};
 
-use super::{DatasetInfo, Ids, escape, features_of};
+use super::{DatasetInfo, Ids, escape};
 
 /// Writes the fields of one config.
 pub(super) struct FieldWriter<'a> {
@@ -40,7 +40,7 @@ impl<'a> FieldWriter<'a> {
         })];
         let mut skipped = Vec::new();
         let mut columns = Ids::new("split");
-        for (column, feature) in &features_of(info) {
+        for (column, feature) in &info.known_features().unwrap_or_default() {
             let id = format!("{record_set}/{}", columns.take(&escape(column)));
             match self.field(&id, column, feature, &[]) {
                 Some(field) => fields.push(field),

@@ -1,7 +1,5 @@
 //! The stemmer of a full-text index: that of the language which the card declares.
 
-use belvedere_hub::revision::read_card;
-
 use crate::job::{JobContext, JobError};
 
 /// Stemmers of DuckDB by language: codes of ISO 639-1, 639-2 (both forms) and 639-3.
@@ -37,14 +35,7 @@ const STEMMERS: &[(&str, &[&str])] = &[
 /// The stemmer for the dataset: of its language when the card declares exactly one, else `porter`, as in the description
 /// of 2023; under the rules of today's reference, `none`.
 pub(super) async fn of_card(ctx: &JobContext) -> Result<&'static str, JobError> {
-    let manifest = ctx.manifest().await?;
-    let hub = ctx.services.files.hub();
-    let languages = match read_card(hub.as_ref(), &ctx.key.dataset, &ctx.revision, &manifest).await {
-        Ok(Ok(card)) => card.languages(),
-        // A card that cannot be read declares nothing; the configs say what is wrong with it.
-        Ok(Err(_)) => Vec::new(),
-        Err(error) => return Err(crate::files::hub_failure(error)),
-    };
+    let languages = ctx.services.files.languages(&ctx.key.dataset, &ctx.revision).await?;
     let undeclared = if ctx.services.settings.compat { "none" } else { "porter" };
     Ok(of_languages(&languages).unwrap_or(undeclared))
 }
