@@ -12,6 +12,7 @@ mod legacy;
 mod logs;
 mod openapi;
 mod problem;
+mod shared;
 mod v1;
 
 use std::sync::Arc;

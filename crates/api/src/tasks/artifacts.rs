@@ -13,9 +13,8 @@ use tower::ServiceExt as _;
 use tower_http::services::ServeFile;
 
 use super::caller::Caller;
-use super::legacy::{fresh, reach};
 use super::problem::Problem;
-use super::v1::service;
+use super::shared::{fresh, reach, service};
 use crate::headers::{is_known, not_modified};
 use crate::params::Params;
 use crate::state::ApiState;

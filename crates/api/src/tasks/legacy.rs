@@ -4,33 +4,19 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Multipart, Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use belvedere_domain::task::{State as TaskState, TaskId};
-use belvedere_store::tasks::{TaskFilter, TaskRow};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use belvedere_domain::task::TaskId;
 use serde_json::{Value, json};
 
 use super::bodies;
 use super::caller::Caller;
 use super::problem::Problem;
-use crate::params::Params;
+use super::shared::{fresh, is_stale, reach, select, take};
 use crate::state::ApiState;
 
 /// Tasks of one answer, at most and by default.
 const MAX_TASKS: u32 = 1000;
-
-/// Answers about tasks are for who asked, and for now.
-pub(super) fn fresh(body: impl IntoResponse) -> Response {
-    let mut response = body.into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// A task that the caller reaches.
-pub(super) async fn reach(state: &ApiState, caller: &Caller, id: &str) -> Result<TaskRow, Problem> {
-    let id = TaskId::parse(id).map_err(|_| Problem::not_found())?;
-    state.services.store.tasks.task(id, caller.scope()).await?.ok_or_else(Problem::not_found)
-}
 
 /// `POST /new_task`.
 pub(super) async fn new_task(
@@ -39,8 +25,7 @@ pub(super) async fn new_task(
     headers: HeaderMap,
     multipart: Result<Multipart, axum::extract::multipart::MultipartRejection>,
 ) -> Result<Response, Problem> {
-    let stored = super::v1::take(&state, &caller, &headers, multipart).await?;
-    let row = state.services.store.tasks.task(stored.id, Some(&caller.name)).await?.ok_or_else(Problem::not_found)?;
+    let (_, row) = take(&state, &caller, &headers, multipart).await?;
     Ok(fresh(Json([bodies::Task::of(row)])))
 }
 
@@ -50,41 +35,8 @@ pub(super) async fn tasks(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let rows = select(&state, &caller, query.as_deref(), MAX_TASKS).await?;
+    let (rows, _) = select(&state, &caller, query.as_deref(), MAX_TASKS).await?;
     Ok(fresh(Json(rows.into_iter().map(bodies::Task::of).collect::<Vec<_>>())))
-}
-
-/// The tasks that a query asks for.
-pub(super) async fn select(
-    state: &ApiState,
-    caller: &Caller,
-    query: Option<&str>,
-    most: u32,
-) -> Result<Vec<TaskRow>, Problem> {
-    let params = Params::parse(query);
-    let wrong = |name: &str, message: &str| Problem::at("", format!("the parameter `{name}` {message}"));
-    let limit = match params.get("limit") {
-        None => most,
-        Some(text) => match text.parse::<u32>() {
-            Ok(limit) if (1..=most).contains(&limit) => limit,
-            _ => return Err(wrong("limit", &format!("must be a whole number from 1 to {most}"))),
-        },
-    };
-    let wanted = params.get("status").or_else(|| params.get("state"));
-    let state_wanted = match wanted {
-        None => None,
-        Some(name) => {
-            Some(TaskState::parse(&name.to_lowercase()).ok_or_else(|| wrong("state", "names no state of a task"))?)
-        }
-    };
-    let before = params.get("cursor").map(TaskId::parse).transpose();
-    let filter = TaskFilter {
-        owner: caller.scope().map(str::to_owned),
-        state: state_wanted,
-        experiment: params.get("experiment").map(str::to_owned),
-        before: before.map_err(|error| wrong("cursor", &error.to_string()))?,
-    };
-    Ok(state.services.store.tasks.list(filter, limit).await?)
 }
 
 /// `GET /task/{id}`.
@@ -110,7 +62,7 @@ pub(super) async fn job_status(
             found.ok_or_else(Problem::not_found)?
         }
     };
-    let stale = super::v1::is_stale(&state, row.cluster.as_str()).await? && !row.attempt.state.is_final();
+    let stale = is_stale(&state, row.cluster.as_str()).await? && !row.attempt.state.is_final();
     Ok(fresh(Json(json!({
         "job_status": row.attempt.state.message(),
         "run_id": row.attempt.run_id,
@@ -151,9 +103,4 @@ async fn visible(state: &ApiState, caller: &Caller) -> Result<Vec<Value>, Proble
         })
     };
     Ok(seen.map(shown).collect())
-}
-
-/// What a request that is no form is told.
-pub(super) fn no_form(error: &axum::extract::multipart::MultipartRejection) -> Problem {
-    Problem::at("", format!("the request is not a multipart form: {}", error.body_text()))
 }

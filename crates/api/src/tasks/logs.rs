@@ -14,9 +14,8 @@ use futures::Stream;
 use serde_json::json;
 
 use super::caller::Caller;
-use super::legacy::{fresh, reach};
 use super::problem::Problem;
-use super::v1::service;
+use super::shared::{fresh, reach, service};
 use crate::params::Params;
 use crate::state::ApiState;
 

@@ -11,34 +11,15 @@ use belvedere_domain::ErrorCode;
 use belvedere_store::tasks::{Cancelled, Retried};
 use serde_json::{Value, json};
 
-use super::accept::Stored;
 use super::caller::Caller;
-use super::legacy::{fresh, no_form, reach, select};
 use super::problem::Problem;
-use super::{TaskService, accept, bodies};
+use super::shared::{fresh, no_form, reach, select, service, take};
+use super::{accept, bodies};
 use crate::params::Params;
 use crate::state::ApiState;
 
 /// Tasks and events of one answer, at most.
 const PAGE: u32 = 100;
-
-pub(super) fn service(state: &ApiState) -> &TaskService {
-    state.tasks.as_deref().expect("routed only with tasks")
-}
-
-/// Reads and stores the task of a request.
-pub(super) async fn take(
-    state: &ApiState,
-    caller: &Caller,
-    headers: &HeaderMap,
-    multipart: Result<Multipart, MultipartRejection>,
-) -> Result<Stored, Problem> {
-    let multipart = multipart.map_err(|error| no_form(&error))?;
-    let key = accept::key(headers)?;
-    let service = service(state);
-    let accepted = accept::read(service, caller, multipart).await?;
-    accept::store(state, service, caller, accepted, key).await
-}
 
 /// `POST /v1/tasks`.
 pub(super) async fn submit(
@@ -47,8 +28,7 @@ pub(super) async fn submit(
     headers: HeaderMap,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Problem> {
-    let stored = take(&state, &caller, &headers, multipart).await?;
-    let row = state.services.store.tasks.task(stored.id, Some(&caller.name)).await?.ok_or_else(Problem::not_found)?;
+    let (stored, row) = take(&state, &caller, &headers, multipart).await?;
     let location = format!("/v1/tasks/{}", stored.id);
     let mut response = fresh((StatusCode::CREATED, Json(bodies::Task::of(row))).into_response());
     let headers = response.headers_mut();
@@ -86,8 +66,7 @@ pub(super) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let rows = select(&state, &caller, query.as_deref(), PAGE).await?;
-    let limit = Params::parse(query.as_deref()).get("limit").and_then(|text| text.parse().ok()).unwrap_or(PAGE);
+    let (rows, limit) = select(&state, &caller, query.as_deref(), PAGE).await?;
     let next = rows.last().filter(|_| rows.len() == limit as usize).map(|row| row.id.to_string());
     let tasks: Vec<_> = rows.into_iter().map(bodies::Task::of).collect();
     Ok(fresh(Json(json!({"tasks": tasks, "next_cursor": next}))))
@@ -189,15 +168,4 @@ pub(super) async fn clusters(State(state): State<Arc<ApiState>>, _: Caller) -> R
         })
     });
     Ok(fresh(Json(json!({"clusters": list.collect::<Vec<_>>()}))))
-}
-
-/// Whether what is known about a cluster's jobs may be old.
-pub(super) async fn is_stale(state: &ApiState, cluster: &str) -> Result<bool, Problem> {
-    let rows = state.services.store.tasks.clusters().await?;
-    let row = rows.iter().find(|row| row.name == cluster);
-    let answers = |health: &str| {
-        let health: Value = serde_json::from_str(health).unwrap_or_default();
-        health["state"] == "ok"
-    };
-    Ok(!row.is_some_and(|row| row.watched && row.health.as_deref().is_none_or(answers)))
 }
