@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use belvedere_domain::job::{JobRecord, JobStatus, Priority};
-use belvedere_domain::{ConfigName, DatasetName, Json, Revision, SplitName, StepName, Timestamp};
+use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, Json, Revision, SplitName, StepName, Timestamp};
 use belvedere_store::Report;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -42,9 +42,9 @@ pub(super) fn time(at: Timestamp) -> String {
     Timestamp(at.0.div_euclid(1000) * 1000).to_string()
 }
 
-/// A job.
+/// What a job is about.
 #[derive(Serialize)]
-pub(super) struct Job<'a> {
+pub(super) struct Work<'a> {
     #[serde(rename = "type")]
     step: &'a StepName,
     dataset: &'a DatasetName,
@@ -53,6 +53,27 @@ pub(super) struct Job<'a> {
     split: Option<&'a SplitName>,
     unicity_id: String,
     namespace: &'a str,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn of(key: &'a ArtifactKey, revision: &'a Revision) -> Self {
+        Self {
+            step: &key.step,
+            dataset: &key.dataset,
+            revision,
+            config: key.config.as_ref(),
+            split: key.split.as_ref(),
+            unicity_id: key.unicity_id(revision),
+            namespace: key.dataset.namespace(),
+        }
+    }
+}
+
+/// A job.
+#[derive(Serialize)]
+pub(super) struct Job<'a> {
+    #[serde(flatten)]
+    work: Work<'a>,
     priority: Priority,
     status: JobStatus,
     difficulty: u8,
@@ -64,13 +85,7 @@ pub(super) struct Job<'a> {
 impl<'a> Job<'a> {
     pub(super) fn of(job: &'a JobRecord) -> Self {
         Self {
-            step: &job.key.step,
-            dataset: &job.key.dataset,
-            revision: &job.revision,
-            config: job.key.config.as_ref(),
-            split: job.key.split.as_ref(),
-            unicity_id: job.key.unicity_id(&job.revision),
-            namespace: job.key.dataset.namespace(),
+            work: Work::of(&job.key, &job.revision),
             priority: job.priority,
             status: job.status,
             difficulty: job.difficulty.get(),

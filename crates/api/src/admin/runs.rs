@@ -2,12 +2,12 @@
 
 use belvedere_domain::job::Priority;
 use belvedere_domain::view::ErrorBody;
-use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, JobId, Revision, SplitName, StepName};
+use belvedere_domain::{ArtifactKey, ConfigName, JobId, Revision, SplitName};
 use belvedere_store::{JobDetail, Run};
 use serde::Serialize;
 
 use super::AdminSettings;
-use super::bodies::{self, Job};
+use super::bodies::{self, Job, Work};
 
 /// A job that waits or runs.
 #[derive(Serialize)]
@@ -56,14 +56,8 @@ pub(super) struct PastBody<'a> {
 /// What its runs had in common. The names are those of a pending job.
 #[derive(Serialize)]
 pub(super) struct PastJob<'a> {
-    #[serde(rename = "type")]
-    step: &'a StepName,
-    dataset: &'a DatasetName,
-    revision: &'a Revision,
-    config: Option<&'a ConfigName>,
-    split: Option<&'a SplitName>,
-    unicity_id: String,
-    namespace: &'a str,
+    #[serde(flatten)]
+    work: Work<'a>,
     priority: Priority,
     status: &'static str,
     difficulty: u8,
@@ -75,22 +69,15 @@ pub(super) struct PastJob<'a> {
 
 impl<'a> PastJob<'a> {
     pub(super) fn of(run: &'a Run, settings: &AdminSettings) -> Self {
-        let key = &run.key;
         Self {
-            step: &key.step,
-            dataset: &key.dataset,
-            revision: &run.revision,
-            config: key.config.as_ref(),
-            split: key.split.as_ref(),
-            unicity_id: key.unicity_id(&run.revision),
-            namespace: key.dataset.namespace(),
+            work: Work::of(&run.key, &run.revision),
             priority: run.priority,
             status: "ended",
             difficulty: run.difficulty.get(),
             created_at: bodies::time(run.created_at),
             forced: run.forced,
             crashes: run.crashes,
-            reproduce: command(key, &run.revision, settings),
+            reproduce: command(&run.key, &run.revision, settings),
         }
     }
 }
