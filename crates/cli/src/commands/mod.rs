@@ -16,6 +16,7 @@ pub mod monitor;
 pub mod password;
 pub mod run_step;
 pub mod serve;
+mod server;
 pub mod task;
 pub mod task_wrapper;
 pub mod token;

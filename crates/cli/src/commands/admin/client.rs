@@ -10,13 +10,12 @@ use serde_json::Value as Json;
 use super::ServerArgs;
 use crate::admin::{ServerNote, fresh_token};
 use crate::commands::folders;
+use crate::commands::server::{self, Server, Unanswered};
 use crate::config::Config;
 use crate::exit::Advice;
 use crate::progress::encoded;
 use crate::runtime::Runtime;
 
-/// Longest wait for an answer: a page of reports with content may take a while.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Longest wait for a sign of life of a server that may be gone.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 
@@ -31,27 +30,23 @@ pub(crate) enum Needs {
 
 /// Asks the admin service.
 pub(crate) enum Client {
-    Server { agent: ureq::Agent, url: String, authorization: Option<String> },
+    There(Server),
     Here { router: Router, authorization: String, _runtime: Arc<Runtime> },
 }
 
 impl Client {
     /// The server that is named, or the one that runs on the store, or the store itself.
     pub(crate) async fn connect(args: &ServerArgs, config: &Config, needs: Needs) -> anyhow::Result<Self> {
-        let token = args.token_file.as_ref().map(|path| {
-            let text = std::fs::read_to_string(path);
-            text.with_context(|| Advice::usage(format!("the token in {} cannot be read", path.display()), ""))
-        });
-        let token = token.transpose()?.map(|text| text.trim().to_owned());
+        let token = server::token(args)?;
         if let Some(url) = &args.url {
             if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
                 let message = format!("`--url {url}` is no address of a server");
                 return Err(Advice::usage(message, "write it with its scheme, as `https://viewer.example.org`").into());
             }
-            return Ok(Self::server(url, token));
+            return Ok(Self::There(Server::new(url, token)));
         }
         if let Some(note) = ServerNote::read(config) {
-            let server = Self::server(&note.url, Some(token.unwrap_or(note.token)));
+            let server = Self::There(Server::new(&note.url, Some(token.unwrap_or(note.token))));
             if server.is_alive().await {
                 return Ok(server);
             }
@@ -62,18 +57,6 @@ impl Client {
             return Err(Advice::usage("no server runs on this store, and no folder is known", hint).into());
         }
         Self::here(config, needs).await
-    }
-
-    fn server(url: &str, token: Option<String>) -> Self {
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .user_agent(concat!("belvedere/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
-        let authorization = token.map(|token| format!("Bearer {token}"));
-        Self::Server { agent, url: url.trim_end_matches('/').to_owned(), authorization }
     }
 
     async fn here(config: &Config, needs: Needs) -> anyhow::Result<Self> {
@@ -131,35 +114,22 @@ impl Client {
                 let answer = belvedere_api::ask_with(router, method, path, &headers, body).await;
                 Ok((answer.status, answer.body.to_vec()))
             }
-            Self::Server { agent, url, authorization } => {
-                let (agent, url, authorization) = (agent.clone(), format!("{url}{path}"), authorization.clone());
-                tokio::task::spawn_blocking(move || ask_server(&agent, method, &url, authorization.as_deref(), body))
-                    .await?
+            Self::There(server) => {
+                let body = body.map(|body| (Some("application/json".to_owned()), body));
+                let url = format!("{}{path}", server.url);
+                match server.ask(method, path, body).await? {
+                    Ok(answer) => Ok((answer.status, answer.body)),
+                    Err(Unanswered::Illegal(error)) => {
+                        Err(error).context(Advice::usage(format!("{url} cannot be asked"), ""))
+                    }
+                    Err(Unanswered::Away(error)) => {
+                        let hint = "is this the address of the admin service?";
+                        Err(error).context(Advice::environment(format!("{url} does not answer"), hint))
+                    }
+                }
             }
         }
     }
-}
-
-fn ask_server(
-    agent: &ureq::Agent,
-    method: &str,
-    url: &str,
-    authorization: Option<&str>,
-    body: Option<Vec<u8>>,
-) -> anyhow::Result<(u16, Vec<u8>)> {
-    let mut request = ureq::http::Request::builder().method(method).uri(url);
-    if let Some(value) = authorization {
-        request = request.header("authorization", value);
-    }
-    let illegal = || Advice::usage(format!("{url} cannot be asked"), "");
-    let away = || Advice::environment(format!("{url} does not answer"), "is this the address of the admin service?");
-    let answer = match body {
-        Some(body) => agent.run(request.header("content-type", "application/json").body(body).with_context(illegal)?),
-        None => agent.run(request.body(()).with_context(illegal)?),
-    };
-    let mut answer = answer.with_context(away)?;
-    let body = answer.body_mut().with_config().limit(u64::MAX).read_to_vec().with_context(away)?;
-    Ok((answer.status().as_u16(), body))
 }
 
 /// What the service has said, with what may be done about it.

@@ -1,17 +1,13 @@
 //! A client of the routes of tasks.
 
-use std::time::Duration;
-
 use anyhow::Context;
 use serde_json::Value as Json;
 
 use crate::admin::{ServerNote, fresh_token};
 use crate::commands::admin::ServerArgs;
+use crate::commands::server::{self, Answer, Body, Server, Unanswered};
 use crate::config::Config;
 use crate::exit::Advice;
-
-/// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A part of a form.
 pub(super) struct Part {
@@ -34,22 +30,13 @@ pub(super) struct Piece {
     pub(super) bytes: Vec<u8>,
 }
 
-/// A server.
-#[derive(Clone)]
-pub(super) struct Client {
-    agent: ureq::Agent,
-    url: String,
-    authorization: Option<String>,
-}
+/// The routes of tasks of a server.
+pub(super) struct Client(Server);
 
 impl Client {
     /// The server that is named, or the one that runs on the store.
     pub(super) fn connect(args: &ServerArgs, config: &Config) -> anyhow::Result<Self> {
-        let token = args.token_file.as_ref().map(|path| {
-            let text = std::fs::read_to_string(path);
-            text.with_context(|| Advice::usage(format!("the token in {} cannot be read", path.display()), ""))
-        });
-        let token = token.transpose()?.map(|text| text.trim().to_owned());
+        let token = server::token(args)?;
         let (url, token) = match &args.url {
             Some(url) => (url.clone(), token),
             None => {
@@ -60,23 +47,15 @@ impl Client {
                 (note.url, Some(token.unwrap_or(note.token)))
             }
         };
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .user_agent(concat!("belvedere/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
-        let authorization = token.map(|token| format!("Bearer {token}"));
-        Ok(Self { agent, url: url.trim_end_matches('/').to_owned(), authorization })
+        Ok(Self(Server::new(&url, token)))
     }
 
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Json> {
-        json(&self.ask("GET", path, Vec::new(), String::new()).await?.1, path)
+        json(&self.ask("GET", path, None).await?.body, path)
     }
 
     pub(super) async fn post(&self, path: &str) -> anyhow::Result<Json> {
-        json(&self.ask("POST", path, Vec::new(), String::new()).await?.1, path)
+        json(&self.ask("POST", path, Some((None, Vec::new()))).await?.body, path)
     }
 
     /// Sends files.
@@ -97,55 +76,32 @@ impl Client {
         }
         body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
         let kind = format!("multipart/form-data; boundary={boundary}");
-        json(&self.ask("POST", path, body, kind).await?.1, path)
+        json(&self.ask("POST", path, Some((Some(kind), body))).await?.body, path)
     }
 
     /// A piece of a log.
     pub(super) async fn piece(&self, path: &str) -> anyhow::Result<Piece> {
-        let (headers, bytes) = self.ask("GET", path, Vec::new(), String::new()).await?;
+        let Answer { headers, body: bytes, .. } = self.ask("GET", path, None).await?;
         let number = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0);
         Ok(Piece { generation: number("x-log-generation"), next: number("x-log-next-offset"), bytes })
     }
 
-    async fn ask(
-        &self,
-        method: &'static str,
-        path: &str,
-        body: Vec<u8>,
-        kind: String,
-    ) -> anyhow::Result<(ureq::http::HeaderMap, Vec<u8>)> {
-        let (this, path) = (self.clone(), path.to_owned());
-        tokio::task::spawn_blocking(move || this.ask_now(method, &path, body, &kind)).await?
-    }
-
-    fn ask_now(
-        &self,
-        method: &str,
-        path: &str,
-        body: Vec<u8>,
-        kind: &str,
-    ) -> anyhow::Result<(ureq::http::HeaderMap, Vec<u8>)> {
-        let url = format!("{}{path}", self.url);
-        let mut request = ureq::http::Request::builder().method(method).uri(&url);
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization);
-        }
-        if !kind.is_empty() {
-            request = request.header("content-type", kind);
-        }
-        let illegal =
-            || Advice::usage(format!("{url} cannot be asked"), "write addresses as `https://viewer.example.org`");
-        let away = || Advice::environment(format!("{} does not answer", self.url), "is the server running?");
-        let sent = if method == "GET" {
-            self.agent.run(request.body(()).with_context(illegal)?)
-        } else {
-            self.agent.run(request.body(body).with_context(illegal)?)
+    async fn ask(&self, method: &'static str, path: &str, body: Body) -> anyhow::Result<Answer> {
+        let url = &self.0.url;
+        let answer = match self.0.ask(method, path, body).await? {
+            Ok(answer) => answer,
+            Err(Unanswered::Illegal(error)) => {
+                let hint = "write addresses as `https://viewer.example.org`";
+                return Err(error).context(Advice::usage(format!("{url}{path} cannot be asked"), hint));
+            }
+            Err(Unanswered::Away(error)) => {
+                let advice = Advice::environment(format!("{url} does not answer"), "is the server running?");
+                return Err(error).context(advice);
+            }
         };
-        let mut answer = sent.with_context(away)?;
-        let bytes = answer.body_mut().with_config().limit(u64::MAX).read_to_vec().with_context(away)?;
-        match answer.status().as_u16() {
-            200..=299 => Ok((answer.headers().clone(), bytes)),
-            status => Err(refusal(status, &bytes)),
+        match answer.status {
+            200..=299 => Ok(answer),
+            status => Err(refusal(status, &answer.body)),
         }
     }
 }
