@@ -80,19 +80,18 @@ fn e018_a_clock_of_the_database_costs_one_lease_at_most() {
     bed.close(&base, vec![second, api]);
 }
 
-/// e018 | the clock of a machine with a server on SQLite is set by an hour, ahead and back | the database's clock does not
-/// leap with it: leases and waiting times hold as long as always, and the difference is made up for little by little
-#[test]
-fn e018_a_server_on_sqlite_does_not_leap_with_the_clock() {
+/// A server on SQLite, at rest, that served a new dataset by each of these clocks while a long conversion ran; and its
+/// address. `None` where clocks cannot be set.
+fn serve_by(clocks: &[&str]) -> Option<(Bed, Program, String)> {
     let mut bed = Bed::sqlite();
-    let Some(clock) = WrongClock::new(&bed.place("clock")) else { return };
+    let clock = WrongClock::new(&bed.place("clock"))?;
     clock.variables().iter().for_each(|(name, value)| bed.set(name, value));
     bed.set("WORKER_SLOTS", "2");
     bed.write("long", 4 * MANY);
     let mut server = bed.serve();
     let base = server.address();
     until("a conversion runs", || bed.converts().then_some(()));
-    for (number, time) in ["+3600", "-3600", "+0"].into_iter().enumerate() {
+    for (number, time) in clocks.iter().enumerate() {
         clock.tell(time);
         // Changes are seen and worked on.
         bed.write(&format!("at-{number}"), FEW);
@@ -102,6 +101,14 @@ fn e018_a_server_on_sqlite_does_not_leap_with_the_clock() {
         });
     }
     bed.settle(&base);
+    Some((bed, server, base))
+}
+
+/// e018 | the clock of a machine with a server on SQLite is set by an hour, ahead and back | the database's clock does not
+/// leap with it: leases and waiting times hold as long as always, and the difference is made up for little by little
+#[test]
+fn e018_a_server_on_sqlite_does_not_leap_with_the_clock() {
+    let Some((bed, server, base)) = serve_by(&["+3600", "-3600", "+0"]) else { return };
     bed.assert_files_whole(&base);
     assert!(!server.log().contains("took jobs over"), "{}", server.log());
     crate::whole::stop_in_order(vec![server]);
@@ -112,23 +119,7 @@ fn e018_a_server_on_sqlite_does_not_leap_with_the_clock() {
 /// e019 | a clock runs twice or half as fast, as one that is being corrected | no lease runs out that is kept alive
 #[test]
 fn e019_a_clock_that_is_corrected_ends_no_lease() {
-    let mut bed = Bed::sqlite();
-    let Some(clock) = WrongClock::new(&bed.place("clock")) else { return };
-    clock.variables().iter().for_each(|(name, value)| bed.set(name, value));
-    bed.set("WORKER_SLOTS", "2");
-    bed.write("long", 4 * MANY);
-    let mut server = bed.serve();
-    let base = server.address();
-    until("a conversion runs", || bed.converts().then_some(()));
-    for (number, time) in ["+0 x2", "+0 x0.5"].into_iter().enumerate() {
-        clock.tell(time);
-        bed.write(&format!("at-{number}"), FEW);
-        let size = format!("{base}/size?dataset=lab/at-{number}");
-        until("the new dataset is served", || {
-            (bed.try_get(&size)?.json()["size"]["dataset"]["num_rows"] == FEW).then_some(())
-        });
-    }
-    bed.settle(&base);
+    let Some((bed, server, _)) = serve_by(&["+0 x2", "+0 x0.5"]) else { return };
     assert!(!server.log().contains("took jobs over"), "{}", server.log());
     assert!(!server.log().contains("stale lease"), "{}", server.log());
     crate::whole::stop_in_order(vec![server]);
