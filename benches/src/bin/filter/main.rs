@@ -6,16 +6,12 @@
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
-use belvedere_domain::data_files::{Reader, ResolvedConfig};
-use belvedere_domain::{ConfigName, SplitName};
-use belvedere_engine::call::{
-    Budget, Convert, Export, Filter, Footers, Format, MediaTarget, ParquetFile, QueryText, WantedRows,
-};
-use belvedere_engine::source::SourceFile;
+use belvedere_benches::{convert, listed, only, parquet_file, python};
+use belvedere_domain::data_files::Reader;
+use belvedere_engine::call::{Budget, Export, Filter, Format, MediaTarget, ParquetFile, QueryText, WantedRows};
 use belvedere_engine::{Call, FooterCache, Reply, Task, execute_with};
 use clap::Parser;
 use serde_json::{Value, json};
@@ -66,8 +62,8 @@ fn main() -> anyhow::Result<()> {
             peer(&args, &json!({"make": what, "rows": rows, "path": path}))?;
         }
     }
-    let ours = convert(&foreign, &folder)?;
-    let our_keys = convert(&keys, &folder)?;
+    let ours = in_our_layout(&foreign, &folder)?;
+    let our_keys = in_our_layout(&keys, &folder)?;
     for (layout, path) in [("our layout", &ours), ("pyarrow's layout", &foreign)] {
         println!("\n{layout}: {:.0} MB", size(path)? as f64 / 1e6);
         filters(&args, path)?;
@@ -179,10 +175,7 @@ struct OurReader {
 impl OurReader {
     fn open(path: &Path, threads: usize) -> anyhow::Result<Self> {
         let (cache, task) = (FooterCache::default(), Task::new(threads));
-        let file = listed(path)?;
-        let footers = execute_with(&Call::Footers(Footers { files: vec![file.clone()] }), &cache, &task)?;
-        let Reply::Footers(footers) = footers else { bail!("footers were asked for") };
-        Ok(Self { files: vec![ParquetFile { file, num_rows: footers.files[0].num_rows }], cache, task })
+        Ok(Self { files: vec![parquet_file(path, &cache, &task)?], cache, task })
     }
 
     /// Numbers of up to 100 rows, after they were read and written as JSON, and how many match.
@@ -223,42 +216,13 @@ impl OurReader {
     }
 }
 
-fn listed(path: &Path) -> anyhow::Result<SourceFile> {
-    let name = path.file_name().and_then(|name| name.to_str()).context("a file name")?;
-    Ok(SourceFile { path: name.to_owned(), local_path: path.to_owned(), size: size(path)?, identity: None })
-}
-
 /// The same rows in our layout.
-fn convert(path: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
-    let file = listed(path)?;
-    let output = folder.join(format!("ours-{}", file.path));
-    let config = ResolvedConfig {
-        name: ConfigName::new("default")?,
-        reader: Reader::Parquet,
-        parameters: Default::default(),
-        reader_features: None,
-        declared_features: None,
-        declared_splits: None,
-        declared_texts: Default::default(),
-        splits: [(SplitName::new("train")?, vec![file.path.clone()])].into_iter().collect(),
-    };
-    let call = Convert {
-        config,
-        files: vec![file],
-        output: output.clone(),
-        repository: "hf://datasets/bench/filter@main".to_owned(),
-        max_split_bytes: None,
-        content_ids: Default::default(),
-        segments: Vec::new(),
-    };
+fn in_our_layout(path: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    let output = folder.join(format!("ours-{}", listed(path)?.path));
     let started = Instant::now();
-    match belvedere_engine::execute(Call::Convert(call), &Task::default())? {
-        Reply::Convert(converted) if converted.splits[0].files.len() == 1 => {
-            println!("{} converted in {:.1} s", path.display(), started.elapsed().as_secs_f64());
-            Ok(output.join(&converted.splits[0].files[0].path))
-        }
-        _ => bail!("the table does not fit in one file: take fewer rows"),
-    }
+    let converted = only(convert(path, Reader::Parquet, &output)?)?;
+    println!("{} converted in {:.1} s", path.display(), started.elapsed().as_secs_f64());
+    Ok(converted)
 }
 
 /// Asks the peer for something, as JSON.
@@ -266,10 +230,6 @@ fn peer(args: &Args, request: &Value) -> anyhow::Result<Value> {
     let mut request = request.clone();
     request["threads"] = json!(args.threads);
     request["rounds"] = json!(args.rounds);
-    let output = Command::new(&args.python)
-        .args(["-c", include_str!("peer.py"), &request.to_string()])
-        .output()
-        .with_context(|| format!("cannot run {}", args.python.display()))?;
-    ensure!(output.status.success(), "the peer failed: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).context("the peer answers with JSON")
+    let printed = python(&args.python, include_str!("peer.py"), &[&request.to_string()])?;
+    serde_json::from_slice(&printed).context("the peer answers with JSON")
 }

@@ -11,10 +11,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
-use belvedere_domain::data_files::{Reader, ResolvedConfig};
-use belvedere_domain::{ConfigName, SplitName};
-use belvedere_engine::call::{Convert, Footers, MediaTarget, ParquetFile, Relaid, Relayout, Rows};
-use belvedere_engine::source::SourceFile;
+use belvedere_benches::{convert, listed, only, parquet_file};
+use belvedere_domain::data_files::Reader;
+use belvedere_engine::call::{Footers, MediaTarget, Relaid, Relayout, Rows};
 use belvedere_engine::{Call, FooterCache, Reply, Task, execute_with};
 use clap::Parser;
 
@@ -62,7 +61,7 @@ fn main() -> anyhow::Result<()> {
     let csv = folder.path().join("data.csv");
     fs::write(&csv, table(args.rows))?;
     let started = Instant::now();
-    let ours = convert(&csv, folder.path())?;
+    let ours = only(convert(&csv, Reader::Csv, folder.path())?)?;
     let megabytes = fs::metadata(&csv)?.len() as f64 / 1e6;
     println!("{megabytes:.0} MB of csv converted in {:.2} s", started.elapsed().as_secs_f64());
     let offsets: Vec<u64> = places().map(|place| place % (args.rows - PAGE as u64)).take(args.pages).collect();
@@ -116,51 +115,10 @@ fn places() -> impl Iterator<Item = u64> {
     std::iter::successors(Some(12_345), step).skip(1).map(|state| state >> 33)
 }
 
-fn convert(csv: &Path, output: &Path) -> anyhow::Result<PathBuf> {
-    let file = listed(csv)?;
-    let config = ResolvedConfig {
-        name: ConfigName::new("default")?,
-        reader: Reader::Csv,
-        parameters: Default::default(),
-        reader_features: None,
-        declared_features: None,
-        declared_splits: None,
-        declared_texts: Default::default(),
-        splits: [(SplitName::new("train")?, vec![file.path.clone()])].into_iter().collect(),
-    };
-    let call = Convert {
-        config,
-        files: vec![file],
-        output: output.to_owned(),
-        repository: "hf://datasets/bench/rows@main".to_owned(),
-        max_split_bytes: None,
-        content_ids: Default::default(),
-        segments: Vec::new(),
-    };
-    match belvedere_engine::execute(Call::Convert(call), &Task::default())? {
-        Reply::Convert(converted) if converted.splits[0].files.len() == 1 => {
-            Ok(output.join(&converted.splits[0].files[0].path))
-        }
-        _ => bail!("the table does not fit in one file: take fewer rows"),
-    }
-}
-
-fn listed(path: &Path) -> anyhow::Result<SourceFile> {
-    let name = path.file_name().and_then(|name| name.to_str()).context("a file name")?;
-    let size = fs::metadata(path)?.len();
-    Ok(SourceFile { path: name.to_owned(), local_path: path.to_owned(), size, identity: None })
-}
-
 /// Reads a page at each offset, with the footer known.
 fn read(path: &Path, offsets: &[u64]) -> anyhow::Result<Times> {
     let cache = FooterCache::default();
-    let file = listed(path)?;
-    let Reply::Footers(footers) =
-        execute_with(&Call::Footers(Footers { files: vec![file.clone()] }), &cache, &Task::default())?
-    else {
-        bail!("footers were asked for");
-    };
-    let files = vec![ParquetFile { file, num_rows: footers.files[0].num_rows }];
+    let files = vec![parquet_file(path, &cache, &Task::default())?];
     let mut sorted = Vec::with_capacity(offsets.len());
     let read_before = bytes_read();
     for &offset in offsets {

@@ -12,11 +12,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
-use belvedere_domain::data_files::{Reader, ResolvedConfig};
-use belvedere_domain::{ConfigName, SplitName};
-use belvedere_engine::call::{BuildSearchIndex, Convert, Footers, MediaTarget, ParquetFile, Search, SearchIndexBuilt};
+use belvedere_benches::{convert, listed, only, parquet_file, peak_memory};
+use belvedere_domain::data_files::Reader;
+use belvedere_engine::call::{BuildSearchIndex, MediaTarget, Search, SearchIndexBuilt};
 use belvedere_engine::search::{Alphabet, Mode, Rules};
-use belvedere_engine::source::SourceFile;
 use belvedere_engine::{Call, FooterCache, Reply, Task, execute_with};
 use clap::Parser;
 use serde_json::{Value, json};
@@ -60,7 +59,7 @@ fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let csv = folder.path().join("texts.csv");
     write_texts(&csv, args.rows)?;
-    let parquet = convert(&csv, folder.path())?;
+    let parquet = only(convert(&csv, Reader::Csv, folder.path())?)?;
     let index = folder.path().join("index");
     let output = Command::new(std::env::current_exe()?)
         .args(["--threads", &args.threads.to_string(), "--memory", &args.memory.to_string(), "--build"])
@@ -181,7 +180,7 @@ fn rules() -> Rules {
 
 fn build(parquet: &Path, index: &Path, args: &Args) -> anyhow::Result<Value> {
     let call = Call::BuildSearchIndex(BuildSearchIndex {
-        files: files(parquet)?,
+        files: vec![parquet_file(parquet, &FooterCache::default(), &Task::new(1))?],
         features: None,
         rules: rules(),
         output: index.to_owned(),
@@ -191,16 +190,14 @@ fn build(parquet: &Path, index: &Path, args: &Args) -> anyhow::Result<Value> {
     let reply = execute_with(&call, &FooterCache::default(), &Task::new(args.threads))?;
     let seconds = started.elapsed().as_secs_f64();
     let Reply::BuildSearchIndex(SearchIndexBuilt { size, num_text_bytes, .. }) = reply else { bail!("an index") };
-    let status = fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("a peak")?;
-    let peak: u64 = peak.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(json!({"seconds": seconds, "peak_bytes": peak * 1024, "index_bytes": size, "text_bytes": num_text_bytes}))
+    let peak = peak_memory().context("a peak")?;
+    Ok(json!({"seconds": seconds, "peak_bytes": peak, "index_bytes": size, "text_bytes": num_text_bytes}))
 }
 
 /// Number of matches, and the time of each search in milliseconds, ascending. The rows come as JSON, with match spans.
 fn search(parquet: &Path, index: &Path, query: &str, args: &Args) -> anyhow::Result<(u64, Vec<f64>)> {
     let call = Call::Search(Search {
-        files: files(parquet)?,
+        files: vec![parquet_file(parquet, &FooterCache::default(), &Task::new(1))?],
         features: None,
         query: query.to_owned(),
         mode: Mode::Any,
@@ -253,48 +250,4 @@ fn peer(python: &Path, args: &Args, parquet: &Path, folder: &Path) -> anyhow::Re
     let output = Command::new(python).arg(&script).arg(request.to_string()).output()?;
     ensure!(output.status.success(), "the peer failed: {}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-fn files(parquet: &Path) -> anyhow::Result<Vec<ParquetFile>> {
-    let file = listed(parquet)?;
-    let call = Call::Footers(Footers { files: vec![file.clone()] });
-    match execute_with(&call, &FooterCache::default(), &Task::new(1))? {
-        Reply::Footers(footers) => Ok(vec![ParquetFile { file, num_rows: footers.files[0].num_rows }]),
-        _ => bail!("footers were asked for"),
-    }
-}
-
-fn listed(path: &Path) -> anyhow::Result<SourceFile> {
-    let name = path.file_name().and_then(|name| name.to_str()).context("a file name")?;
-    let size = fs::metadata(path)?.len();
-    Ok(SourceFile { path: name.to_owned(), local_path: path.to_owned(), size, identity: None })
-}
-
-fn convert(csv: &Path, output: &Path) -> anyhow::Result<PathBuf> {
-    let file = listed(csv)?;
-    let config = ResolvedConfig {
-        name: ConfigName::new("default")?,
-        reader: Reader::Csv,
-        parameters: Default::default(),
-        reader_features: None,
-        declared_features: None,
-        declared_splits: None,
-        declared_texts: Default::default(),
-        splits: [(SplitName::new("train")?, vec![file.path.clone()])].into_iter().collect(),
-    };
-    let call = Call::Convert(Convert {
-        config,
-        files: vec![file],
-        output: output.to_owned(),
-        repository: "hf://datasets/bench/search@main".to_owned(),
-        max_split_bytes: None,
-        content_ids: Default::default(),
-        segments: Vec::new(),
-    });
-    match execute_with(&call, &FooterCache::default(), &Task::default())? {
-        Reply::Convert(converted) if converted.splits[0].files.len() == 1 => {
-            Ok(output.join(&converted.splits[0].files[0].path))
-        }
-        _ => bail!("the texts do not fit in one file: take fewer rows"),
-    }
 }

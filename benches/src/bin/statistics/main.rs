@@ -6,16 +6,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
-use belvedere_domain::data_files::{Reader, ResolvedConfig};
-use belvedere_domain::{ConfigName, SplitName};
-use belvedere_engine::call::{
-    Budget, Convert, Footers, ParquetFile, QueryText, SelectedRows, SplitStatistics, Statistics,
-};
-use belvedere_engine::source::SourceFile;
+use belvedere_benches::{convert, parquet_file, peak_memory, python};
+use belvedere_domain::data_files::Reader;
+use belvedere_engine::call::{Budget, QueryText, SelectedRows, SplitStatistics, Statistics};
 use belvedere_engine::statistics::Rules;
 use belvedere_engine::{Call, FooterCache, Reply, Task, execute_with};
 use clap::Parser;
@@ -55,7 +51,8 @@ fn main() -> anyhow::Result<()> {
     if !ours.exists() {
         let arrow = temporary.path().join("data.arrow");
         python(&args.python, include_str!("data.py"), &[&args.rows.to_string(), text(&foreign)?, text(&arrow)?])?;
-        fs::copy(convert(&arrow, temporary.path())?, &ours)?;
+        // Of a table beyond one file, the first one is described.
+        fs::copy(&convert(&arrow, Reader::Arrow, temporary.path())?[0], &ours)?;
     }
     if peak_memory().is_some() {
         fs::write("/proc/self/clear_refs", "5")?;
@@ -120,13 +117,8 @@ fn describe(
 ) -> anyhow::Result<(f64, SplitStatistics)> {
     let cache = FooterCache::default();
     let task = Task::new(args.threads);
-    let file = listed(path)?;
-    let Reply::Footers(footers) = execute_with(&Call::Footers(Footers { files: vec![file.clone()] }), &cache, &task)?
-    else {
-        bail!("footers were asked for");
-    };
     let call = Call::Statistics(Statistics {
-        files: vec![ParquetFile { file, num_rows: footers.files[0].num_rows }],
+        files: vec![parquet_file(path, &cache, &task)?],
         features: None,
         rules: Rules::Seed,
         histogram_bins: 10,
@@ -145,54 +137,6 @@ fn describe(
     Ok((time, found))
 }
 
-fn convert(arrow: &Path, output: &Path) -> anyhow::Result<PathBuf> {
-    let file = listed(arrow)?;
-    let config = ResolvedConfig {
-        name: ConfigName::new("default")?,
-        reader: Reader::Arrow,
-        parameters: Default::default(),
-        reader_features: None,
-        declared_features: None,
-        declared_splits: None,
-        declared_texts: Default::default(),
-        splits: [(SplitName::new("train")?, vec![file.path.clone()])].into_iter().collect(),
-    };
-    let call = Convert {
-        config,
-        files: vec![file],
-        output: output.to_owned(),
-        repository: "hf://datasets/bench/statistics@main".to_owned(),
-        max_split_bytes: None,
-        content_ids: Default::default(),
-        segments: Vec::new(),
-    };
-    match belvedere_engine::execute(Call::Convert(call), &Task::default())? {
-        // Of a table beyond one file, the first one is described.
-        Reply::Convert(converted) => Ok(output.join(&converted.splits[0].files[0].path)),
-        _ => bail!("a conversion was asked for"),
-    }
-}
-
-fn listed(path: &Path) -> anyhow::Result<SourceFile> {
-    let name = path.file_name().and_then(|name| name.to_str()).context("a file name")?;
-    let size = fs::metadata(path)?.len();
-    Ok(SourceFile { path: name.to_owned(), local_path: path.to_owned(), size, identity: None })
-}
-
 fn text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().context("a path of text")
-}
-
-fn python(program: &Path, script: &str, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
-    let output = Command::new(program).args(["-c", script]).args(arguments).output();
-    let output = output.with_context(|| format!("cannot run {}", program.display()))?;
-    ensure!(output.status.success(), "the script failed: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(output.stdout)
-}
-
-/// Largest memory of this process in bytes, where the system tells.
-fn peak_memory() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0)
 }
