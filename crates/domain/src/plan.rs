@@ -1,8 +1,9 @@
 //! Plans: what to queue and what to drop so that a dataset comes up to date. Pure functions of graph and state.
 //!
-//! Four defects of the usual planner are repaired here: pending jobs are matched for every artifact of a
+//! Five defects of the usual planner are repaired here: pending jobs are matched for every artifact of a
 //! fan-out, a job of a superseded revision neither writes nor plans (the store refuses it), a trigger that
-//! arrives while its child runs queues one more run, and a repair queues nothing whose inputs are still to come.
+//! arrives while its child runs queues one more run, a repair queues nothing whose inputs are still to come, and it
+//! drops no waiting job of the target revision, which may stand for a trigger that it did not see.
 
 use std::collections::{HashMap, HashSet};
 
@@ -45,12 +46,8 @@ pub struct PendingJob {
     pub revision: Revision,
     /// Waiting or started.
     pub status: JobStatus,
-    /// Its place in the queue.
-    pub priority: Priority,
     /// Somebody asked for it whatever is stored.
     pub forced: bool,
-    /// When it was queued.
-    pub created_at: Timestamp,
 }
 
 /// A config with the names of its splits; `None` while they are unknown.
@@ -127,9 +124,10 @@ pub enum Scope {
 pub fn plan(graph: &Graph, state: &DatasetState, scope: Scope, priority: Priority) -> Plan {
     let rows: HashMap<&ArtifactKey, &ArtifactRow> = state.rows.iter().map(|row| (&row.key, row)).collect();
     let parents = latest_writes(graph, state);
-    let best = best_pending(state);
+    let pending: HashSet<&ArtifactKey> =
+        state.pending.iter().filter(|job| job.revision == state.target).map(|job| &job.key).collect();
     let mut plan = Plan::default();
-    let mut kept = HashSet::new();
+    let mut expected = HashSet::new();
     let mut coming = Coming::default();
     for step in graph.steps() {
         if scope == Scope::Roots && !step.triggered_by.is_empty() {
@@ -137,33 +135,29 @@ pub fn plan(graph: &Graph, state: &DatasetState, scope: Scope, priority: Priorit
         }
         for key in artifacts(step, state) {
             let row = rows.get(&key).copied();
-            if freshness(step, &key, row, &parents, &state.target) == Freshness::UpToDate {
-                continue;
-            }
-            // What is about to be computed triggers its children when it ends. Before, they would only fail.
-            let waits = coming.leads_to(graph, step, &key);
-            coming.add(&key);
-            match best.get(&key) {
-                Some(job) => {
-                    kept.insert(job.id);
-                }
-                None if waits => {}
-                None => {
-                    plan.create.push(new_job(graph, step, key, state, priority, row.map_or(0, |row| row.failed_runs)));
+            if freshness(step, &key, row, &parents, &state.target) != Freshness::UpToDate {
+                // What is about to be computed triggers its children when it ends. Before, they would only fail.
+                let waits = coming.leads_to(graph, step, &key);
+                coming.add(&key);
+                if !waits && !pending.contains(&key) {
+                    let failed_runs = row.map_or(0, |row| row.failed_runs);
+                    plan.create.push(new_job(graph, step, key.clone(), state, priority, failed_runs));
                 }
             }
+            expected.insert(key);
         }
     }
     let considered = |job: &&PendingJob| {
         scope == Scope::All || graph.step(&job.key.step).is_none_or(|step| step.triggered_by.is_empty())
     };
-    // What somebody asked for by force is done, however fresh it is.
-    let is_wanted = |job: &PendingJob| job.forced && job.revision == state.target;
+    // However fresh its artifact looks, a job of the target revision stays: a trigger that came after the state was read
+    // is no row of its own, it is this waiting job.
+    let is_wanted = |job: &PendingJob| job.revision == state.target && (job.forced || expected.contains(&job.key));
     plan.delete = state
         .pending
         .iter()
         .filter(considered)
-        .filter(|job| job.status == JobStatus::Waiting && !kept.contains(&job.id) && !is_wanted(job))
+        .filter(|job| job.status == JobStatus::Waiting && !is_wanted(job))
         .map(|job| job.id)
         .collect();
     plan
@@ -287,23 +281,6 @@ impl Coming {
             self.parts.contains(&(parent, config, split))
         })
     }
-}
-
-/// For each artifact the pending job of the target revision that will serve it: started first, then by priority and age.
-fn best_pending(state: &DatasetState) -> HashMap<&ArtifactKey, &PendingJob> {
-    let rank =
-        |job: &PendingJob| (job.status == JobStatus::Waiting, std::cmp::Reverse(job.priority), job.created_at, job.id);
-    let mut best: HashMap<&ArtifactKey, &PendingJob> = HashMap::new();
-    for job in state.pending.iter().filter(|job| job.revision == state.target) {
-        best.entry(&job.key)
-            .and_modify(|known| {
-                if rank(job) < rank(known) {
-                    *known = job;
-                }
-            })
-            .or_insert(job);
-    }
-    best
 }
 
 fn artifacts(step: &Step, state: &DatasetState) -> Vec<ArtifactKey> {

@@ -306,9 +306,7 @@ impl Refresher {
             key: job.key,
             revision: job.revision,
             status: job.status,
-            priority: job.priority,
             forced: job.forced,
-            created_at: job.created_at,
         });
         Ok(DatasetState {
             dataset: dataset.clone(),

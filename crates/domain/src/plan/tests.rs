@@ -46,15 +46,7 @@ fn row(key: ArtifactKey, at: i64) -> ArtifactRow {
 }
 
 fn pending(id: i64, key: ArtifactKey, of: &str, status: JobStatus) -> PendingJob {
-    PendingJob {
-        id: JobId(id),
-        key,
-        revision: revision(of),
-        status,
-        priority: Priority::Low,
-        forced: false,
-        created_at: Timestamp(id),
-    }
+    PendingJob { id: JobId(id), key, revision: revision(of), status, forced: false }
 }
 
 fn complete() -> DatasetState {
@@ -146,16 +138,17 @@ fn pending_jobs_of_the_target_are_kept_and_others_dropped() {
         pending(4, key("sum", None, None), "new", JobStatus::Waiting),
     ];
     let planned = plan(&graph(), &state, Scope::All, Priority::Low);
-    assert_eq!(text(&planned), "+ rows of acme/birds, config en, split test difficulty 50\n- job 2\n- job 4\n");
+    assert_eq!(text(&planned), "+ rows of acme/birds, config en, split test difficulty 50\n- job 2\n");
 }
 
 #[test]
-fn what_somebody_asked_for_by_force_is_not_dropped() {
+fn a_waiting_job_of_the_target_may_stand_for_a_later_trigger_and_stays() {
+    let waiting = |id, config, of| pending(id, key("rows", Some(config), Some("train")), of, JobStatus::Waiting);
     let mut state = complete();
-    let forced = |id, of| PendingJob { forced: true, ..pending(id, key("init", None, None), of, JobStatus::Waiting) };
-    state.pending =
-        vec![forced(1, "new"), forced(2, "old"), pending(3, key("sum", None, None), "new", JobStatus::Waiting)];
+    state.pending = vec![waiting(1, "en", "new"), waiting(2, "en", "old"), waiting(3, "gone", "new")];
     assert_eq!(plan(&graph(), &state, Scope::All, Priority::Low).delete, [JobId(2), JobId(3)]);
+    state.pending[2].forced = true;
+    assert_eq!(plan(&graph(), &state, Scope::All, Priority::Low).delete, [JobId(2)]);
 }
 
 #[test]
