@@ -193,7 +193,11 @@ impl Round<'_> {
                 self.slots[slot].stopping = false;
                 // A database that stands still is waited for in the end, too.
                 if !self.database_is_up {
-                    program.kill();
+                    // It may have ended before it listened to signals.
+                    if program.is_running() {
+                        program.signal(Signal::KILL);
+                    }
+                    program.end();
                 } else {
                     let status = program.end();
                     // Before it listens to signals there is nothing to be ended in order.
