@@ -2,13 +2,14 @@
 //!
 //! A child answers one call after the other over its standard input and output, each message a length (4 bytes,
 //! little-endian) and JSON. It dies with its parent, and a parent that loses interest kills it, with all that it may have
-//! started itself: children hold nothing that matters. [`ChildPool`] keeps idle ones for the next call and replaces those that died.
+//! started itself: children hold nothing that matters. [`ChildPool`] keeps idle ones for the next
+//! call, for a while, and replaces those that died.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use belvedere_engine::{Call, EngineError, ErrorKind, Reply, Task};
@@ -27,6 +28,8 @@ const MAX_MESSAGE_BYTES: usize = 1 << 30;
 const CALLS_PER_CHILD: u32 = 200;
 /// Lines of a child's standard error kept to explain its death.
 const KEPT_LINES: usize = 20;
+/// Time without a call after which a child is ended, so that a server with nothing to do holds no memory for it.
+const IDLE: Duration = Duration::from_secs(30);
 /// Time between two looks at what a child uses while it works, so that something is known of one that dies.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -66,7 +69,16 @@ impl ChildCommand {
 pub struct ChildPool {
     command: ChildCommand,
     permits: Semaphore,
-    idle: Mutex<Vec<Process>>,
+    idle: Arc<Mutex<Idle>>,
+    keep: Duration,
+}
+
+/// Children that wait for a call, the one that worked last at the end.
+#[derive(Default)]
+struct Idle {
+    processes: Vec<(Instant, Process)>,
+    /// Whether somebody looks after them.
+    is_watched: bool,
 }
 
 struct Process {
@@ -84,16 +96,46 @@ struct Process {
 impl ChildPool {
     /// A pool; children are started when needed.
     pub fn new(command: ChildCommand, size: usize) -> Self {
-        Self { command, permits: Semaphore::new(size.max(1)), idle: Mutex::new(Vec::new()) }
+        Self { command, permits: Semaphore::new(size.max(1)), idle: Arc::default(), keep: IDLE }
+    }
+
+    /// The same pool, whose children end after `idle` without a call.
+    #[must_use]
+    pub fn keep(mut self, idle: Duration) -> Self {
+        self.keep = idle;
+        self
     }
 
     async fn process(&self) -> Result<Process, CallError> {
-        while let Some(mut process) = self.idle.lock().await.pop() {
+        while let Some((_, mut process)) = self.idle.lock().await.processes.pop() {
             if matches!(process.child.try_wait(), Ok(None)) {
                 return Ok(process);
             }
         }
         start(&self.command).map_err(CallError::Start)
+    }
+
+    /// Keeps a child for the next call, for a while.
+    async fn put_back(&self, process: Process) {
+        let mut idle = self.idle.lock().await;
+        idle.processes.push((Instant::now(), process));
+        if !std::mem::replace(&mut idle.is_watched, true) {
+            tokio::spawn(end_idle(Arc::downgrade(&self.idle), self.keep));
+        }
+    }
+}
+
+/// Ends children that had no call for the time `keep`, as long as there are any.
+async fn end_idle(idle: Weak<Mutex<Idle>>, keep: Duration) {
+    loop {
+        tokio::time::sleep(keep).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let mut idle = idle.lock().await;
+        idle.processes.retain(|(since, _)| since.elapsed() < keep);
+        if idle.processes.is_empty() {
+            idle.is_watched = false;
+            return;
+        }
     }
 }
 
@@ -118,7 +160,7 @@ impl Caller for ChildPool {
             Ok(Ok(result)) => {
                 process.calls += 1;
                 if process.calls < CALLS_PER_CHILD {
-                    self.idle.lock().await.push(process);
+                    self.put_back(process).await;
                 }
                 Ok(result?)
             }

@@ -58,3 +58,22 @@ async fn e025_processes_of_a_reader_end_with_it() {
     assert!(matches!(error, CallError::TooLong(_)), "{error:?}");
     ends(&folder.path().join("long"));
 }
+
+#[tokio::test]
+async fn a_reader_without_a_call_ends_after_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = folder.path().join("child");
+    // Answers one call, and would wait for the next.
+    let answers = r#"echo $$ > "$TMPDIR/child"; printf '\037\000\000\000{"Ok":{"Footers":{"files":[]}}}'; exec /bin/cat > /dev/null"#;
+    let kept = pool(folder.path(), answers);
+    kept.call(any_call(), Duration::from_secs(60)).await.unwrap();
+    assert!(runs(&child));
+    drop(kept);
+    ends(&child);
+
+    let pool = pool(folder.path(), answers).keep(Duration::from_millis(1));
+    pool.call(any_call(), Duration::from_secs(60)).await.unwrap();
+    while runs(&child) {
+        tokio::task::yield_now().await;
+    }
+}
