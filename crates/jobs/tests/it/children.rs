@@ -64,7 +64,7 @@ async fn a_reader_without_a_call_ends_after_a_while() {
     let folder = tempfile::tempdir().unwrap();
     let child = folder.path().join("child");
     // Answers one call, and would wait for the next.
-    let answers = r#"echo $$ > "$TMPDIR/child"; printf '\037\000\000\000{"Ok":{"Footers":{"files":[]}}}'; exec /bin/cat > /dev/null"#;
+    let answers = r#"echo $$ > "$TMPDIR/child"; printf '\037\000\000\000{"Ok":{"footers":{"files":[]}}}'; exec /bin/cat > /dev/null"#;
     let kept = pool(folder.path(), answers);
     kept.call(any_call(), Duration::from_secs(60)).await.unwrap();
     assert!(runs(&child));
