@@ -6,6 +6,13 @@
 #   ci/slurm.sh start DIR       start it in DIR (made if missing)
 #   ci/slurm.sh stop DIR        stop it and delete DIR
 #
+# And for tests of faults, while it runs:
+#
+#   ci/slurm.sh signal DIR SERVER SIGNAL   to munged, slurmctld, slurmd or sshd; KILL waits until it is gone, and takes
+#                                          the connections of sshd with it
+#   ci/slurm.sh again DIR SERVER           start one that is gone
+#   ci/slurm.sh cut DIR                    cut all connections of SSH; what runs at their other end goes on
+#
 # Needs root. Packages that are missing are installed with apt-get. Jobs run as an ordinary user `belvedere-test`, who is
 # made if missing. Where `apptainer` is on the PATH, a real image of busybox is made, and the test of images runs too.
 set -euo pipefail
@@ -47,12 +54,52 @@ until_done() {
     done
 }
 
-# server NAME COMMAND…: runs it in the background and notes its number.
+# server NAME: runs it in the background and notes its number.
 server() {
-    local name=$1
-    shift
-    setsid nohup "$@" </dev/null >"$DIR/log/$name.out" 2>&1 &
+    local name=$1 command
+    case $name in
+    munged)
+        command=(setpriv --reuid=munge --regid=munge --clear-groups munged --foreground --key-file="$DIR/munge/key"
+            --socket="$DIR/munge/socket" --pid-file="$DIR/munge/pid" --log-file="$DIR/munge/log" --seed-file="$DIR/munge/seed")
+        ;;
+    slurmctld) command=(slurmctld -D) ;;
+    slurmd) command=(slurmd -D -N "$(hostname -s)") ;;
+    sshd) command=("$(command -v sshd)" -D -e -f "$DIR/sshd_config") ;;
+    *) die "there is no server $name" ;;
+    esac
+    SLURM_CONF=$DIR/slurm.conf setsid nohup "${command[@]}" </dev/null >>"$DIR/log/$name.out" 2>&1 &
     echo $! >"$DIR/$name.pid"
+}
+
+number() { cat "$DIR/$1.pid" || die "there is no server $1"; }
+
+# signal NAME SIGNAL
+signal() {
+    local pid
+    pid=$(number "$1")
+    if [ "$1 $2" = 'sshd KILL' ]; then
+        # Its connections would outlive it; none comes meanwhile.
+        kill -STOP "$pid"
+        cut_sessions
+    fi
+    kill "-$2" -- "-$pid"
+    [ "$2" != KILL ] || timeout 20 tail --pid="$pid" -f /dev/null || die "$1 does not end"
+}
+
+# Every process of sshd below this one, but none that it runs for a user.
+sessions() {
+    local child
+    for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
+        [ "$(cat "/proc/$child/comm" 2>/dev/null)" = sshd ] || continue
+        sessions "$child"
+        echo "$child"
+    done
+}
+
+cut_sessions() {
+    local pid
+    # One that has just ended is no trouble.
+    for pid in $(sessions "$(number sshd)"); do kill -KILL "$pid" 2>/dev/null || true; done
 }
 
 image() {
@@ -105,7 +152,7 @@ SwitchType=switch/none
 MpiDefault=none
 MailProg=$(command -v true)
 ReturnToService=2
-MessageTimeout=5
+MessageTimeout=3
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SchedulerParameters=batch_sched_delay=0,bf_interval=5,sched_interval=5
@@ -114,12 +161,11 @@ NodeName=$host NodeAddr=127.0.0.1 Port=$slurmd CPUs=4 RealMemory=2048 State=UNKN
 PartitionName=cpu Nodes=$host Default=YES DefMemPerCPU=256 DefaultTime=10 MaxTime=60 State=UP
 CONF
     export SLURM_CONF=$DIR/slurm.conf
-    server munged setpriv --reuid=munge --regid=munge --clear-groups munged --foreground --key-file="$DIR/munge/key" \
-        --socket="$DIR/munge/socket" --pid-file="$DIR/munge/pid" --log-file="$DIR/munge/log" --seed-file="$DIR/munge/seed"
+    server munged
     until_done 20 "credential of munge" munge --socket="$DIR/munge/socket" -n
-    server slurmctld slurmctld -D
+    server slurmctld
     until_done 30 "answer of slurmctld" bash -c 'scontrol ping | grep -q UP'
-    server slurmd slurmd -D -N "$host"
+    server slurmd
     until_done 60 "idle node" bash -c 'sinfo -hN -o %t | grep -qx idle'
 
     for key in host stranger client; do ssh-keygen -q -t ed25519 -N '' -C "$key" -f "$DIR/keys/$key"; done
@@ -136,12 +182,16 @@ KbdInteractiveAuthentication no
 UsePAM no
 AllowUsers $USER_NAME
 UseDNS no
-SetEnv SLURM_CONF=$DIR/slurm.conf PATH=$PATH
+SetEnv SLURM_CONF=$DIR/slurm.conf PATH=$DIR/bin:$PATH
 CONF
+    # A test that wants to catch a submission in its middle makes it wait.
+    mkdir -p "$DIR/bin"
+    printf '#!/bin/sh\nwhile [ -e %s ]; do sleep 0.05; done\nexec %s "$@"\n' "$DIR/shared/hold" "$(command -v sbatch)" >"$DIR/bin/sbatch"
+    chmod 755 "$DIR/bin/sbatch"
     # Noise of a login shell, which must do no harm.
     printf 'echo "Welcome to the cluster"\nexport SQUEUE_FORMAT=%%i SBATCH_EXPORT=ALL\n' >"$home/.bashrc"
     mkdir -p "$(getent passwd sshd | cut -d: -f6)"
-    server sshd "$(command -v sshd)" -D -e -f "$DIR/sshd_config"
+    server sshd
     until_done 20 "answer of sshd" ssh-keyscan -T 2 -p "$ssh" 127.0.0.1
     image
     cat >"$DIR/clusters.toml" <<CONF
@@ -151,7 +201,8 @@ transport = { kind = "openssh", host = "127.0.0.1", port = $ssh, user = "$USER_N
 remote_root = "$DIR/shared/tasks"
 poll_seconds = 1
 command_seconds = 60
-message_timeout_seconds = 1
+message_timeout_seconds = 3
+retry_seconds = 1
 lost_after_seconds = 30
 container = { runtime = "apptainer", program = "$(command -v apptainer || echo /usr/bin/apptainer)", image_dir = "$DIR/shared", optional = true }
 [clusters.real.instance_types]
@@ -188,5 +239,8 @@ case ${1:-} in
 run) shift; [ $# -gt 0 ] || die "run what?"; run "$@" ;;
 start) [ $# = 2 ] || die "start needs a directory"; start "$2" ;;
 stop) [ $# = 2 ] || die "stop needs a directory"; stop "$2" ;;
+signal) [ $# = 4 ] || die "signal what?"; DIR=$2; signal "$3" "$4" ;;
+again) [ $# = 3 ] || die "start what again?"; DIR=$2; server "$3" ;;
+cut) [ $# = 2 ] || die "cut needs a directory"; DIR=$2; cut_sessions ;;
 *) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "$0"; exit 2 ;;
 esac

@@ -21,6 +21,8 @@ pub struct Member {
     pub cluster: Arc<dyn Cluster>,
     /// Between two looks at its jobs.
     pub poll: Duration,
+    /// Before what failed is tried again; each time longer.
+    pub retry: Duration,
     /// After a job is gone without a trace.
     pub lost_after: Duration,
     /// How far apart two look-ups must be to be believed.
@@ -72,6 +74,7 @@ impl Catalog {
             name: name.clone(),
             cluster: local,
             poll: Duration::from_millis(500),
+            retry: Duration::from_secs(5),
             lost_after: Duration::from_secs(10),
             look_apart: Duration::from_secs(2),
             limits,
@@ -94,6 +97,7 @@ impl Catalog {
             name: name.clone(),
             cluster,
             poll: Duration::from_secs(profile.poll_seconds),
+            retry: Duration::from_secs(profile.retry_seconds),
             lost_after: Duration::from_secs(profile.lost_after_seconds),
             look_apart: Duration::from_secs(2 * profile.message_timeout_seconds),
             limits: ActiveLimits { per_owner: profile.max_active_per_user, per_cluster: profile.max_active },

@@ -6,6 +6,7 @@
 //!
 //! To add a kind of cluster: a type that implements [`Cluster`], and one arm where `clusters.toml` is read (`catalog`).
 
+pub mod archive;
 pub mod catalog;
 pub mod cluster;
 pub mod datasets;

@@ -9,13 +9,11 @@ mod decide;
 mod look;
 pub mod send;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
-
 use belvedere_domain::task::{ClusterName, State};
 use belvedere_store::StoreError;
 use belvedere_store::tasks::{ActiveAttempt, Advance, Facts, Tasks};
+use std::collections::HashMap;
+use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -204,9 +202,10 @@ impl Monitor {
         self.breakers.lock().await.entry(cluster.clone()).or_default().close();
     }
 
-    async fn failed(&self, cluster: &ClusterName, error: &crate::ClusterError) {
-        let mut breakers = self.breakers.lock().await;
-        let pause = breakers.entry(cluster.clone()).or_default().fail(error, rand::random(), Instant::now());
+    async fn failed(&self, member: &Member, error: &crate::ClusterError) {
+        let (cluster, mut breakers) = (&member.name, self.breakers.lock().await);
+        let breaker = breakers.entry(cluster.clone()).or_default();
+        let pause = breaker.fail(error, member.retry, rand::random(), Instant::now());
         tracing::warn!(cluster.name = %cluster, pause_seconds = pause.as_secs(), "a cluster does not answer: {error}");
     }
 
@@ -219,7 +218,7 @@ impl Monitor {
     }
 }
 
-/// How long to wait after a number of failures in a row.
-fn backoff(failures: u32) -> f64 {
-    Duration::from_secs(5 << failures.min(7)).as_secs_f64()
+/// Seconds to wait after a number of failures in a row.
+fn backoff(member: &Member, failures: u32) -> f64 {
+    (member.retry * (1 << failures.min(7))).as_secs_f64()
 }

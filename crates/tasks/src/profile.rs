@@ -36,6 +36,9 @@ pub struct Profile {
     /// Seconds for which its commands wait for an answer of the controller (`MessageTimeout`).
     #[serde(default = "ten")]
     pub message_timeout_seconds: u64,
+    /// Seconds before a cluster that did not answer is asked again; each time longer, up to a quarter of an hour.
+    #[serde(default = "five")]
+    pub retry_seconds: u64,
     /// Seconds after which a job that the cluster does not know and that left no result counts as lost.
     #[serde(default = "three_hundred")]
     pub lost_after_seconds: u64,
@@ -60,6 +63,10 @@ pub struct Profile {
     pub accounts: BTreeMap<PlainName, Vec<String>>,
     /// Where MLflow is, for tasks that do not say.
     pub tracking_uri: Option<String>,
+}
+
+fn five() -> u64 {
+    5
 }
 
 fn ten() -> u64 {

@@ -59,9 +59,10 @@ impl Slurm {
     /// # Errors
     /// When a file that the description names cannot be read.
     pub fn new(_: &ClusterName, profile: &Profile) -> Result<Self, SlurmError> {
+        let limit = Duration::from_secs(profile.command_seconds);
         Ok(Self {
-            transport: Transport::new(&profile.transport, &profile.remote_root)?,
-            limit: Duration::from_secs(profile.command_seconds),
+            transport: Transport::new(&profile.transport, &profile.remote_root, limit)?,
+            limit,
             python: profile.python.clone(),
             runtime: profile
                 .container
@@ -90,6 +91,14 @@ impl Slurm {
 
     async fn text(&self, verb: &str, arguments: &[&str], input: &Input) -> Result<String, ClusterError> {
         Ok(String::from_utf8_lossy(&self.must(verb, arguments, input).await?).into_owned())
+    }
+
+    async fn bring_all(&self, folder: &str, tag: &AttemptTag, files: &[Delivery]) -> Result<(), ClusterError> {
+        for delivery in files {
+            self.bring(folder, delivery).await?;
+        }
+        self.bring(folder, &Delivery::bytes("job.sh", JOB)).await?;
+        self.must("commit", &[folder, tag.as_str()], &Input::Bytes(Vec::new())).await.map(drop)
     }
 
     async fn bring(&self, folder: &str, delivery: &Delivery) -> Result<(), ClusterError> {
@@ -150,11 +159,12 @@ impl Cluster for Slurm {
         }
         let folder = format!("{tag}-{}", crate::random::nonce());
         self.must("begin", &[&folder], &nothing).await?;
-        for delivery in files {
-            self.bring(&folder, delivery).await?;
+        let brought = self.bring_all(&folder, tag, files).await;
+        if let Err(ClusterError::Refused(_)) = &brought {
+            // What is there takes the room that was missing, perhaps.
+            self.ask("drop", &[&folder], &nothing).await?;
         }
-        self.bring(&folder, &Delivery::bytes("job.sh", JOB)).await?;
-        self.must("commit", &[&folder, tag.as_str()], &nothing).await.map(drop)
+        brought
     }
 
     async fn submit(&self, submission: &Submission) -> Result<Answer, ClusterError> {
@@ -173,8 +183,8 @@ impl Cluster for Slurm {
         ];
         words.extend(options(&submission.needs));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        // The helper limits the command that submits; this waits longer, so that its answer is heard.
-        let limit = self.limit.max(Duration::from_secs(200));
+        // The helper asks up to three times, each within its limit, before it submits; all of it is waited for.
+        let limit = self.limit * 4;
         match self.transport.ask("submit", &words, &Input::Bytes(Vec::new()), limit).await {
             Ok(answered) => Ok(parse::answer(&String::from_utf8_lossy(&answered.output), answered.code)),
             Err(error @ ClusterError::WrongHost(_)) => Err(error),

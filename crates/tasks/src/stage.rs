@@ -97,6 +97,10 @@ pub fn deliveries(
     variable("MLFLOW_EXPERIMENT_NAME", &config.experiment);
     if let Some(uri) = &variables.tracking_uri {
         variable("MLFLOW_TRACKING_URI", uri);
+        if uri.starts_with("@/") {
+            // Its newer versions refuse to record in files without it.
+            variable("MLFLOW_ALLOW_FILE_STORE", "true");
+        }
     }
     if let Some(run) = &variables.run_id {
         variable("MLFLOW_RUN_ID", run);
@@ -144,6 +148,7 @@ mod tests {
                 "env/TASK_INPUT: @/data",
                 "env/MLFLOW_EXPERIMENT_NAME: it's",
                 "env/MLFLOW_TRACKING_URI: @/output/mlruns",
+                "env/MLFLOW_ALLOW_FILE_STORE: true",
                 "data/x__1.csv from /a",
                 "data/x__1-2.csv from /b",
             ]

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use belvedere_domain::ErrorCode;
 use belvedere_domain::task::{ConfigError, TaskConfig, TaskId, strict_json};
 use belvedere_store::tasks::{NewTask, RequestKey, Submitted, TaskFile};
+use belvedere_tasks::archive::{self, ArchiveError, ArchiveLimits};
 use belvedere_tasks::cluster::Needs;
 use belvedere_tasks::entry::{self, Entry};
 use belvedere_tasks::{DatasetError, Member, Pin, Reference, Upload, new_task_id};
@@ -58,9 +59,25 @@ pub(super) async fn read(service: &TaskService, caller: &Caller, multipart: Mult
     let programs: Vec<TaskFile> =
         upload.files().iter().enumerate().filter(|(at, _)| *at != index).map(|(_, file)| file.clone()).collect();
     let entry = entry::choose(&config, &programs).map_err(|error| Problem::invalid(vec![error]))?;
+    look_into_archive(&upload, &entry).await?;
     let pin = pin(service, &config).await?;
     let fingerprint = fingerprint(&upload, &fields);
     Ok(Accepted { upload, text, config, entry, needs, pin, fingerprint })
+}
+
+/// Refuses an archive that would do harm where it is unpacked.
+async fn look_into_archive(upload: &Upload, entry: &Entry) -> Result<(), Problem> {
+    if !entry::is_archive(&entry.file) {
+        return Ok(());
+    }
+    let (path, name) = (upload.path(&entry.file), entry.file.clone());
+    let looked = move || archive::check(&path, &name, ArchiveLimits::default());
+    match tokio::task::spawn_blocking(looked).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(ArchiveError::Refused(reason))) => Err(Problem::at("", reason)),
+        Ok(Err(ArchiveError::Io(error))) => Err(crate::error::ApiError::internal(&error).into()),
+        Err(error) => Err(crate::error::ApiError::internal(&error).into()),
+    }
 }
 
 /// Streams the files to the disk; the names of their parts.

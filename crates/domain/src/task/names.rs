@@ -91,6 +91,22 @@ impl AttemptTag {
         ours.then(|| Self(text.to_owned()))
     }
 
+    /// The task that it is an attempt at; `None` where the letters stand for no id.
+    pub fn task(&self) -> Option<TaskId> {
+        let letters = self.0.strip_prefix(TAG_PREFIX)?.split('-').next()?;
+        let value = |letter: u8| ALPHABET.iter().position(|known| *known == letter);
+        let mut id: u128 = 0;
+        for (index, letter) in letters.bytes().enumerate() {
+            let value = value(letter)? as u128;
+            // 26 letters hold two bits more than an id.
+            if index == 0 && value > 7 {
+                return None;
+            }
+            id = id << 5 | value;
+        }
+        Some(TaskId(id.to_be_bytes()))
+    }
+
     /// The tag as text: letters, digits and `-`.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -186,6 +202,8 @@ mod tests {
         assert_eq!(tag.as_str().len(), "bv-".len() + 26 + "-1".len());
         assert_ne!(tag, id.tag(2));
         assert_eq!(AttemptTag::recognise(tag.as_str()), Some(tag.clone()));
+        assert_eq!((tag.task(), id.tag(7).task()), (Some(id), Some(id)));
+        assert_eq!(AttemptTag::recognise(&format!("bv-{}-1", "7".repeat(26))).unwrap().task(), None);
         for foreign in ["wrap", "bv-", "bv-abc-1", &format!("{tag}x"), &format!("x{tag}"), &tag.as_str().to_uppercase()]
         {
             assert_eq!(AttemptTag::recognise(foreign), None, "{foreign}");

@@ -1,5 +1,6 @@
 //! When a cluster that does not answer is asked again: later and later, so that its login nodes see no storm.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -7,7 +8,6 @@ use tokio::time::Instant;
 
 use crate::ClusterError;
 
-const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// How often a note is written although nothing changed.
 const NOTE_EVERY: Duration = Duration::from_secs(30);
@@ -19,6 +19,8 @@ pub(super) struct Breaker {
     pause: Duration,
     open_until: Option<Instant>,
     trouble: Option<(&'static str, String)>,
+    /// Jobs of ours there that the store knows nothing of.
+    orphans: BTreeSet<String>,
     changed: bool,
     noted: Option<Instant>,
 }
@@ -31,11 +33,20 @@ impl Breaker {
 
     pub(super) fn close(&mut self) {
         self.changed |= self.trouble.is_some() || self.noted.is_none();
-        *self = Self { changed: self.changed, noted: self.noted, ..Self::default() };
+        let orphans = std::mem::take(&mut self.orphans);
+        *self = Self { changed: self.changed, noted: self.noted, orphans, ..Self::default() };
     }
 
-    /// Notes a failure; how long to wait. `chance` spreads those who wait.
-    pub(super) fn fail(&mut self, error: &ClusterError, chance: u8, now: Instant) -> Duration {
+    /// Notes which jobs of ours the store knows nothing of. True if there are others than before.
+    pub(super) fn note_orphans(&mut self, orphans: BTreeSet<String>) -> bool {
+        let news = !orphans.is_subset(&self.orphans);
+        self.changed |= orphans != self.orphans;
+        self.orphans = orphans;
+        news
+    }
+
+    /// Notes a failure; how long to wait, at least `first`. `chance` spreads those who wait.
+    pub(super) fn fail(&mut self, error: &ClusterError, first: Duration, chance: u8, now: Instant) -> Duration {
         self.failures += 1;
         let word = match error {
             // Only an operator can mend that.
@@ -45,8 +56,8 @@ impl Breaker {
             }
             _ => {
                 // Between the first pause and three times the last one.
-                let most = (self.pause * 3).clamp(FIRST, LONGEST);
-                self.pause = FIRST + (most - FIRST).mul_f64(f64::from(chance) / 255.0);
+                let most = (self.pause * 3).clamp(first, LONGEST.max(first));
+                self.pause = first + (most - first).mul_f64(f64::from(chance) / 255.0);
                 "away"
             }
         };
@@ -63,10 +74,13 @@ impl Breaker {
             return None;
         }
         (self.changed, self.noted) = (false, Some(now));
-        let note = match &self.trouble {
+        let mut note = match &self.trouble {
             None => json!({"state": "ok"}),
             Some((state, message)) => json!({"state": state, "message": message, "failures": self.failures}),
         };
+        if !self.orphans.is_empty() {
+            note["unknown_jobs"] = json!(self.orphans);
+        }
         Some(note.to_string())
     }
 }
@@ -74,6 +88,8 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FIRST: Duration = Duration::from_secs(5);
 
     /// e032 | a cluster refuses the key | one attempt to connect, then pauses that grow to a quarter of an hour; one question is let through when a pause is over
     #[test]
@@ -87,7 +103,7 @@ mod tests {
             let now = begin + Duration::from_secs(second);
             if !breaker.is_open(now) {
                 asked += 1;
-                breaker.fail(&away, 200, now);
+                breaker.fail(&away, FIRST, 200, now);
             }
         }
         assert!((4..=20).contains(&asked), "{asked}");
@@ -96,6 +112,6 @@ mod tests {
         breaker.close();
         assert!(!breaker.is_open(begin));
         assert_eq!(breaker.news(begin).as_deref(), Some(r#"{"state":"ok"}"#));
-        assert_eq!(breaker.fail(&ClusterError::WrongHost("key".into()), 0, begin), LONGEST);
+        assert_eq!(breaker.fail(&ClusterError::WrongHost("key".into()), FIRST, 0, begin), LONGEST);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use belvedere_domain::task::{State, TaskConfig};
+use belvedere_domain::task::{ExecutionMode, State, TaskConfig};
 use belvedere_store::StoreError;
 use belvedere_store::tasks::{ActiveAttempt, Artifact, Facts, LogExtent, LogKey, LogPiece};
 use sha2::{Digest as _, Sha256};
@@ -121,10 +121,10 @@ impl Monitor {
             Ok(fetched) => fetched,
             Err(error) if active.attempt.failures + 1 < MAX_FAILURES => {
                 if error.is_of_the_way() {
-                    self.failed(&member.name, &error).await;
+                    self.failed(member, &error).await;
                 }
                 let failures = active.attempt.failures + 1;
-                let wait_seconds = Some(backoff(failures));
+                let wait_seconds = Some(backoff(member, failures));
                 let facts = Facts { failures: Some(failures), wait_seconds, ..Facts::default() };
                 return self.move_to(&mut active, None, facts, tick).await.map(drop);
             }
@@ -230,6 +230,15 @@ impl Monitor {
                     tracing::warn!(task.id = %active.task, "an MLflow run stays open: {error}");
                 }
                 Facts::default()
+            }
+            // It was away when the run was to be made; whoever looks for the run learns why there is none.
+            (Tracking::Server(server), None)
+                if config.mode == ExecutionMode::Mlflow
+                    && self.may_ask(member, &server)
+                    && outcome == State::Succeeded =>
+            {
+                let reason = "MLflow could not be asked for a run; the task ran without one of its own".to_owned();
+                Facts { reason: Some(reason), ..Facts::default() }
             }
             (Tracking::Folder(folder), None) => {
                 let paths = artifacts.iter().map(|artifact| artifact.path.as_str());

@@ -1,6 +1,6 @@
 //! Looking after what a cluster has taken: one listing for all attempts, then the folders of those that need it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use belvedere_domain::Timestamp;
 use belvedere_domain::task::{AttemptTag, State};
@@ -10,10 +10,13 @@ use belvedere_store::tasks::{ActiveAttempt, Facts};
 use super::decide::{decide, needs_evidence};
 use super::{Monitor, Tick, backoff};
 use crate::catalog::Member;
-use crate::cluster::{Evidence, Listing, LookUp};
+use crate::cluster::{Evidence, Listing, LookUp, Phase, Seen};
 
 /// How often the folders of running attempts are looked into for signs of life: every so many seconds of database time.
 const SIGNS_EVERY: i64 = 120;
+
+/// Jobs of a look that the store is asked about beside its active attempts.
+const MAX_ORPHANS: usize = 100;
 
 impl Monitor {
     /// Learns where all attempts are.
@@ -31,11 +34,12 @@ impl Monitor {
                 Ok(listing) => listing,
                 // States stay as they are: that nobody answers says nothing about them.
                 Err(error) => {
-                    self.failed(&member.name, &error).await;
+                    self.failed(member, &error).await;
                     return self.note_health(member).await;
                 }
             };
             self.worked(&member.name).await;
+            self.look_for_orphans(member, &on_cluster, &listing).await?;
             let Some(evidence) = self.evidence(member, &on_cluster, &listing).await else {
                 return self.note_health(member).await;
             };
@@ -46,6 +50,35 @@ impl Monitor {
         self.read_logs(member, active).await?;
         for active in active.iter().filter(|active| active.attempt.state == State::Collecting) {
             self.collect(member, active.clone(), tick).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells of jobs of ours, waiting or running, that the store knows nothing of, as after an older state of it was
+    /// restored. They are let alone: another installation may use the same account.
+    async fn look_for_orphans(
+        &self,
+        member: &Member,
+        active: &[&ActiveAttempt],
+        listing: &Listing,
+    ) -> Result<(), StoreError> {
+        let known: HashSet<&AttemptTag> = active.iter().map(|active| &active.attempt.tag).collect();
+        let live = |seen: &Seen| !matches!(seen.phase, Phase::Ended(_));
+        let strangers = listing.iter().filter(|(tag, seen)| !known.contains(tag) && seen.iter().any(live));
+        let mut orphans = BTreeSet::new();
+        for (tag, _) in strangers.take(MAX_ORPHANS) {
+            let task = tag.task();
+            let row = match task {
+                Some(task) => self.tasks.task(task, None).await?,
+                None => None,
+            };
+            if row.is_none() {
+                orphans.insert(tag.to_string());
+            }
+        }
+        let (count, mut breakers) = (orphans.len(), self.breakers.lock().await);
+        if breakers.entry(member.name.clone()).or_default().note_orphans(orphans) {
+            tracing::warn!(cluster.name = %member.name, count, "jobs on a cluster have our names, and are not known here");
         }
         Ok(())
     }
@@ -73,7 +106,7 @@ impl Monitor {
         match member.cluster.evidence(&tags, since).await {
             Ok(evidence) => Some(evidence),
             Err(error) => {
-                self.failed(&member.name, &error).await;
+                self.failed(member, &error).await;
                 None
             }
         }
@@ -148,7 +181,7 @@ impl Monitor {
             LookUp::Nothing => {
                 let failures = active.attempt.failures + 1;
                 let reason = Some("the cluster did not take it; it is submitted again".to_owned());
-                let wait = Some(backoff(failures));
+                let wait = Some(backoff(member, failures));
                 let facts =
                     Facts { reason, failures: Some(failures), looks: Some(0), wait_seconds: wait, ..Facts::default() };
                 self.move_to(&mut active, Some(State::Queued), facts, tick).await?;
@@ -173,7 +206,7 @@ impl Monitor {
                 }
                 state if state.may_be_on_cluster() => {
                     if let Err(error) = member.cluster.cancel(&active.attempt.tag).await {
-                        self.failed(&member.name, &error).await;
+                        self.failed(member, &error).await;
                         return Ok(());
                     }
                 }

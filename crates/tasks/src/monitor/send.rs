@@ -70,19 +70,19 @@ impl Monitor {
                 return Ok(true);
             }
             Err(Obstacle::Passing(reason)) => {
-                self.put_back(&mut active, reason, true, tick).await?;
+                self.put_back(member, &mut active, reason, true, tick).await?;
                 return Ok(true);
             }
         };
         match member.cluster.stage(&active.attempt.tag, &prepared.files).await {
             Ok(()) => {}
             Err(ClusterError::Refused(reason)) => {
-                self.put_back(&mut active, reason, true, tick).await?;
+                self.put_back(member, &mut active, reason, true, tick).await?;
                 return Ok(true);
             }
             Err(error) => {
-                self.failed(&member.name, &error).await;
-                self.put_back(&mut active, error.to_string(), false, tick).await?;
+                self.failed(member, &error).await;
+                self.put_back(member, &mut active, error.to_string(), false, tick).await?;
                 return Ok(false);
             }
         }
@@ -123,8 +123,8 @@ impl Monitor {
                 (State::SubmitUnknown, quiet(0.0, reason), false)
             }
             Err(error) => {
-                self.failed(&member.name, &error).await;
-                (State::Queued, quiet(backoff(active.attempt.failures), error.to_string()), false)
+                self.failed(member, &error).await;
+                (State::Queued, quiet(backoff(member, active.attempt.failures), error.to_string()), false)
             }
         };
         self.move_to(active, Some(to), facts, tick).await?;
@@ -138,6 +138,7 @@ impl Monitor {
 
     async fn put_back(
         &self,
+        member: &Member,
         active: &mut ActiveAttempt,
         reason: String,
         counts: bool,
@@ -147,7 +148,7 @@ impl Monitor {
         if counts && failures >= MAX_FAILURES {
             return self.give_up(active, reason, tick).await;
         }
-        let wait_seconds = Some(backoff(failures));
+        let wait_seconds = Some(backoff(member, failures));
         let facts = Facts { reason: Some(reason), failures: Some(failures), wait_seconds, ..Facts::default() };
         self.move_to(active, Some(State::Queued), facts, tick).await.map(drop)
     }

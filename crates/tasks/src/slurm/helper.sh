@@ -1,25 +1,28 @@
-# What the server asks of a Slurm cluster: helper.sh MARK ROOT VERB [ARGUMENT…]
+# What the server asks of a Slurm cluster: helper.sh MARK ROOT SECONDS VERB [ARGUMENT…]
 # A constant text, brought once and named by its hash. Every argument is a plain name, number or path; what users wrote comes
 # only on standard input, and is data. The answer stands between two marks, so that whatever a login shell says around it
 # does no harm; the second mark carries the exit code.
-mark=$1 root=$2 verb=$3
-shift 3
+mark=$1 root=$2 seconds=$3 verb=$4
+shift 4
 export LC_ALL=C SLURM_TIME_FORMAT=%s
 unset SQUEUE_FORMAT SQUEUE_FORMAT2 SQUEUE_STATES SQUEUE_SORT SACCT_FORMAT SLURM_CLUSTERS SBATCH_EXPORT
 umask 022
+# A connection that is cut must not end this in its middle.
+trap '' PIPE
 us=$(printf '\037')
 
 away() { printf '%s\n' "$1"; return 75; }
 
-limited() { timeout -k 5 "$@"; }
+# Slurm's commands may wait for ever.
+limited() { timeout -k 5 "$seconds" "$@"; }
 
 # jobs_of NAMES SINCE : number, name, state, … of jobs with these names, from the queue and from accounting.
 listing() { # [--name=…]
-    limited 40 squeue --me --noheader --states=all "$@" -o "%i$us%j$us%T$us%r$us%V$us%S$us%N"
+    limited squeue --me --noheader --states=all "$@" -o "%i$us%j$us%T$us%r$us%V$us%S$us%N"
 }
 
 accounting() { # NAMES SINCE
-    out=$(limited 40 sacct --noheader --parsable2 --delimiter="$us" -D -X --name="$1" -S "$2" \
+    out=$(limited sacct --noheader --parsable2 --delimiter="$us" -D -X --name="$1" -S "$2" \
         -o JobID,JobName,State,Reason,Submit,Start,NodeList,ExitCode 2>&1)
     code=$?
     case $code:$out in
@@ -38,11 +41,18 @@ known() {
 }
 
 case_ping() {
-    limited 30 scontrol ping | head -n 3
+    limited scontrol ping | head -n 3
     sbatch --version
 }
 
-case_begin() { mkdir -p "$root/.incoming" && mkdir "$root/.incoming/$1" && cd "$root/.incoming/$1" && mkdir files data output env; }
+case_begin() {
+    mkdir -p "$root/.incoming" || return 1
+    # What was left when a connection was cut for good.
+    find "$root/.incoming" -mindepth 1 -maxdepth 1 -mmin +1440 -exec rm -rf {} + 2>/dev/null
+    mkdir "$root/.incoming/$1" && cd "$root/.incoming/$1" && mkdir files data output env
+}
+
+case_drop() { rm -rf "$root/.incoming/$1"; }
 
 case_put() { # FOLDER NAME SIZE SHA256
     to=$root/.incoming/$1/$2
@@ -98,7 +108,7 @@ submit_locked() {
         return 0
     fi
     # Beyond this line there may be a job, whatever is answered.
-    out=$(limited 50 sbatch --parsable --no-requeue --dependency=singleton --export=NONE --job-name="$tag" --comment="$tag" \
+    out=$(limited sbatch --parsable --no-requeue --dependency=singleton --export=NONE --job-name="$tag" --comment="$tag" \
         --chdir="$root/$tag" --output="$root/$tag/job.log" --open-mode=append --signal=B:TERM@60 "$@" \
         "$root/$tag/job.sh" "$root/$tag" "$kind" "$entry" "$style" "$python" "$runtime" "$image" 2>&1)
     code=$?
@@ -115,7 +125,7 @@ submit_locked() {
 
 case_lookup() { # TAG SINCE
     cd "$root/$1" 2>/dev/null && [ -s receipt ] && { cat receipt; return 0; }
-    limited 30 scontrol ping | grep -q ' UP' || { away "the controller does not answer"; return; }
+    limited scontrol ping | grep -q ' UP' || { away "the controller does not answer"; return; }
     job=$(known "$1" "$2") || { away "the queue does not answer"; return; }
     [ -z "$job" ] || { [ ! -d "$root/$1" ] || { printf '%s' "$job" >"$root/$1/receipt.tmp" && mv "$root/$1/receipt.tmp" "$root/$1/receipt"; }; }
     printf '%s' "$job"
@@ -141,7 +151,7 @@ case_evidence() { # SINCE ; tags on standard input
     return 0
 }
 
-case_cancel() { limited 40 scancel --me --name="$1"; }
+case_cancel() { limited scancel --me --name="$1"; }
 
 case_tails() { # MAX ; tag, place in out, place in err on standard input
     while read -r tag out err; do
@@ -171,7 +181,7 @@ case_get() { # TAG MAX ; the path on standard input
 
 case_facts() {
     printf 'sbatch %s\n' "$(sbatch --version 2>&1 | head -n 1)"
-    printf 'controller %s\n' "$(limited 30 scontrol ping 2>&1 | head -n 1)"
+    printf 'controller %s\n' "$(limited scontrol ping 2>&1 | head -n 1)"
     printf 'time %s\n' "$(date +%s)"
     if mkdir -p "$root" 2>/dev/null && [ -w "$root" ]; then printf 'root ok\n'; else printf 'root not writable\n'; fi
     printf 'requeue %s\n' "$(scontrol show config 2>/dev/null | sed -n 's/^JobRequeue *= *//p')"
@@ -182,7 +192,7 @@ case_facts() {
 
 printf '\036BEGIN %s\036' "$mark"
 case $verb in
-ping | begin | put | has | keep | link | commit | exists | submit | lookup | list | evidence | cancel | tails | outputs | get | facts) "case_$verb" "$@" 2>&1 ;;
+ping | begin | drop | put | has | keep | link | commit | exists | submit | lookup | list | evidence | cancel | tails | outputs | get | facts) "case_$verb" "$@" 2>&1 ;;
 *) echo "there is no verb $verb"; false ;;
 esac
 printf '\036END %s %d\036' "$mark" "$?"

@@ -20,28 +20,11 @@ terminated=false
 (while sleep 30; do : >alive; done) &
 beat=$!
 
-value() { # FILE : the text of a variable; @/ stands for this folder
-    v=$(cat "$1")
-    case $v in @/*) printf '%s/%s' "$dir" "${v#@/}" ;; *) printf '%s' "$v" ;; esac
-}
-for file in env/*; do
-    name=${file#env/}
-    case $name in
-    TASK_INPUT) TASK_INPUT=$(value "$file"); export TASK_INPUT ;;
-    MLFLOW_TRACKING_URI) MLFLOW_TRACKING_URI=$(value "$file"); export MLFLOW_TRACKING_URI ;;
-    MLFLOW_EXPERIMENT_NAME) MLFLOW_EXPERIMENT_NAME=$(value "$file"); export MLFLOW_EXPERIMENT_NAME ;;
-    MLFLOW_RUN_ID) MLFLOW_RUN_ID=$(value "$file"); export MLFLOW_RUN_ID ;;
-    esac
-done
-export TASK_DIR="$dir" TASK_PARAMS="$dir/params.json" TASK_OUTPUT="$dir/output" PYTHONUNBUFFERED=1
 set -- /bin/sh "$dir/start.sh" "$dir" "$kind" "$entry" "$style" "$python"
 if [ -n "$image" ]; then
-    # A clean environment inside, with these names in it.
-    for name in TASK_DIR TASK_PARAMS TASK_INPUT TASK_OUTPUT PYTHONUNBUFFERED MLFLOW_TRACKING_URI MLFLOW_EXPERIMENT_NAME MLFLOW_RUN_ID CUDA_VISIBLE_DEVICES; do
-        eval "v=\${$name-}"
-        [ -n "$v" ] || continue
-        export "APPTAINERENV_$name=$v" "SINGULARITYENV_$name=$v"
-    done
+    # A clean environment inside. No text of users: Apptainer reads variables that are passed so as a shell does.
+    [ -z "${CUDA_VISIBLE_DEVICES-}" ] ||
+        export "APPTAINERENV_CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES" "SINGULARITYENV_CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES"
     nv=
     [ -z "${CUDA_VISIBLE_DEVICES-}" ] || nv=--nv
     set -- "$runtime" -q exec --containall --no-home --cleanenv $nv --bind "$dir:$dir:ro" --bind "$dir/files:$dir/files" \

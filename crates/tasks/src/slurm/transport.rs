@@ -20,6 +20,8 @@ use crate::profile::{SshProfile, TransportProfile, is_plain_path};
 const MAX_ANSWER: u64 = 80 << 20;
 /// Commands at the same time; below what servers allow on one connection, beyond which OpenSSH quietly opens others.
 const CHANNELS: usize = 4;
+/// How long what a command has said may come after its end.
+const LATE: Duration = Duration::from_secs(2);
 /// The text of the helper.
 const HELPER: &str = include_str!("helper.sh");
 
@@ -33,6 +35,8 @@ pub(super) enum Input {
 pub(super) struct Transport {
     way: Way,
     root: String,
+    /// How long one of Slurm's commands may take.
+    seconds: String,
     helper: String,
     installed: Mutex<bool>,
     channels: Semaphore,
@@ -44,7 +48,8 @@ enum Way {
 }
 
 impl Transport {
-    pub(super) fn new(profile: &TransportProfile, root: &str) -> Result<Self, SlurmError> {
+    /// `limit` is what the helper and all that it runs may take.
+    pub(super) fn new(profile: &TransportProfile, root: &str, limit: Duration) -> Result<Self, SlurmError> {
         let way = match profile {
             TransportProfile::Direct => Way::Direct,
             TransportProfile::OpenSsh(ssh) => {
@@ -60,6 +65,8 @@ impl Transport {
         Ok(Self {
             way,
             root: root.to_owned(),
+            // So that the helper answers before it is given up.
+            seconds: (limit.as_secs() * 5 / 6).max(1).to_string(),
             helper,
             installed: Mutex::new(false),
             channels: Semaphore::new(CHANNELS),
@@ -94,7 +101,8 @@ impl Transport {
         limit: Duration,
     ) -> Result<Answered, Failure> {
         let mark = crate::random::nonce();
-        let words = ["/bin/sh", &self.helper, &mark, &self.root, verb].into_iter().chain(arguments.iter().copied());
+        let words = ["/bin/sh", &self.helper, &mark, &self.root, &self.seconds, verb].into_iter();
+        let words = words.chain(arguments.iter().copied());
         let (output, ended) = self.run(words.map(str::to_owned).collect(), input, limit).await?;
         match parse(&output, &mark) {
             Some(answered) => Ok(answered),
@@ -163,9 +171,21 @@ impl Transport {
         let mut limited = (&mut from).take(MAX_ANSWER);
         let all = async {
             let mut errors = errors.take(64 << 10);
-            let ((), read, _) = tokio::join!(feed, limited.read_to_end(&mut output), errors.read_to_end(&mut said));
-            read.map(drop)?;
-            child.wait().await
+            let reads = async {
+                tokio::join!(feed, limited.read_to_end(&mut output), errors.read_to_end(&mut said)).1.map(drop)
+            };
+            let mut reads = std::pin::pin!(reads);
+            tokio::select! {
+                read = &mut reads => {
+                    read?;
+                    child.wait().await
+                }
+                // The process that keeps the connection open holds our pipes too, and may not let go of them.
+                status = child.wait() => {
+                    let _ = tokio::time::timeout(LATE, reads).await;
+                    status
+                }
+            }
         };
         match tokio::time::timeout(limit, all).await {
             Err(_) => Err(ClusterError::Away(format!("no answer within {} s", limit.as_secs()))),

@@ -50,6 +50,11 @@ pub(crate) struct Bed {
 impl Bed {
     /// This machine, with settings that a test may change.
     pub(crate) async fn local(adjust: impl FnOnce(&mut LocalSettings)) -> Self {
+        Self::local_with(adjust, MonitorSettings::default()).await
+    }
+
+    /// The same, with settings of the monitor.
+    pub(crate) async fn local_with(adjust: impl FnOnce(&mut LocalSettings), monitor: MonitorSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).unwrap();
@@ -71,7 +76,7 @@ impl Bed {
         adjust(&mut settings);
         let limits = ActiveLimits { per_owner: 100, per_cluster: 100 };
         let catalog = Catalog::default().with_local(Arc::new(Local::new(settings)), limits);
-        Self::with(folder, catalog, MonitorSettings::default()).await
+        Self::with(folder, catalog, monitor).await
     }
 
     pub(crate) async fn with(folder: tempfile::TempDir, catalog: Catalog, settings: MonitorSettings) -> Self {

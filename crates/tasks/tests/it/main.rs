@@ -4,4 +4,7 @@
 
 mod bed;
 mod local;
+mod mlflow;
+mod real;
 mod slurm;
+mod slurm_faults;

@@ -1,77 +1,15 @@
 //! Slurm: a real one, over a real OpenSSH, where `BELVEDERE_TEST_SLURM` names the folder that `ci/slurm.sh` made for it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use belvedere_domain::task::State;
 use belvedere_store::tasks::Cancelled;
-use belvedere_tasks::profile::ClustersFile;
-use belvedere_tasks::{Catalog, MonitorSettings};
 
-use crate::bed::{Bed, PATIENCE};
-
-/// A real cluster.
-struct Real {
-    folder: PathBuf,
-    /// Nobody else freezes its controller meanwhile.
-    _turn: std::fs::File,
-}
-
-impl Real {
-    fn new() -> Option<Self> {
-        let folder = PathBuf::from(std::env::var_os("BELVEDERE_TEST_SLURM")?);
-        let turn = std::fs::File::create(folder.join("turn")).unwrap();
-        turn.lock().unwrap();
-        Some(Self { folder, _turn: turn })
-    }
-
-    /// A monitor of it, after a change of its description.
-    async fn bed(&self, change: impl FnOnce(String) -> String) -> Bed {
-        let text = std::fs::read_to_string(self.folder.join("clusters.toml")).unwrap();
-        let file = ClustersFile::parse(&change(text)).unwrap();
-        let mut catalog = Catalog::default();
-        for (name, profile) in file.clusters {
-            catalog = catalog.with_profile(name, profile).unwrap();
-        }
-        Bed::with(tempfile::tempdir().unwrap(), catalog, MonitorSettings::default()).await
-    }
-
-    /// Sends a signal to the controller.
-    fn controller(&self, signal: &str) {
-        let pid = std::fs::read_to_string(self.folder.join("slurmctld.pid")).unwrap();
-        let status = Command::new("kill").arg(format!("-{signal}")).arg(pid.trim()).status().unwrap();
-        assert!(status.success());
-    }
-
-    /// A file that all nodes and this test see.
-    fn shared(&self, name: &str) -> PathBuf {
-        let path = self.folder.join("shared").join(format!("{name}-{}", std::process::id()));
-        std::fs::write(&path, "").unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-        path
-    }
-}
-
-/// Thaws the controller however a test ends.
-struct Frozen<'a>(&'a Real);
-
-impl Drop for Frozen<'_> {
-    fn drop(&mut self) {
-        self.0.controller("CONT");
-    }
-}
+use crate::bed::PATIENCE;
+use crate::real::{Real, config, executions, frozen};
 
 const SCRIPT: &str = "#!/bin/sh\necho \"$(cat \"$TASK_INPUT\" | wc -l) lines for $MLFLOW_EXPERIMENT_NAME\"\n\
                       echo model >\"$TASK_OUTPUT/model.txt\"\nexit ${1:-0}\n";
-
-fn config(more: &str) -> String {
-    format!(r#"{{"runner_location": "real", "args_style": "none", "experiment_name": "it's $(id)"{more}}}"#)
-}
-
-fn executions(path: &Path) -> usize {
-    std::fs::read_to_string(path).unwrap().lines().count()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_runs_on_slurm_over_ssh() {
@@ -94,7 +32,7 @@ async fn a_task_runs_in_a_real_image() {
     let Some(real) = Real::new() else { return };
     if !real.folder.join("shared/busybox.sif").exists() {
         // Not a macro of the test harness, which would keep it to itself.
-        std::io::Write::write_all(&mut std::io::stderr(), b"skipped: there is no image; ci/slurm.sh says why\n")
+        std::io::Write::write_all(&mut std::io::stderr(), b"skipped: there is no image; ci/apptainer.sh says why\n")
             .unwrap();
         return;
     }
@@ -128,8 +66,7 @@ async fn e036_a_frozen_controller_submits_once() {
     let bed = real.bed(|text| text).await;
     let count = real.shared("count");
     let id = bed.submit(&config(""), &[("x.sh", &format!("echo EXECUTE >>{}", count.display()))]).await;
-    real.controller("STOP");
-    let frozen = Frozen(&real);
+    let frozen = frozen(&real);
     let end = Instant::now() + PATIENCE;
     while bed.task(id).await.attempt.state != State::SubmitUnknown {
         assert!(Instant::now() < end, "{:?}", bed.task(id).await.attempt);
@@ -150,8 +87,7 @@ async fn e038_silence_is_no_end() {
     let script = format!("while [ ! -s {} ]; do sleep 0.2; done", go.display());
     let id = bed.submit(&config(""), &[("x.sh", &script)]).await;
     bed.until(id, &[State::Running]).await;
-    real.controller("STOP");
-    let frozen = Frozen(&real);
+    let frozen = frozen(&real);
     bed.tick("real").await;
     assert_eq!(bed.task(id).await.attempt.state, State::Running);
     let row = bed.store.tasks.clusters().await.unwrap().remove(0);

@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::postgres::Server;
 use round::Round;
-use story::{Story, Tally};
+pub(crate) use story::{Story, Tally};
 
 #[test]
 fn nemesis_on_sqlite() {
@@ -45,13 +45,13 @@ fn play(database: &str, server: Option<&Server>) {
     tell(&format!("{rounds} rounds on {database} from seed {first}: {tally}\n"));
 }
 
-fn number(name: &str, default: u64) -> u64 {
+pub(crate) fn number(name: &str, default: u64) -> u64 {
     let told = std::env::var(name).ok();
     told.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is `{text}`, not a number")))
 }
 
 /// Past the test harness, which shows what is printed by tests that fail only.
-fn tell(text: &str) {
+pub(crate) fn tell(text: &str) {
     // Nobody has to read it.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -6,25 +6,30 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 /// Of one round.
-pub(super) struct Story {
+pub(crate) struct Story {
     began: Instant,
     lines: Mutex<Vec<String>>,
     faults: Mutex<BTreeMap<&'static str, usize>>,
 }
 
 impl Story {
-    pub(super) fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         Self { began: Instant::now(), lines: Mutex::default(), faults: Mutex::default() }
     }
 
     /// Notes what happens.
-    pub(super) fn note(&self, what: &str) {
+    pub(crate) fn note(&self, what: &str) {
         let line = format!("{:>7} ms  {what}", self.began.elapsed().as_millis());
         self.lines.lock().unwrap().push(line);
     }
 
+    /// How long it has taken so far.
+    pub(crate) fn elapsed_ms(&self) -> u128 {
+        self.began.elapsed().as_millis()
+    }
+
     /// Counts a fault of some kind.
-    pub(super) fn count(&self, kind: &'static str) {
+    pub(crate) fn count(&self, kind: &'static str) {
         *self.faults.lock().unwrap().entry(kind).or_default() += 1;
     }
 }
@@ -37,10 +42,10 @@ impl fmt::Display for Story {
 
 /// The faults of all rounds.
 #[derive(Default)]
-pub(super) struct Tally(BTreeMap<&'static str, usize>);
+pub(crate) struct Tally(BTreeMap<&'static str, usize>);
 
 impl Tally {
-    pub(super) fn add(&mut self, story: &Story) {
+    pub(crate) fn add(&mut self, story: &Story) {
         for (kind, times) in story.faults.lock().unwrap().iter() {
             *self.0.entry(kind).or_default() += times;
         }
