@@ -121,7 +121,7 @@ fn wrong_name(name: &[u8]) -> Option<&'static str> {
         () if name.is_empty() => Some("has no name"),
         () if name.len() > 1024 => Some("has a name of more than 1024 bytes"),
         () if name.starts_with(b"/") || drive => Some("is not a path inside a folder"),
-        () if name.iter().any(|byte| byte.is_ascii_control()) => Some("has a name with control characters"),
+        () if name.iter().any(u8::is_ascii_control) => Some("has a name with control characters"),
         () if name.contains(&b'\\') => Some("has a backslash in its name"),
         // The folder itself.
         () if matches!(inner, b"" | b".") => None,

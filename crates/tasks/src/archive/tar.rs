@@ -169,7 +169,8 @@ impl Properties {
             match key {
                 b"path" => found.path = Some(value.to_vec()),
                 b"size" => {
-                    found.size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).or(Some(u64::MAX))
+                    let told = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                    found.size = told.or(Some(u64::MAX));
                 }
                 key if key.starts_with(b"GNU.sparse") => return refuse("the tar file holds files with holes"),
                 _ => {}

@@ -98,7 +98,8 @@ async fn mlflow_learns_how_a_program_ended_that_never_asked_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mlflow_records_in_files_where_a_bare_name_is_given() {
     let Some(real) = Real::new().await else { return };
-    let task = real.run("experiments", &experiment("files"), TRAINS).await;
+    // Its own file store cannot look for names with quotes.
+    let task = real.run("experiments", "files", TRAINS).await;
     let err = real.bed.log(task.id, "err").await;
     assert_eq!(task.attempt.state, State::Succeeded, "{:?} {err}", task.attempt);
     let run = task.attempt.run_id.unwrap();
