@@ -9,9 +9,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/server.sh
 
-# Formats that are read today. Not among them: images and audio in folders, WebDataset, XML.
+# Formats that are read today. Not among them: WebDataset, XML.
 FORMATS=('api-*' 'csv-*' 'tsv-*' 'json-*' 'jsonl-*' 'text-*' 'arrow-*' 'parquet-*' 'split-*' 'stats-*' 'multi-config-*' 'many-*'
-    'classlabel-*' 'card-*' 'huge-*' 'unicode-*' 'wide-*' 'penguins-*' 'image-urls' 'script-*' 'fail-*')
+    'classlabel-*' 'card-*' 'huge-*' 'unicode-*' 'wide-*' 'penguins-*' 'image-urls' 'script-*' 'fail-*'
+    'imagefolder-*' 'audiofolder-*')
 # Endpoints that are answered today.
 ENDPOINTS=(splits first-rows rows filter parquet info size hub-cache compatible-libraries croissant-crumbs statistics search)
 

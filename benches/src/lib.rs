@@ -1,5 +1,7 @@
 //! What several benchmarks share: tables in our layout, their files as the engine wants them, peers in Python, peak memory.
 
+mod server;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +12,8 @@ use belvedere_domain::{ConfigName, SplitName};
 use belvedere_engine::call::{Convert, Footers, ParquetFile};
 use belvedere_engine::source::SourceFile;
 use belvedere_engine::{Call, FooterCache, Reply, Task, execute_with};
+
+pub use server::Server;
 
 /// A file as a Hub would list it.
 ///

@@ -11,7 +11,7 @@ fn the_examples_have_no_problem() {
     let shown = run(here.path(), &[], &["check", examples, "--quiet"]);
     assert!(shown.starts_with("exit code: 0\n--- stdout\nwhat users see\n"), "{shown}");
     assert!(shown.contains("local/penguins: 344 rows, 15.8 kB of files\n"), "{shown}");
-    assert!(shown.ends_with("4 datasets looked at, nothing wrong\n--- stderr\n"), "{shown}");
+    assert!(shown.ends_with("5 datasets looked at, nothing wrong\n--- stderr\n"), "{shown}");
     assert_eq!(std::fs::read_dir(here.path()).expect("readable").count(), 0, "a check leaves nothing behind");
 }
 

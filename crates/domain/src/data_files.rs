@@ -9,6 +9,10 @@ use serde_json::Value as JsonValue;
 use crate::features::Features;
 use crate::names::{ConfigName, SplitName};
 
+mod folder;
+
+pub use folder::{FolderKind, FolderRole, METADATA_FILENAMES};
+
 /// How files are read. The name is the `builder_name` of dataset infos.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -19,6 +23,10 @@ pub enum Reader {
     Parquet,
     Arrow,
     Text,
+    ImageFolder,
+    AudioFolder,
+    VideoFolder,
+    PdfFolder,
 }
 
 impl Reader {
@@ -30,6 +38,21 @@ impl Reader {
             Self::Parquet => "parquet",
             Self::Arrow => "arrow",
             Self::Text => "text",
+            Self::ImageFolder => "imagefolder",
+            Self::AudioFolder => "audiofolder",
+            Self::VideoFolder => "videofolder",
+            Self::PdfFolder => "pdffolder",
+        }
+    }
+
+    /// What a folder holds, for the readers of which every file is a row.
+    pub fn folder(self) -> Option<FolderKind> {
+        match self {
+            Self::ImageFolder => Some(FolderKind::Image),
+            Self::AudioFolder => Some(FolderKind::Audio),
+            Self::VideoFolder => Some(FolderKind::Video),
+            Self::PdfFolder => Some(FolderKind::Pdf),
+            _ => None,
         }
     }
 }
@@ -59,5 +82,30 @@ impl ResolvedConfig {
     /// All paths, split after split.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.splits.values().flatten().map(String::as_str)
+    }
+
+    /// Paths that the reader opens, split after split: all of them, unless the files are media. Those become cells by
+    /// their names; only what describes them and what holds them is read.
+    pub fn opened_paths(&self) -> impl Iterator<Item = &str> {
+        self.opened(self.paths())
+    }
+
+    /// Those of some paths that the reader opens.
+    pub fn opened<'p>(&self, paths: impl Iterator<Item = &'p str>) -> impl Iterator<Item = &'p str> {
+        let folder = self.reader.folder();
+        let metadata = self.metadata_filenames();
+        paths.filter(move |path| match folder {
+            None => true,
+            Some(kind) => matches!(kind.role(path, &metadata), FolderRole::Metadata | FolderRole::Archive),
+        })
+    }
+
+    /// Names of the files that describe media: those of the parameter `metadata_filenames`, else the usual ones.
+    pub fn metadata_filenames(&self) -> Vec<String> {
+        let given = self.parameters.get("metadata_filenames").and_then(JsonValue::as_array);
+        match given {
+            Some(names) => names.iter().filter_map(JsonValue::as_str).map(str::to_owned).collect(),
+            None => METADATA_FILENAMES.map(str::to_owned).to_vec(),
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use belvedere_domain::Features;
 use belvedere_duckdb::build;
-use belvedere_engine::call::{DuckdbIndex, DuckdbIndexed, MediaTarget, ParquetFile};
+use belvedere_engine::call::{DuckdbIndex, DuckdbIndexed, MediaRules, MediaTarget, ParquetFile};
 use belvedere_engine::source::SourceFile;
 use belvedere_engine::{ErrorKind, Task};
 use duckdb::Connection;
@@ -51,7 +51,8 @@ impl Bed {
                 url_prefix: String::new(),
                 resolve_prefix: String::new(),
                 repository: "hf://datasets/local/data@main".to_owned(),
-                linked_files: Vec::new(),
+                linked_files: Some(Vec::new()),
+                rules: MediaRules::default(),
             },
             output,
         }

@@ -82,6 +82,17 @@ impl Call {
         }
     }
 
+    /// Where media cells go, if the call shows cells.
+    pub fn media_mut(&mut self) -> Option<&mut MediaTarget> {
+        match self {
+            Self::Head(Head { media, .. })
+            | Self::Rows(Rows { media, .. })
+            | Self::Export(Export { media, .. })
+            | Self::Search(Search { media, .. }) => Some(media),
+            _ => None,
+        }
+    }
+
     /// Files that only make the call cheaper.
     pub fn optional_files(&self) -> Vec<&SourceFile> {
         match self {
@@ -343,7 +354,7 @@ pub struct ParquetFile {
 }
 
 /// Where the files behind media cells are written, and how cells refer to them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MediaTarget {
     /// Directory for `<row>/<column>/<file>`, percent-encoded as in URLs.
     pub directory: PathBuf,
@@ -353,9 +364,23 @@ pub struct MediaTarget {
     pub resolve_prefix: String,
     /// The `hf://datasets/<dataset>@<revision>` of this dataset: other paths are not followed.
     pub repository: String,
-    /// Files of the repository that cells may refer to; those of images and documents are read for their size.
+    /// Files of the repository that cells refer to; those of images and documents are read for their size. `None`: not
+    /// looked for yet, so cells that refer to some end the call with [`FilesWanted`](crate::ErrorKind::FilesWanted).
     #[serde(default)]
-    pub linked_files: Vec<SourceFile>,
+    pub linked_files: Option<Vec<SourceFile>>,
+    /// How paths are followed, and what becomes of cells that cannot be shown.
+    #[serde(default)]
+    pub rules: MediaRules,
+}
+
+/// How paths in media cells are followed, and what becomes of cells that cannot be shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct MediaRules {
+    /// As the reference has it: a cell that cannot be shown ends the call, and only files that have to be read are looked
+    /// for. Otherwise such a cell says what is wrong with it.
+    pub strict: bool,
+    /// The cells were written by us, at a revision in which the files were the same: its name does not matter.
+    pub any_revision: bool,
 }
 
 /// Rows as JSON, in the order asked.

@@ -16,9 +16,9 @@ use crate::convert::segments::{Earlier, Recorder, SegmentKeys};
 use crate::error::{EngineError, ErrorKind};
 use crate::fit::Fitter;
 use crate::footers::FooterCache;
-use crate::inspect::{check_column_names, not_listed};
+use crate::inspect::check_column_names;
 use crate::nbytes;
-use crate::read::{ConfigReader, ReadLimits};
+use crate::read::{ConfigReader, Input, ReadLimits};
 use crate::source::SourceFile;
 use crate::write::{SplitWriter, WriteOptions};
 
@@ -32,16 +32,19 @@ pub(crate) use tables::for_each as for_each_table;
 /// [`Empty`](ErrorKind::Empty) when nothing at all was read, [`TooLongColumnName`](ErrorKind::TooLongColumnName),
 /// [`Io`](ErrorKind::Io) when the output cannot be written. Files already written stay in the output directory.
 pub(crate) fn convert(call: &Convert, options: WriteOptions, footers: &FooterCache) -> Result<Converted, EngineError> {
-    let reader = ConfigReader::new(call.config.clone(), ReadLimits::default());
+    let files: HashMap<&str, &SourceFile> = call.files.iter().map(|file| (file.path.as_str(), file)).collect();
+    let reader = ConfigReader::prepared(call.config.clone(), ReadLimits::default(), &call.repository, &files)?;
+    let max_row_group_rows =
+        reader.row_group_rows().map_or(options.max_row_group_rows, |rows| rows.min(options.max_row_group_rows));
     let mut conversion = Conversion {
         call,
-        options,
-        files: call.files.iter().map(|file| (file.path.as_str(), file)).collect(),
+        options: WriteOptions { max_row_group_rows, ..options },
+        files,
         fitter: reader.fitter(),
+        features: call.config.declared_features.clone().or_else(|| reader.features().cloned()),
         reader,
         keys: SegmentKeys::new(call),
         earlier: Earlier::new(&call.segments, footers),
-        features: call.config.declared_features.clone(),
         any_rows: false,
         segments: Vec::new(),
     };
@@ -101,14 +104,19 @@ impl Conversion<'_> {
         };
         let mut writer = None;
         let mut bytes_read = 0;
-        for path in paths {
+        for input in self.reader.inputs(paths, &self.files)? {
             if self.is_full(&converted) {
                 break;
             }
-            let file = *self.files.get(path.as_str()).ok_or_else(|| not_listed(path))?;
-            bytes_read += match self.copy(file, &mut converted, &mut writer)? {
-                true => file.size,
-                false => self.read(file, &mut converted, &mut writer).map_err(|error| error.in_file(path))?,
+            bytes_read += match &input {
+                Input::File(file) => match self.copy(file, &mut converted, &mut writer)? {
+                    true => file.size,
+                    false => {
+                        let read = self.read(&input, Some(file), &mut converted, &mut writer);
+                        read.map_err(|error| error.in_file(&file.path))?
+                    }
+                },
+                Input::Listing(_) => self.read(&input, None, &mut converted, &mut writer)?,
             };
         }
         if self.is_full(&converted) {
@@ -153,18 +161,20 @@ impl Conversion<'_> {
         Ok(true)
     }
 
-    /// Converts a file; returns the stored bytes that were read.
+    /// Converts an input; returns the stored bytes of the file that were read.
     fn read(
         &mut self,
-        file: &SourceFile,
+        input: &Input<'_>,
+        file: Option<&SourceFile>,
         converted: &mut ConvertedSplit,
         writer: &mut Option<SplitWriter>,
     ) -> Result<u64, EngineError> {
-        let stream = self.reader.open(file)?;
+        let stream = self.reader.open_input(input)?;
         let first = !self.any_rows;
         let mut recorder = Recorder::new(String::new());
         let mut complete = true;
-        let bytes_read = tables::for_each(stream, file.size, |table| {
+        let size = file.map_or(0, |file| file.size);
+        let bytes_read = tables::for_each(stream, size, |table| {
             if self.is_full(converted) {
                 complete = false;
                 return Ok(ControlFlow::Break(()));
@@ -190,7 +200,10 @@ impl Conversion<'_> {
         if let Some(writer) = writer {
             recorder.push(writer.end_input()?);
         }
-        if complete && let Some(key) = self.features.as_ref().and_then(|features| self.keys.of(file, features, first)) {
+        if complete
+            && let Some(file) = file
+            && let Some(key) = self.features.as_ref().and_then(|features| self.keys.of(file, features, first))
+        {
             let content_id = self.keys.content_id(file).unwrap_or_default();
             self.segments.extend(recorder.with_key(key).finish(content_id));
         }

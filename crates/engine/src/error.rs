@@ -25,6 +25,8 @@ pub enum ErrorKind {
     TooBig,
     /// A cell cannot be shown.
     Cell,
+    /// Cells refer to files of the repository that the call did not bring along: those in [`EngineError::wanted`].
+    FilesWanted,
     /// The files of a split do not have the columns that its features tell.
     SchemaMismatch,
     /// The file is not the one that was asked for: changed or gone since it was listed.
@@ -74,12 +76,21 @@ pub struct EngineError {
     pub line: Option<u64>,
     /// Column name, with fields joined by dots.
     pub column: Option<String>,
+    /// Paths of files in the repository without which the call cannot be carried out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wanted: Vec<String>,
 }
 
 impl EngineError {
     /// An error without a place.
     pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
-        Self { kind, message: message.to_string(), file: None, line: None, column: None }
+        Self { kind, message: message.to_string(), file: None, line: None, column: None, wanted: Vec::new() }
+    }
+
+    /// The call has to be made again with these files of the repository.
+    pub(crate) fn wanting(wanted: Vec<String>) -> Self {
+        let message = format!("{} files that cells refer to are needed", wanted.len());
+        Self { wanted, ..Self::new(ErrorKind::FilesWanted, message) }
     }
 
     /// Adds the file, unless one is known already.

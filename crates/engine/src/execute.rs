@@ -70,7 +70,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::call::{Footers, Inspect, MediaTarget, ParquetFile, Rows};
+    use crate::call::{Footers, Inspect, MediaRules, MediaTarget, ParquetFile, Rows};
     use crate::features_arrow::to_schema;
     use crate::source::SourceFile;
     use crate::write::SplitWriter;
@@ -114,7 +114,8 @@ mod tests {
                 url_prefix: String::new(),
                 resolve_prefix: String::new(),
                 repository: "hf://datasets/d@r".into(),
-                linked_files: Vec::new(),
+                linked_files: Some(Vec::new()),
+                rules: MediaRules::default(),
             },
         });
         let sent: Call = serde_json::from_str(&serde_json::to_string(&call).unwrap()).unwrap();

@@ -5,7 +5,7 @@ use belvedere_domain::Features;
 use crate::call::{Head, PageOfRows};
 use crate::error::{EngineError, ErrorKind};
 use crate::inspect::check_column_names;
-use crate::read::{ConfigReader, ReadLimits};
+use crate::read::{ConfigReader, Input, ReadLimits};
 use crate::rows::{Page, check_columns};
 use crate::source::SourceFile;
 
@@ -21,8 +21,9 @@ const INFERENCE_BYTES: u64 = 10 << 20;
 pub(crate) fn head(call: &Head) -> Result<PageOfRows, EngineError> {
     if !call.schema_files.is_empty() && call.config.declared_features.is_none() {
         // The conversion will give the whole config one schema. Where that fails, the split may still be fine.
-        if let Ok(page) = read_head(call, &call.schema_files) {
-            return Ok(page);
+        match read_head(call, &call.schema_files) {
+            Err(error) if error.kind != ErrorKind::FilesWanted => {}
+            answer => return answer,
         }
     }
     read_head(call, &[])
@@ -30,7 +31,18 @@ pub(crate) fn head(call: &Head) -> Result<PageOfRows, EngineError> {
 
 fn read_head(call: &Head, schema_files: &[SourceFile]) -> Result<PageOfRows, EngineError> {
     let limits = ReadLimits { max_inference_bytes: Some(INFERENCE_BYTES), ..ReadLimits::default() };
-    let reader = ConfigReader::new(call.config.clone(), limits);
+    let known = call.files.iter().chain(&call.schema_files).map(|file| (file.path.as_str(), file)).collect();
+    let reader = ConfigReader::prepared(call.config.clone(), limits, &call.repository, &known)?;
+    let paths: Vec<String>;
+    let inputs = match (reader.features(), call.config.splits.get(&call.split)) {
+        // The columns are known, and the paths are among the rows.
+        (Some(_), Some(paths)) => reader.inputs(paths, &known)?,
+        _ => {
+            paths = call.files.iter().map(|file| file.path.clone()).collect();
+            reader.inputs(&paths, &known)?
+        }
+    };
+    let schema_files = if reader.features().is_some() { &[] } else { schema_files };
     let mut fitter = reader.fitter();
     for file in schema_files {
         if let Some(table) = reader.open(file)?.next_table()?
@@ -42,12 +54,16 @@ fn read_head(call: &Head, schema_files: &[SourceFile]) -> Result<PageOfRows, Eng
     }
     let mut tables = Vec::new();
     let mut num_rows = 0;
-    'files: for file in &call.files {
-        let mut stream = reader.open(file)?;
-        while let Some(table) = stream.next_table().map_err(|error| error.in_file(&file.path))? {
+    'files: for input in &inputs {
+        let in_file = |error: EngineError| match input {
+            Input::File(file) => error.in_file(&file.path),
+            Input::Listing(_) => error,
+        };
+        let mut stream = reader.open_input(input)?;
+        while let Some(table) = stream.next_table().map_err(in_file)? {
             // One row more than wanted tells that there are more.
             let table = table.slice(0, table.num_rows().min(call.max_rows + 1 - num_rows));
-            let table = fitter.fit(table).map_err(|error| error.in_file(&file.path))?;
+            let table = fitter.fit(table).map_err(in_file)?;
             num_rows += table.num_rows();
             // Tables without rows keep their own columns as long as no schema is known.
             if table.num_rows() > 0 {
@@ -71,7 +87,7 @@ fn read_head(call: &Head, schema_files: &[SourceFile]) -> Result<PageOfRows, Eng
         page.push(&table.slice(0, table.num_rows().min(call.max_rows - page.len())))?;
     }
     let more = num_rows > call.max_rows;
-    Ok(page.finish(features.clone(), (!more).then_some(num_rows as u64), more))
+    page.finish(features.clone(), (!more).then_some(num_rows as u64), more)
 }
 
 #[cfg(test)]
@@ -81,7 +97,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::call::MediaTarget;
+    use crate::call::{MediaRules, MediaTarget};
 
     fn head_of(folder: &std::path::Path, files: &[(&str, &str)], max_rows: usize) -> Result<PageOfRows, EngineError> {
         let listed = |(path, content): &(&str, &str)| {
@@ -106,7 +122,8 @@ mod tests {
             url_prefix: String::new(),
             resolve_prefix: String::new(),
             repository: "hf://datasets/d@r".into(),
-            linked_files: Vec::new(),
+            linked_files: Some(Vec::new()),
+            rules: MediaRules::default(),
         };
         let repository = media.repository.clone();
         head(&Head { config, split, files, schema_files: Vec::new(), max_rows, max_columns: 3, repository, media })

@@ -1,16 +1,18 @@
 //! Media cells: images, sounds, videos and documents become files that an answer links to.
 //!
 //! Bytes are stored under [`MediaTarget::directory`]; files of the repository are linked to, never copied (documents
-//! excepted). Nothing else is ever opened: a path without scheme is shown as null, any other one is an error.
+//! excepted). Nothing else is ever opened: a path without scheme is shown as null, any other one is an error. A cell that
+//! cannot be shown says why, in a field `error` beside the usual ones, unless the rules are strict.
 //!
-//! Left out for want of decoders: sounds are never converted (the reference makes wav of rare formats; here they keep
-//! their own format), documents have no thumbnail.
+//! Left out for want of decoders: of sounds only plain samples are converted to wav (the reference converts all rare
+//! formats; here the others keep their own), documents have no thumbnail.
 
 mod image;
 pub(crate) mod measure;
+mod pcm;
 mod sniff;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -56,10 +58,13 @@ pub(crate) struct MediaStore<'a> {
     target: &'a MediaTarget,
     /// Files of the repository by path; built for the first cell that refers to one.
     linked: OnceCell<HashMap<&'a str, &'a SourceFile>>,
+    /// Paths of files that are needed and were not looked for.
+    wanted: RefCell<Vec<String>>,
     assets: Vec<PathBuf>,
 }
 
 /// Content of a cell, by where it comes from.
+#[derive(Clone)]
 enum Content<'a> {
     Embedded(&'a [u8]),
     /// A file of the repository.
@@ -72,12 +77,16 @@ enum Content<'a> {
 impl<'a> MediaStore<'a> {
     /// A store that has written nothing yet.
     pub(crate) fn new(target: &'a MediaTarget) -> Self {
-        Self { target, linked: OnceCell::new(), assets: Vec::new() }
+        Self { target, linked: OnceCell::new(), wanted: RefCell::default(), assets: Vec::new() }
     }
 
     /// The files behind the cells written so far, relative to the directory of the target.
-    pub(crate) fn into_assets(self) -> Vec<PathBuf> {
-        self.assets
+    ///
+    /// # Errors
+    /// [`FilesWanted`](ErrorKind::FilesWanted) when some cells need files of the repository that were not looked for.
+    pub(crate) fn into_assets(self) -> Result<Vec<PathBuf>, EngineError> {
+        let wanted = self.wanted.into_inner();
+        if wanted.is_empty() { Ok(self.assets) } else { Err(EngineError::wanting(wanted)) }
     }
 
     /// Appends the cell of a media feature.
@@ -92,16 +101,17 @@ impl<'a> MediaStore<'a> {
         cell: MediaCell<'_>,
         place: &Place<'_>,
     ) -> Result<(), EngineError> {
-        let located = |error: EngineError| error.in_column(place.column);
         let content = match (cell.bytes, cell.path) {
-            (Some(bytes), _) => Content::Embedded(bytes),
-            (None, Some(path)) if path.contains("://") => self.link(path).map_err(located)?,
+            (Some(bytes), _) => Ok(Content::Embedded(bytes)),
+            (None, Some(path)) if path.contains("://") => self.link(path),
             (None, _) => {
                 out.push_str("null");
                 return Ok(());
             }
         };
-        match feature {
+        let start = out.len();
+        let link = content.as_ref().ok().cloned();
+        let written = content.and_then(|content| match feature {
             Feature::Image(media) => {
                 let mode = media.attributes.get("mode").and_then(|mode| mode.as_str());
                 self.image(out, content, mode, place)
@@ -109,8 +119,21 @@ impl<'a> MediaStore<'a> {
             Feature::Audio(_) => self.audio(out, content, cell.path, place),
             Feature::Video(_) => self.video(out, content, cell.path, place),
             _ => self.document(out, content, place),
+        });
+        match written {
+            // The page is made again when the file is known.
+            Err(error) if error.kind == ErrorKind::FilesWanted => {
+                out.truncate(start);
+                out.push_str("null");
+                Ok(())
+            }
+            Err(error) if error.kind == ErrorKind::Cell && !self.target.rules.strict => {
+                out.truncate(start);
+                broken(out, feature, link.as_ref(), &error);
+                Ok(())
+            }
+            other => other.map_err(|error| error.in_column(place.column)),
         }
-        .map_err(located)
     }
 
     /// Width and height of an image in pixels as shown, from its header; `None` when there is none or it cannot be
@@ -119,7 +142,7 @@ impl<'a> MediaStore<'a> {
         let size = match (cell.bytes, cell.path) {
             (Some(bytes), _) => image::size_of(bytes).ok()?,
             (None, Some(path)) if path.contains("://") => match self.link(path).ok()? {
-                Content::Linked { path, .. } => image::size_of_file(self.linked(path).ok()?).ok()?,
+                Content::Linked { path, .. } => image::look_at(self.linked(path).ok()?).ok()?.size,
                 Content::Embedded(_) => return None,
             },
             (None, _) => return None,
@@ -136,10 +159,21 @@ impl<'a> MediaStore<'a> {
     ) -> Result<(), EngineError> {
         let (url, size) = match content {
             Content::Embedded(bytes) => {
-                let encoded = image::for_browsers(bytes, mode)?;
+                let encoded = image::for_browsers(bytes, mode, None)?;
                 (self.store("image", encoded.extension, &encoded.bytes, place)?, encoded.size)
             }
-            Content::Linked { url, path } => (url, image::size_of_file(self.linked(path)?)?),
+            Content::Linked { url, path } => {
+                let file = self.linked(path)?;
+                let image::Told { size, shown, format } = image::look_at(file)?;
+                if shown || self.target.rules.strict {
+                    (url, size)
+                } else {
+                    let bytes = read_whole(file)?;
+                    let encoded =
+                        image::for_browsers(&bytes, mode, Some(format)).map_err(|error| error.in_file(path))?;
+                    (self.store("image", encoded.extension, &encoded.bytes, place)?, encoded.size)
+                }
+            }
         };
         out.push_str("{\"src\":");
         json_text::string(out, &url);
@@ -161,11 +195,29 @@ impl<'a> MediaStore<'a> {
         let named = path.and_then(sniff::audio_by_name);
         let unknown = || EngineError::new(ErrorKind::Cell, "unknown audio format; store wav, mp3, opus or flac");
         let (url, kind) = match content {
-            Content::Embedded(bytes) => {
-                let kind = named.or_else(|| sniff::audio_by_content(bytes)).ok_or_else(unknown)?;
-                (self.store("audio", kind.extension, bytes, place)?, kind)
+            Content::Embedded(bytes) => match pcm::to_wav(bytes) {
+                Some(wav) => (self.store("audio", sniff::WAV.extension, &wav, place)?, sniff::WAV),
+                None => {
+                    let kind = named.or_else(|| sniff::audio_by_content(bytes)).ok_or_else(unknown)?;
+                    (self.store("audio", kind.extension, bytes, place)?, kind)
+                }
+            },
+            Content::Linked { url, path } => {
+                let wav = match pcm::is_named(path) {
+                    true => {
+                        let file = self.linked(path)?;
+                        if file.size <= pcm::MAX_BYTES { pcm::to_wav(&read_whole(file)?) } else { None }
+                    }
+                    false => {
+                        self.must_be_there(path)?;
+                        None
+                    }
+                };
+                match wav {
+                    Some(wav) => (self.store("audio", sniff::WAV.extension, &wav, place)?, sniff::WAV),
+                    None => (url, named.ok_or_else(unknown)?),
+                }
             }
-            Content::Linked { url, .. } => (url, named.ok_or_else(unknown)?),
         };
         out.push_str("[{\"src\":");
         json_text::string(out, &url);
@@ -188,7 +240,10 @@ impl<'a> MediaStore<'a> {
                     path.and_then(sniff::extension).unwrap_or_else(|| sniff::video_by_content(bytes).into());
                 self.store("video", &extension, bytes, place)?
             }
-            Content::Linked { url, .. } => url,
+            Content::Linked { url, path } => {
+                self.must_be_there(path)?;
+                url
+            }
         };
         out.push_str("{\"src\":");
         json_text::string(out, &url);
@@ -237,8 +292,12 @@ impl<'a> MediaStore<'a> {
 
     /// The link to a file of the repository.
     fn link<'p>(&self, path: &'p str) -> Result<Content<'p>, EngineError> {
-        let inside = path.strip_prefix(&self.target.repository).and_then(|rest| rest.strip_prefix('/'));
-        match inside {
+        if let Some((member, archive)) = path.strip_prefix("zip://").and_then(|path| path.split_once("::")) {
+            let message =
+                format!("`{member}` cannot be had from the archive `{archive}`: it is missing, damaged or too large");
+            return Err(EngineError::new(ErrorKind::Cell, message));
+        }
+        match inside(&self.target.repository, path, self.target.rules.any_revision) {
             Some(inside) if !inside.contains("://") && inside.split('/').all(|part| part != ".." && part != ".") => {
                 let prefix = self.target.resolve_prefix.trim_end_matches('/');
                 Ok(Content::Linked { url: format!("{prefix}/{}", quote(inside)), path: inside })
@@ -249,12 +308,52 @@ impl<'a> MediaStore<'a> {
         }
     }
 
-    fn linked(&self, path: &str) -> Result<&SourceFile, EngineError> {
-        let by_path = || self.target.linked_files.iter().map(|file| (file.path.as_str(), file)).collect();
+    /// A file that is only linked to is not opened, but it has to exist.
+    fn must_be_there(&self, path: &str) -> Result<(), EngineError> {
+        if self.target.rules.strict { Ok(()) } else { self.linked(path).map(drop) }
+    }
+
+    fn linked(&self, path: &str) -> Result<&'a SourceFile, EngineError> {
+        let Some(files) = &self.target.linked_files else {
+            self.wanted.borrow_mut().push(path.to_owned());
+            return Err(EngineError::wanting(vec![path.to_owned()]));
+        };
+        let by_path = || files.iter().map(|file| (file.path.as_str(), file)).collect();
         self.linked.get_or_init(by_path).get(path).copied().ok_or_else(|| {
-            EngineError::new(ErrorKind::Cell, format!("the file `{path}` is not in the repository at this revision"))
+            EngineError::new(ErrorKind::Cell, format!("the file `{path}` is not in the dataset at this revision"))
         })
     }
+}
+
+/// The path inside the repository that a URL of it tells. `any_revision`: whatever revision it names.
+fn inside<'p>(repository: &str, url: &'p str, any_revision: bool) -> Option<&'p str> {
+    let exact = || url.strip_prefix(repository)?.strip_prefix('/');
+    let lenient = || {
+        let (dataset, _) = repository.rsplit_once('@')?;
+        let (_, inside) = url.strip_prefix(dataset)?.strip_prefix('@')?.split_once('/')?;
+        Some(inside)
+    };
+    if any_revision { lenient() } else { exact() }
+}
+
+/// A cell that says what is wrong with it; a link to the file stays.
+fn broken(out: &mut String, feature: &Feature, content: Option<&Content<'_>>, error: &EngineError) {
+    let (open, empty, close) = match feature {
+        Feature::Image(_) => ("{", ",\"height\":null,\"width\":null", "}"),
+        Feature::Audio(_) => ("[{", ",\"type\":null", "}]"),
+        Feature::Pdf(_) => ("{", ",\"size_bytes\":null", "}"),
+        _ => ("{", "", "}"),
+    };
+    out.push_str(open);
+    out.push_str("\"src\":");
+    match content {
+        Some(Content::Linked { url, .. }) => json_text::string(out, url),
+        _ => out.push_str("null"),
+    }
+    out.push_str(empty);
+    out.push_str(",\"error\":");
+    json_text::string(out, &error.to_string());
+    out.push_str(close);
 }
 
 fn read_whole(file: &SourceFile) -> Result<Bytes, EngineError> {

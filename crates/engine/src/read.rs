@@ -9,6 +9,7 @@ mod archive;
 mod arrow_ipc;
 mod csv;
 mod encoding;
+mod folder;
 mod input;
 mod json;
 mod parameters;
@@ -17,6 +18,7 @@ mod parquet;
 pub(crate) mod testing;
 mod text;
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use arrow::record_batch::RecordBatch;
@@ -24,9 +26,10 @@ use belvedere_domain::Features;
 use belvedere_domain::data_files::{Reader, ResolvedConfig};
 
 use crate::decompress::{Compression, Place};
-use crate::error::EngineError;
+use crate::error::{EngineError, ErrorKind};
 use crate::fit::Fitter;
 use crate::source::SourceFile;
+pub(crate) use folder::Input;
 
 /// The tables of one file, in order.
 pub trait TableStream: Send {
@@ -69,6 +72,8 @@ pub struct ConfigReader {
     config: Arc<ResolvedConfig>,
     limits: ReadLimits,
     agreement: Arc<Agreement>,
+    /// Of folders of media.
+    folder: Option<Arc<folder::Folder>>,
 }
 
 impl ConfigReader {
@@ -87,7 +92,68 @@ impl ConfigReader {
             max_batch_bytes: limits.max_batch_bytes.min(MAX_BYTES),
             ..limits
         };
-        Self { config: Arc::new(config), limits, agreement: Arc::new(agreement) }
+        Self { config: Arc::new(config), limits, agreement: Arc::new(agreement), folder: None }
+    }
+
+    /// As [`new`](Self::new), after a look at what decides the columns of all splits before the first row is read.
+    /// `repository` is `hf://datasets/<dataset>@<revision>`; `files` are at least the
+    /// [opened](ResolvedConfig::opened_paths) ones.
+    ///
+    /// # Errors
+    /// [`Unreadable`](crate::ErrorKind::Unreadable) and [`Parameter`](crate::ErrorKind::Parameter) for folders of media
+    /// that cannot be understood.
+    pub(crate) fn prepared(
+        config: ResolvedConfig,
+        limits: ReadLimits,
+        repository: &str,
+        files: &HashMap<&str, &SourceFile>,
+    ) -> Result<Self, EngineError> {
+        let mut reader = Self::new(config, limits);
+        if let Some(kind) = reader.config.reader.folder() {
+            let folder = folder::Folder::open(kind, &reader.config, repository, files, reader.limits)?;
+            reader.folder = Some(Arc::new(folder));
+        }
+        Ok(reader)
+    }
+
+    /// The columns of every split, where they are known before the first row is read and none are declared.
+    pub(crate) fn features(&self) -> Option<&Features> {
+        self.folder.as_ref().map(|folder| folder.features())
+    }
+
+    /// Rows that a row group may have at most, where cells hold the bytes of media.
+    pub(crate) fn row_group_rows(&self) -> Option<usize> {
+        self.folder.as_ref().and_then(|folder| folder.row_group_rows())
+    }
+
+    /// What the rows of a split are read from, in order.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal) when a file is not among `files`.
+    pub(crate) fn inputs<'a>(
+        &self,
+        paths: &'a [String],
+        files: &HashMap<&str, &'a SourceFile>,
+    ) -> Result<Vec<Input<'a>>, EngineError> {
+        match &self.folder {
+            Some(folder) => folder.inputs(paths, files),
+            None => {
+                let file = |path: &String| files.get(path.as_str()).copied().map(Input::File);
+                paths.iter().map(|path| file(path).ok_or_else(|| crate::inspect::not_listed(path))).collect()
+            }
+        }
+    }
+
+    /// The tables of an input.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_input(&self, input: &Input<'_>) -> Result<Box<dyn TableStream>, EngineError> {
+        match (input, &self.folder) {
+            (Input::File(file), _) => self.open(file),
+            (Input::Listing(paths), Some(folder)) => Ok(folder.rows_of_paths(paths)),
+            (Input::Listing(_), None) => Err(not_prepared()),
+        }
     }
 
     /// The tables of a file. Files are opened in the order of the config: the first one fixes types for the others.
@@ -102,6 +168,9 @@ impl ConfigReader {
             Reader::Csv | Reader::Json | Reader::Text => self.open_place(&Place::file(file)),
             Reader::Arrow => arrow_ipc::open(file, &self.agreement),
             Reader::Parquet => parquet::open(&self.config, file),
+            Reader::ImageFolder | Reader::AudioFolder | Reader::VideoFolder | Reader::PdfFolder => {
+                self.folder.as_ref().ok_or_else(not_prepared)?.rows_of_file(file)
+            }
         };
         stream.map_err(|error| error.in_file(&file.path))
     }
@@ -117,8 +186,16 @@ impl ConfigReader {
 
     /// Casts the tables of all files to one schema.
     pub fn fitter(&self) -> Fitter {
-        Fitter::new(Arc::clone(&self.config), Arc::clone(&self.agreement))
+        let mut fitter = Fitter::new(Arc::clone(&self.config), Arc::clone(&self.agreement));
+        if let Some(features) = self.features() {
+            fitter.assume(features);
+        }
+        fitter
     }
+}
+
+fn not_prepared() -> EngineError {
+    EngineError::new(ErrorKind::Internal, "a folder of media was read before it was looked at")
 }
 
 /// The tables of a Parquet file with all columns as they are, in tables of at most so many rows.

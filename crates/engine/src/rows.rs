@@ -47,7 +47,7 @@ pub(crate) fn rows(call: &Rows, cache: &FooterCache) -> Result<PageOfRows, Engin
                 .map_err(|error| error.in_file(&file.file.path))?;
         }
     }
-    Ok(page.finish(features.clone(), Some(total), wanted.end < total))
+    page.finish(features.clone(), Some(total), wanted.end < total)
 }
 
 /// Reads rows of one file into the page.

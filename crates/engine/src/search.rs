@@ -98,7 +98,7 @@ pub(crate) fn search(call: &Search, cache: &FooterCache, task: &Task) -> Result<
     };
     let matches = hits.iter().enumerate().map(&mut found).collect();
     let more = call.offset.saturating_add(rows.len() as u64) < total;
-    let page = shown.finish(table.features().clone(), Some(total), more);
+    let page = shown.finish(table.features().clone(), Some(total), more)?;
     Ok(SearchPage { page, matches, mode: looked.mode, from_index: looked.from_index })
 }
 

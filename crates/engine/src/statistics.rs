@@ -134,7 +134,7 @@ pub(crate) fn statistics(call: &Statistics, cache: &FooterCache, task: &Task) ->
         table: &table,
         pieces: pieces(table.groups(), columns.len(), task.threads),
         budget: Budget::new(call.memory_bytes, call.scratch.clone()),
-        media: Media::new(&call.repository, &call.linked_files),
+        media: Media::new(&call.repository, &call.linked_files, call.rules == Rules::Reference),
         making,
         selection: selection.as_ref(),
         frames,

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use belvedere_domain::data_files::{Reader, ResolvedConfig};
 use belvedere_domain::features::Dtype;
 use belvedere_domain::{ConfigName, Feature, Features, SplitName};
-use belvedere_engine::call::{Convert, Footers, Head, Inspect, MediaTarget, ParquetFile, Rows};
+use belvedere_engine::call::{Convert, Footers, Head, Inspect, MediaRules, MediaTarget, ParquetFile, Rows};
 use belvedere_engine::source::{FileIdentity, SourceFile};
 use belvedere_engine::{Call, EngineError, FooterCache, Reply, Task, first_rows};
 use indexmap::IndexMap;
@@ -94,7 +94,8 @@ impl Set {
             url_prefix: format!("http://localhost/{prefix}/{dataset}/--/{revision}/--/default/{split}"),
             resolve_prefix: format!("https://huggingface.co/datasets/{dataset}/resolve/{revision}"),
             repository: format!("hf://datasets/{dataset}@{revision}"),
-            linked_files: self.files(),
+            linked_files: Some(self.files()),
+            rules: MediaRules { strict: true, any_revision: true },
         }
     }
 

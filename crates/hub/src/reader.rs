@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use belvedere_domain::Manifest;
-use belvedere_domain::data_files::Reader;
+use belvedere_domain::data_files::{FolderKind, METADATA_FILENAMES, Reader};
 
 use crate::archive;
 
@@ -46,8 +46,7 @@ struct Format {
 
 const FORMAT: Format =
     Format { name: "", reader: None, extensions: &[], implying: None, upper_case: false, kept: &[], kept_names: &[] };
-const FOLDER: Format =
-    Format { upper_case: true, kept_names: &["metadata.csv", "metadata.jsonl", "metadata.parquet"], ..FORMAT };
+const FOLDER: Format = Format { upper_case: true, kept_names: &METADATA_FILENAMES, ..FORMAT };
 
 /// The order decides nothing: every suffix belongs to one format.
 static FORMATS: &[Format] = &[
@@ -76,25 +75,23 @@ static FORMATS: &[Format] = &[
     Format { name: "conll", extensions: &["conll"], implying: Some(("conllu", "comment_prefix", "#")), ..FORMAT },
     Format {
         name: "imagefolder",
-        extensions: &[
-            "blp", "bmp", "dib", "bufr", "cur", "pcx", "dcx", "dds", "ps", "eps", "fit", "fits", "fli", "flc", "ftc",
-            "ftu", "gbr", "gif", "grib", "png", "apng", "jp2", "j2k", "jpc", "jpf", "jpx", "j2c", "icns", "ico", "im",
-            "iim", "tif", "tiff", "jfif", "jpe", "jpg", "jpeg", "msp", "pcd", "pxr", "pbm", "pgm", "ppm", "pnm", "psd",
-            "bw", "rgb", "rgba", "sgi", "ras", "tga", "icb", "vda", "vst", "webp", "wmf", "emf", "xbm", "xpm",
-        ],
+        reader: Some(Reader::ImageFolder),
+        extensions: FolderKind::Image.extensions(),
         ..FOLDER
     },
     Format {
         name: "audiofolder",
-        extensions: &[
-            "aiff", "au", "avr", "caf", "flac", "htk", "svx", "mat4", "mat5", "mpc2k", "ogg", "paf", "pvf", "raw",
-            "rf64", "sd2", "sds", "ircam", "voc", "w64", "wav", "nist", "wavex", "wve", "xi", "mp3", "opus", "3gp",
-            "3g2", "asf", "flv", "m4v", "webm", "f4v", "wmv", "wma", "ogm", "mxf", "nut", "mpg",
-        ],
+        reader: Some(Reader::AudioFolder),
+        extensions: FolderKind::Audio.extensions(),
         ..FOLDER
     },
-    Format { name: "videofolder", extensions: &["mkv", "mp4", "avi", "mpeg", "mov"], ..FOLDER },
-    Format { name: "pdffolder", extensions: &["pdf"], ..FOLDER },
+    Format {
+        name: "videofolder",
+        reader: Some(Reader::VideoFolder),
+        extensions: FolderKind::Video.extensions(),
+        ..FOLDER
+    },
+    Format { name: "pdffolder", reader: Some(Reader::PdfFolder), extensions: FolderKind::Pdf.extensions(), ..FOLDER },
     Format { name: "meshfolder", extensions: &["glb", "gltf", "ply", "stl"], ..FOLDER },
     Format { name: "niftifolder", extensions: &["nii"], ..FOLDER },
     Format { name: "fasta", extensions: &["fa", "fasta", "fna", "ffn", "faa", "frn", "afa"], ..FORMAT },

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use belvedere_domain::data_files::ResolvedConfig;
+use belvedere_domain::data_files::{FolderRole, ResolvedConfig};
 use belvedere_domain::parquet_path::ParquetPath;
-use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Level, Manifest, Revision, SplitName, StepName};
-use belvedere_engine::call::{MediaTarget, ParquetFile};
+use belvedere_domain::{
+    ConfigName, DatasetName, Digest, ErrorCode, Features, Level, Manifest, Revision, SplitName, StepName,
+};
+use belvedere_engine::call::{MediaRules, MediaTarget, ParquetFile};
 use belvedere_engine::source::{FileIdentity, SourceFile};
 use belvedere_hub::card::Card;
 use belvedere_hub::data_files::Resolution;
@@ -192,6 +194,47 @@ impl Files {
         Ok(sources)
     }
 
+    /// Those of some files that the revision has, ready to be read; each once.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when a file is not what it was.
+    pub async fn sources_if_there(
+        &self,
+        dataset: &DatasetName,
+        revision: &Revision,
+        paths: &[String],
+    ) -> Result<Vec<SourceFile>, JobError> {
+        let manifest = self.manifest(dataset, revision).await?;
+        let there: Vec<&str> = paths.iter().map(String::as_str).filter(|path| manifest.get(path).is_some()).collect();
+        self.sources(dataset, revision, there).await
+    }
+
+    /// The files that media cells of a split may refer to; none where cells hold their content.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when a file is not what it was.
+    pub async fn media_of(
+        &self,
+        dataset: &DatasetName,
+        revision: &Revision,
+        (config, split): (&ConfigName, &SplitName),
+        features: Option<&Features>,
+    ) -> Result<Vec<SourceFile>, JobError> {
+        if !features.is_some_and(shows_media) {
+            return Ok(Vec::new());
+        }
+        let resolved = match self.good_config(dataset, revision, config).await {
+            Ok(resolved) => resolved,
+            Err(JobError::Fail { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let Some(kind) = resolved.reader.folder() else { return Ok(Vec::new()) };
+        let metadata = resolved.metadata_filenames();
+        let paths = resolved.splits.get(split).into_iter().flatten().map(String::as_str);
+        let media: Vec<&str> = paths.filter(|path| kind.role(path, &metadata) == FolderRole::Media).collect();
+        self.sources(dataset, revision, media).await
+    }
+
     /// The names of the files in a zip archive; none when it cannot be read.
     ///
     /// # Errors
@@ -361,6 +404,11 @@ impl Files {
     }
 }
 
+/// True if cells of some column are media, which are understood in child processes only.
+pub fn shows_media(features: &Features) -> bool {
+    features.iter().any(|(_, feature)| feature.any(&mut |feature| feature.media().is_some()))
+}
+
 fn source(path: &str, located: LocatedFile) -> SourceFile {
     SourceFile {
         path: path.to_owned(),
@@ -441,6 +489,7 @@ pub fn media_target(
         url_prefix: format!("{assets_url}/{}", asset_directory(dataset, revision, config, split)),
         resolve_prefix: format!("{hub_url}/datasets/{dataset}/resolve/{revision}"),
         repository: format!("hf://datasets/{dataset}@{revision}"),
-        linked_files: Vec::new(),
+        linked_files: None,
+        rules: MediaRules::default(),
     }
 }

@@ -7,6 +7,7 @@ use belvedere_domain::view::REVISION_PLACEHOLDER;
 use belvedere_domain::{DatasetName, StepName};
 use belvedere_engine::Call;
 use belvedere_engine::call::{ParquetFile, SelectedRows, Statistics};
+use belvedere_engine::source::SourceFile;
 use belvedere_engine::statistics::Rules;
 use belvedere_hub::patterns::Pattern;
 use belvedere_store::RateLimit;
@@ -178,13 +179,14 @@ impl DescriptiveStatistics {
         (self.rules, self.histogram_num_bins, self.max_num_string_labels, self.max_split_size_bytes)
     }
 
-    /// Asks for the figures of a split, or of some of its rows.
+    /// Asks for the figures of a split, or of some of its rows. `linked_files` are those that media cells refer to.
     pub fn call(
         &self,
         dataset: &DatasetName,
         files: Vec<ParquetFile>,
         features: Option<Features>,
         selected: Option<SelectedRows>,
+        linked_files: Vec<SourceFile>,
     ) -> Call {
         Call::Statistics(Statistics {
             files,
@@ -196,7 +198,7 @@ impl DescriptiveStatistics {
             memory_bytes: self.max_memory_bytes,
             scratch: self.cache_directory.clone(),
             repository: format!("hf://datasets/{dataset}@{REVISION_PLACEHOLDER}"),
-            linked_files: Vec::new(),
+            linked_files,
             selected,
         })
     }

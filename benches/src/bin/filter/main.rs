@@ -207,7 +207,8 @@ impl OurReader {
                 url_prefix: String::new(),
                 resolve_prefix: String::new(),
                 repository: "hf://datasets/bench/filter@main".to_owned(),
-                linked_files: Vec::new(),
+                linked_files: Some(Vec::new()),
+                rules: Default::default(),
             },
         });
         let Reply::Export(rows) = execute_with(&call, &self.cache, &self.task)? else { bail!("rows were asked for") };

@@ -127,7 +127,8 @@ fn read(path: &Path, offsets: &[u64]) -> anyhow::Result<Times> {
             url_prefix: String::new(),
             resolve_prefix: String::new(),
             repository: "hf://datasets/bench/rows@main".to_owned(),
-            linked_files: Vec::new(),
+            linked_files: Some(Vec::new()),
+            rules: Default::default(),
         };
         let files = files.clone();
         let call = Call::Rows(Rows {

@@ -214,7 +214,8 @@ fn search(parquet: &Path, index: &Path, query: &str, args: &Args) -> anyhow::Res
             url_prefix: String::new(),
             resolve_prefix: String::new(),
             repository: String::new(),
-            linked_files: Vec::new(),
+            linked_files: Some(Vec::new()),
+            rules: Default::default(),
         },
     });
     let footers = FooterCache::default();

@@ -104,20 +104,31 @@ async fn serve(file: std::path::PathBuf, request: Request) -> Response {
     dress(ServeFile::new(file).oneshot(request).await.into_response())
 }
 
-/// What the names of our media files say.
-fn mime_of(file: &str) -> Option<&'static str> {
+/// What the name of a media file says; none for what a browser would take for a page.
+pub(super) fn mime_of(file: &str) -> Option<&'static str> {
     let (_, extension) = file.rsplit_once('.')?;
-    Some(match extension {
-        "jpg" | "jpeg" => "image/jpeg",
+    Some(match extension.to_ascii_lowercase().as_str() {
+        "jpg" | "jpeg" | "jpe" | "jfif" => "image/jpeg",
         "png" => "image/png",
         "webp" => "image/webp",
         "gif" => "image/gif",
+        "bmp" => "image/bmp",
+        "ico" => "image/x-icon",
+        "avif" => "image/avif",
+        "tif" | "tiff" => "image/tiff",
         "wav" => "audio/wav",
         "mp3" => "audio/mpeg",
         "flac" => "audio/flac",
         "ogg" | "opus" => "audio/ogg",
-        "mp4" => "video/mp4",
+        "m4a" => "audio/mp4",
+        "aac" => "audio/aac",
+        "aiff" | "aif" => "audio/aiff",
+        "mp4" | "m4v" => "video/mp4",
         "webm" => "video/webm",
+        "mov" => "video/quicktime",
+        "mkv" => "video/x-matroska",
+        "avi" => "video/x-msvideo",
+        "mpeg" | "mpg" => "video/mpeg",
         "pdf" => "application/pdf",
         _ => return None,
     })

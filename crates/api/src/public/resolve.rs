@@ -17,7 +17,7 @@ use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
-use super::{distant, miss};
+use super::{assets, distant, miss};
 use crate::auth::reading;
 use crate::error::ApiError;
 use crate::headers::{is_known, max_age, not_modified, set};
@@ -74,7 +74,7 @@ async fn answer(state: &ApiState, mut request: Request) -> Result<Response, ApiE
     headers.remove(header::LAST_MODIFIED);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
-    // A file of a dataset is data, whatever its name says.
+    // A file of a dataset is data, whatever its name says: media at most, and never a page.
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(&path)));
     Ok(if known && response.status().is_success() { not_modified(response) } else { response })
 }
@@ -101,7 +101,7 @@ fn content_type(path: &str) -> &'static str {
         Some("parquet") => "application/vnd.apache.parquet",
         Some("json") => "application/json",
         Some("csv" | "tsv" | "txt" | "md" | "jsonl" | "yaml") => "text/plain; charset=utf-8",
-        _ => "application/octet-stream",
+        _ => assets::mime_of(path).unwrap_or("application/octet-stream"),
     }
 }
 

@@ -9,9 +9,9 @@ use axum::response::Response;
 use belvedere_domain::{
     ArtifactKey, ConfigName, DatasetName, Digest, ErrorCode, Features, Revision, SplitName, StepName,
 };
-use belvedere_engine::call::MediaTarget;
+use belvedere_engine::call::{MediaRules, MediaTarget};
 use belvedere_engine::{Call, ErrorKind, Reply};
-use belvedere_jobs::files::{SplitFiles, media_target};
+use belvedere_jobs::files::{SplitFiles, media_target, shows_media};
 use belvedere_jobs::{CallError, JobError};
 use belvedere_store::Found;
 
@@ -148,9 +148,7 @@ impl Split {
     ) -> Result<(Arc<RowsIndex>, Reply), ApiError> {
         for may_be_old in [true, false] {
             let index = self.index(state).await?;
-            let services = &state.services;
-            let caller = if index.files.trusted { &services.trusted } else { &services.children };
-            match caller.call(question(&index), limit).await {
+            match self.call(state, limit, &index, &question).await? {
                 Ok(reply) => return Ok((index, reply)),
                 Err(CallError::Engine(error)) if error.kind == ErrorKind::Changed => {
                     self.forget(state);
@@ -162,6 +160,43 @@ impl Split {
             }
         }
         self.is_gone(state).await
+    }
+
+    /// Carries out a call, with the files of the dataset that its media cells turn out to refer to.
+    ///
+    /// # Errors
+    /// That such files are not what they were. Inside: what the call ends with.
+    async fn call(
+        &self,
+        state: &ApiState,
+        limit: Duration,
+        index: &RowsIndex,
+        question: impl Fn(&RowsIndex) -> Call,
+    ) -> Result<Result<Reply, CallError>, ApiError> {
+        let services = &state.services;
+        let mut call = question(index);
+        let rules = MediaRules { strict: state.settings.compat, any_revision: index.files.trusted };
+        let is_statistics = matches!(call, Call::Statistics(_));
+        let shows_cells = call.media_mut().map(|media| media.rules = rules).is_some();
+        // Media are content of others, whoever wrote the file that holds or names them.
+        let has_media = index.features.as_ref().is_none_or(shows_media);
+        let trusted = index.files.trusted && !(has_media && (shows_cells || is_statistics));
+        let caller = if trusted { &services.trusted } else { &services.children };
+        let wanted = match caller.call(call, limit).await {
+            Err(CallError::Engine(error)) if error.kind == ErrorKind::FilesWanted => error.wanted,
+            answer => return Ok(answer),
+        };
+        let linked = services.files.sources_if_there(&self.found.key.dataset, self.revision(), &wanted).await;
+        let linked = match linked {
+            Ok(linked) => linked,
+            Err(JobError::RevisionGone) => return self.is_gone(state).await,
+            Err(error) => return Err(ApiError::away(&error).at(self.revision())),
+        };
+        let mut call = question(index);
+        if let Some(media) = call.media_mut() {
+            (media.rules, media.linked_files) = (rules, Some(linked));
+        }
+        Ok(services.children.call(call, limit).await)
     }
 
     /// What the rows are read by.

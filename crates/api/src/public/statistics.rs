@@ -11,6 +11,7 @@ use belvedere_domain::view::DigestBuilder;
 use belvedere_domain::{ArtifactKey, Digest, StepName};
 use belvedere_engine::Reply;
 use belvedere_engine::call::{QueryText, SelectedRows};
+use belvedere_jobs::JobError;
 use belvedere_jobs::content::DescriptiveStatistics;
 use belvedere_store::Found;
 use bytes::Bytes;
@@ -114,9 +115,21 @@ async fn describe(state: &ApiState, split: &Split, all: &Found, query: QueryText
     let settings = state.settings.query;
     let selected = SelectedRows { query, budget: settings.budget(), frames: frames.unwrap_or_default() };
     let dataset = &split.found.key.dataset;
+    let place = split.found.key.config.as_ref().map(|config| (config, &split.name));
+    let features = split.index(state).await?.features.clone();
+    let linked = match place {
+        Some(place) => state.services.files.media_of(dataset, split.revision(), place, features.as_ref()).await,
+        None => Ok(Vec::new()),
+    };
+    let linked = match linked {
+        Ok(linked) => linked,
+        Err(JobError::RevisionGone) => return split.is_gone(state).await,
+        Err(error) => return Err(ApiError::away(&error).at(split.revision())),
+    };
     let question = |index: &RowsIndex| {
         let statistics = &state.services.settings.descriptive_statistics;
-        statistics.call(dataset, index.files.files.clone(), index.features.clone(), Some(selected.clone()))
+        let (files, features) = (index.files.files.clone(), index.features.clone());
+        statistics.call(dataset, files, features, Some(selected.clone()), linked.clone())
     };
     let _permit = state.selections.permit().await;
     let (index, Reply::Statistics(found)) = split.ask(state, settings.limit(), question).await? else {

@@ -17,6 +17,7 @@ mod formats;
 mod headers;
 mod hostile;
 mod index;
+mod media;
 mod misses;
 mod parameters;
 mod reading;

@@ -13,7 +13,7 @@ use arrow::datatypes::{Field, Fields, i256};
 use serde_json::json;
 
 use super::*;
-use crate::call::MediaTarget;
+use crate::call::{MediaRules, MediaTarget};
 
 fn nowhere() -> MediaTarget {
     MediaTarget {
@@ -21,7 +21,8 @@ fn nowhere() -> MediaTarget {
         url_prefix: "http://localhost/assets".to_owned(),
         resolve_prefix: "https://hub/datasets/d/resolve/r".to_owned(),
         repository: "hf://datasets/d@r".to_owned(),
-        linked_files: Vec::new(),
+        linked_files: Some(Vec::new()),
+        rules: MediaRules { strict: true, any_revision: false },
     }
 }
 

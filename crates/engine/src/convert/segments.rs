@@ -36,6 +36,8 @@ pub(super) struct SegmentKeys {
     /// Hash of reader and parameters.
     base: Sha256,
     declared: bool,
+    /// Labels follow from where an archive lies.
+    placed: bool,
 }
 
 impl SegmentKeys {
@@ -51,7 +53,8 @@ impl SegmentKeys {
         );
         let declared = config.declared_features.is_some();
         part(&mut base, if declared { "declared" } else { "inferred" });
-        Self { content_ids: call.content_ids.clone(), base, declared }
+        let placed = config.reader.folder().is_some();
+        Self { content_ids: call.content_ids.clone(), base, declared, placed }
     }
 
     /// The key of a file converted to these features; `first` if no rows came before it. `None` when its content is
@@ -70,6 +73,9 @@ impl SegmentKeys {
         part(&mut hash, self.content_id(file)?);
         // It tells the compression.
         part(&mut hash, file.path.rsplit_once('.').map_or("", |(_, extension)| extension));
+        if self.placed {
+            part(&mut hash, file.path.rsplit_once('/').map_or("", |(folder, _)| folder));
+        }
         part(
             &mut hash,
             match role {

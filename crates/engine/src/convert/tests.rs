@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use super::*;
-use crate::call::{MediaTarget, PageOfRows, ParquetFile, Rows};
+use crate::call::{MediaRules, MediaTarget, PageOfRows, ParquetFile, Rows};
 use crate::rows::rows;
 
 /// A folder of csv files and its conversions.
@@ -123,7 +123,8 @@ fn page(output: &Path, split: &ConvertedSplit, features: &Features) -> PageOfRow
             url_prefix: String::new(),
             resolve_prefix: String::new(),
             repository: "hf://".into(),
-            linked_files: Vec::new(),
+            linked_files: Some(Vec::new()),
+            rules: MediaRules::default(),
         },
     };
     rows(&call, &FooterCache::default()).unwrap()

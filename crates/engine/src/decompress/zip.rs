@@ -30,6 +30,18 @@ pub(crate) struct Member {
     deflated: bool,
 }
 
+impl Member {
+    /// Bytes of its content, as the directory tells.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes that it takes in the archive.
+    pub(crate) fn stored_size(&self) -> u64 {
+        self.stored
+    }
+}
+
 fn damaged(what: &str) -> EngineError {
     EngineError::new(ErrorKind::Unreadable, format!("damaged zip file: {what}"))
 }

@@ -71,6 +71,7 @@ impl Encoder for Csv<'_> {
     }
 
     fn finish(self: Box<Self>) -> Result<Piece, EngineError> {
+        self.media.into_assets()?;
         Ok(Piece::Text(self.text))
     }
 }

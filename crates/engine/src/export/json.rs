@@ -36,7 +36,7 @@ impl Encoder for Rows<'_> {
     }
 
     fn finish(self: Box<Self>) -> Result<Piece, EngineError> {
-        Ok(Piece::Rows(self.page.finish(self.features.clone(), None, false).rows))
+        Ok(Piece::Rows(self.page.finish(self.features.clone(), None, false)?.rows))
     }
 }
 
@@ -80,6 +80,7 @@ impl Encoder for Lines<'_> {
     }
 
     fn finish(self: Box<Self>) -> Result<Piece, EngineError> {
+        self.media.into_assets()?;
         Ok(Piece::Text(self.text))
     }
 }

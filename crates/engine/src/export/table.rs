@@ -6,7 +6,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use belvedere_domain::Features;
 
 use super::{Encoder, encoder};
-use crate::call::{Format, MediaTarget, Piece};
+use crate::call::{Format, MediaRules, MediaTarget, Piece};
 use crate::error::{EngineError, ErrorKind};
 use crate::features_arrow::to_schema;
 
@@ -16,7 +16,8 @@ static NOWHERE: MediaTarget = MediaTarget {
     url_prefix: String::new(),
     resolve_prefix: String::new(),
     repository: String::new(),
-    linked_files: Vec::new(),
+    linked_files: Some(Vec::new()),
+    rules: MediaRules { strict: false, any_revision: false },
 };
 
 /// Writes tables of one schema, the whole of which becomes one piece.

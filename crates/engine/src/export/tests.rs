@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde_json::{Value as JsonValue, json};
 
 use super::*;
-use crate::call::{MediaTarget, ParquetFile, WantedRows};
+use crate::call::{MediaRules, MediaTarget, ParquetFile, WantedRows};
 use crate::error::ErrorKind;
 use crate::features_arrow::{features_of, to_schema};
 use crate::source::SourceFile;
@@ -98,7 +98,8 @@ fn call(files: Vec<ParquetFile>, format: Format, rows: WantedRows) -> Export {
         url_prefix: String::new(),
         resolve_prefix: String::new(),
         repository: "hf://datasets/d@r".into(),
-        linked_files: Vec::new(),
+        linked_files: Some(Vec::new()),
+        rules: MediaRules::default(),
     };
     let (max_bytes, max_rows) = (1 << 20, 100_000);
     Export { files, features: None, columns: Vec::new(), rows, format, begins: true, max_bytes, max_rows, media }

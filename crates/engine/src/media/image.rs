@@ -45,12 +45,17 @@ struct Header {
 }
 
 /// The image in a format for browsers, converted to `mode` (`RGB`, `L`, `RGBA`, `LA`; others are ignored) and turned
-/// upright.
+/// upright. `format` is what it is where its first bytes do not tell.
 ///
 /// # Errors
 /// [`Cell`](ErrorKind::Cell) when it cannot be decoded, is too large, or has colors that neither jpg nor png hold.
-pub(super) fn for_browsers<'a>(bytes: &'a [u8], mode: Option<&str>) -> Result<Encoded<'a>, EngineError> {
-    let header = header_of(bytes)?;
+pub(super) fn for_browsers<'a>(
+    bytes: &'a [u8],
+    mode: Option<&str>,
+    format: Option<ImageFormat>,
+) -> Result<Encoded<'a>, EngineError> {
+    let told = format;
+    let header = header_of(bytes, told)?;
     let target = target_color(&header, mode)?;
     let jpeg = !target.has_alpha()
         && target.bytes_per_pixel() <= 3
@@ -60,7 +65,7 @@ pub(super) fn for_browsers<'a>(bytes: &'a [u8], mode: Option<&str>) -> Result<En
     if header.format == format && header.orientation == Orientation::NoTransforms && target == header.color {
         return Ok(Encoded { bytes: bytes.into(), extension, size: header.size });
     }
-    let mut decoder = reader(bytes)?.into_decoder().map_err(undecodable)?;
+    let mut decoder = reader(bytes, told)?.into_decoder().map_err(undecodable)?;
     decoder.set_limits(limits()).map_err(undecodable)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     image.apply_orientation(header.orientation);
@@ -80,18 +85,49 @@ pub(super) fn for_browsers<'a>(bytes: &'a [u8], mode: Option<&str>) -> Result<En
     Ok(Encoded { bytes: encoded.into(), extension, size: header.size })
 }
 
-/// Size of an image of the repository, from its header.
+/// What the header of an image tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Told {
+    pub(super) size: Size,
+    /// Browsers show its format.
+    pub(super) shown: bool,
+    pub(super) format: ImageFormat,
+}
+
+/// The header of an image of the repository.
 ///
 /// # Errors
-/// [`Cell`](ErrorKind::Cell) when it is not an image, [`Changed`](ErrorKind::Changed) when it is gone.
-pub(super) fn size_of_file(file: &SourceFile) -> Result<Size, EngineError> {
-    let size = |opened: LocalFile| {
+/// [`Cell`](ErrorKind::Cell) when it is not an image or too large a one, [`Changed`](ErrorKind::Changed) when it is gone.
+pub(super) fn look_at(file: &SourceFile) -> Result<Told, EngineError> {
+    let look = |opened: LocalFile| {
         let reader = BufReader::new(Ranges::new(opened).reader_at(0));
-        let reader = ImageReader::new(reader).with_guessed_format()?;
+        let mut reader = ImageReader::new(reader);
+        // Some formats are told by nothing but their names; what the content tells goes before.
+        if let Ok(named) = ImageFormat::from_path(&file.path) {
+            reader.set_format(named);
+        }
+        let mut reader = reader.with_guessed_format()?;
+        let format = reader.format().ok_or_else(unknown)?;
+        reader.limits(limits());
         let mut decoder = reader.into_decoder().map_err(undecodable)?;
-        Ok(upright(decoder.dimensions(), decoder.orientation().unwrap_or(Orientation::NoTransforms)))
+        let dimensions = within_limits(decoder.dimensions())?;
+        let size = upright(dimensions, decoder.orientation().unwrap_or(Orientation::NoTransforms));
+        let shown = !matches!(format, ImageFormat::Tiff | ImageFormat::Pnm | ImageFormat::Tga);
+        Ok(Told { size, shown, format })
     };
-    LocalFile::open(file).and_then(size).map_err(|error: EngineError| error.in_file(&file.path))
+    LocalFile::open(file).and_then(look).map_err(|error: EngineError| error.in_file(&file.path))
+}
+
+fn unknown() -> EngineError {
+    EngineError::new(ErrorKind::Cell, "not an image of a known format")
+}
+
+fn within_limits((width, height): (u32, u32)) -> Result<(u32, u32), EngineError> {
+    if u64::from(width) * u64::from(height) <= MAX_PIXELS {
+        return Ok((width, height));
+    }
+    let message = format!("the image has {width} × {height} pixels; more than {MAX_PIXELS} are not decoded");
+    Err(EngineError::new(ErrorKind::Cell, message))
 }
 
 /// Size of an image, from its header.
@@ -99,26 +135,24 @@ pub(super) fn size_of_file(file: &SourceFile) -> Result<Size, EngineError> {
 /// # Errors
 /// [`Cell`](ErrorKind::Cell) when it is not an image or too large a one.
 pub(super) fn size_of(bytes: &[u8]) -> Result<Size, EngineError> {
-    header_of(bytes).map(|header| header.size)
+    header_of(bytes, None).map(|header| header.size)
 }
 
-fn header_of(bytes: &[u8]) -> Result<Header, EngineError> {
-    let reader = reader(bytes)?;
-    let format = reader.format().ok_or_else(|| EngineError::new(ErrorKind::Cell, "not an image of a known format"))?;
+fn header_of(bytes: &[u8], told: Option<ImageFormat>) -> Result<Header, EngineError> {
+    let reader = reader(bytes, told)?;
+    let format = reader.format().ok_or_else(unknown)?;
     let mut decoder = reader.into_decoder().map_err(undecodable)?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        let message = format!("the image has {width} × {height} pixels; more than {MAX_PIXELS} are not decoded");
-        return Err(EngineError::new(ErrorKind::Cell, message));
-    }
+    let (width, height) = within_limits(decoder.dimensions())?;
     // Orientation is a remark of the camera; an unreadable one turns nothing.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let size = upright((width, height), orientation);
     Ok(Header { format, size, orientation, palette: has_palette(format, bytes), color: decoder.color_type() })
 }
 
-fn reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, EngineError> {
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+fn reader(bytes: &[u8], told: Option<ImageFormat>) -> Result<ImageReader<Cursor<&[u8]>>, EngineError> {
+    let mut reader = ImageReader::new(Cursor::new(bytes));
+    told.into_iter().for_each(|format| reader.set_format(format));
+    let mut reader = reader.with_guessed_format()?;
     reader.limits(limits());
     Ok(reader)
 }

@@ -19,6 +19,7 @@ pub(crate) use duration::seconds;
 pub(crate) struct Media<'a> {
     repository: &'a str,
     files: HashMap<&'a str, &'a SourceFile>,
+    strict: bool,
 }
 
 /// The content of one cell.
@@ -30,9 +31,15 @@ pub(crate) enum Content<'a> {
 }
 
 impl<'a> Media<'a> {
-    /// Cells may refer to these files, by paths that begin with `hf://datasets/<dataset>@<revision>`.
-    pub(crate) fn new(repository: &'a str, files: &'a [SourceFile]) -> Self {
-        Self { repository, files: files.iter().map(|file| (file.path.as_str(), file)).collect() }
+    /// Cells may refer to these files, by paths that begin with `hf://datasets/<dataset>@`, whatever the revision.
+    /// `strict`: one that cannot be understood spoils the column.
+    pub(crate) fn new(repository: &'a str, files: &'a [SourceFile], strict: bool) -> Self {
+        Self { repository, files: files.iter().map(|file| (file.path.as_str(), file)).collect(), strict }
+    }
+
+    /// True if a cell that cannot be understood spoils its column.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
     }
 
     /// The content of a cell; `None` when it has neither content nor the path of a file.
@@ -49,7 +56,8 @@ impl<'a> Media<'a> {
             (None, Some(path)) if path.contains("://") => path,
             (None, _) => return Ok(None),
         };
-        let inside = path.strip_prefix(self.repository).and_then(|rest| rest.strip_prefix('/'));
+        // The files are those of the revision that is read, whatever revision a path was written at.
+        let inside = super::inside(self.repository, path, true);
         let file = inside.and_then(|inside| self.files.get(inside));
         match file {
             Some(file) => Ok(Some(Content::File(Ranges::new(LocalFile::open(file)?)))),
@@ -118,7 +126,7 @@ mod tests {
         let file =
             SourceFile { path: "x/a.bin".into(), local_path: folder.path().join("a.bin"), size: 5, identity: None };
         let files = [file];
-        let media = Media::new("hf://datasets/d@r", &files);
+        let media = Media::new("hf://datasets/d@r", &files, true);
         let linked = media.content(None, Some("hf://datasets/d@r/x/a.bin")).unwrap().unwrap();
         assert_eq!((linked.size(), &*linked.bytes(3..9).unwrap()), (5, &b"45"[..]));
         let cell = media.content(Some(b"123"), Some("hf://datasets/d@r/x/a.bin")).unwrap().unwrap();

@@ -13,8 +13,11 @@ const fn audio(extension: &'static str, media_type: &'static str) -> AudioKind {
     AudioKind { extension, media_type }
 }
 
-const AUDIO: [AudioKind; 9] = [
-    audio(".wav", "audio/wav"),
+/// What sounds of plain samples become.
+pub(super) const WAV: AudioKind = audio(".wav", "audio/wav");
+
+const AUDIO: [AudioKind; 13] = [
+    WAV,
     audio(".mp3", "audio/mpeg"),
     audio(".opus", "audio/ogg"),
     audio(".flac", "audio/flac"),
@@ -23,6 +26,10 @@ const AUDIO: [AudioKind; 9] = [
     audio(".aac", "audio/aac"),
     audio(".webm", "audio/webm"),
     audio(".aiff", "audio/aiff"),
+    audio(".aif", "audio/aiff"),
+    audio(".aifc", "audio/aiff"),
+    audio(".au", "audio/basic"),
+    audio(".caf", "audio/x-caf"),
 ];
 
 /// The kind that a path tells by its extension.

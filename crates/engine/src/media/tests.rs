@@ -5,6 +5,7 @@ use belvedere_domain::features::Media;
 use serde_json::{Value as JsonValue, json};
 
 use super::*;
+use crate::call::MediaRules;
 
 const REPOSITORY: &str = "hf://datasets/acme/birds@{dataset_git_revision}";
 
@@ -14,7 +15,8 @@ fn target(directory: &Path, linked_files: Vec<SourceFile>) -> MediaTarget {
         url_prefix: "http://localhost/assets/acme/birds/--/{dataset_git_revision}/--/default/train".to_owned(),
         resolve_prefix: "https://hub/datasets/acme/birds/resolve/{dataset_git_revision}".to_owned(),
         repository: REPOSITORY.to_owned(),
-        linked_files,
+        linked_files: Some(linked_files),
+        rules: MediaRules { strict: true, any_revision: false },
     }
 }
 
@@ -28,7 +30,7 @@ fn cell(
     let mut store = MediaStore::new(target);
     let mut out = String::new();
     store.write(&mut out, feature, cell, place)?;
-    Ok((serde_json::from_str(&out).expect("valid JSON"), store.into_assets()))
+    Ok((serde_json::from_str(&out).expect("valid JSON"), store.into_assets()?))
 }
 
 fn top(column: &str) -> Place<'_> {
@@ -148,6 +150,72 @@ fn sounds_are_stored_as_they_are() {
     let (json, _) = cell(&target, &audio, named, &top("a")).expect("known");
     assert_eq!(json[0]["type"], "audio/flac");
     assert!(cell(&target, &audio, embedded(b"anything"), &top("a")).is_err());
+}
+
+#[test]
+fn sounds_of_plain_samples_become_wav_in_cells_and_in_files() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let sound = b".snd\0\0\0\x18\0\0\0\x04\0\0\0\x03\0\0\x1f\x40\0\0\0\x01\x01\x02\x03\x04";
+    let file = folder.path().join("a.au");
+    std::fs::write(&file, sound).expect("written");
+    let file = SourceFile { path: "x/a.au".into(), local_path: file, size: sound.len() as u64, identity: None };
+    let target = target(folder.path(), vec![file]);
+    let audio = Feature::Audio(Media::default());
+    let linked = format!("{REPOSITORY}/x/a.au");
+    for stored in [embedded(sound), at(&linked)] {
+        let (json, assets) = cell(&target, &audio, stored, &top("a")).expect("known");
+        assert_eq!((json[0]["type"].as_str(), &assets[..]), (Some("audio/wav"), &[PathBuf::from("7/a/audio.wav")][..]));
+        let wav = std::fs::read(folder.path().join("7/a/audio.wav")).expect("stored");
+        assert_eq!(wav[44..], [2, 1, 4, 3]);
+        std::fs::remove_file(folder.path().join("7/a/audio.wav")).expect("stored");
+    }
+}
+
+#[test]
+fn cells_that_cannot_be_shown_say_why_unless_the_rules_are_strict() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut target = target(folder.path(), Vec::new());
+    target.rules.strict = false;
+    let missing = format!("{REPOSITORY}/gone.bin");
+    for feature in
+        [image(), Feature::Audio(Media::default()), Feature::Video(Media::default()), Feature::Pdf(Media::default())]
+    {
+        let (json, assets) = cell(&target, &feature, at(&missing), &top("c")).expect("told in the cell");
+        let cell = if json.is_array() { &json[0] } else { &json };
+        assert_eq!(cell["error"], "the file `gone.bin` is not in the dataset at this revision");
+        assert!(cell["src"].as_str().is_some_and(|src| src.ends_with("/gone.bin")), "{cell}");
+        assert_eq!(assets, Vec::<PathBuf>::new());
+    }
+    for stored in ["https://example.com/a.png", "zip://a.png::train.zip", "hf://datasets/other/birds@main/a.png"] {
+        let (json, _) = cell(&target, &image(), at(stored), &top("c")).expect("told in the cell");
+        assert!(json["src"].is_null() && json["error"].is_string(), "{json}");
+    }
+}
+
+#[test]
+fn files_that_were_not_looked_for_are_asked_for_all_at_once() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let target = MediaTarget { linked_files: None, ..target(folder.path(), Vec::new()) };
+    let mut store = MediaStore::new(&target);
+    let mut out = String::new();
+    for name in ["b.png", "a.png"] {
+        let path = format!("{REPOSITORY}/{name}");
+        store.write(&mut out, &image(), at(&path), &top("c")).expect("asked for later");
+    }
+    let error = store.into_assets().expect_err("nothing can be shown");
+    assert_eq!((error.kind, error.wanted), (ErrorKind::FilesWanted, vec!["b.png".to_owned(), "a.png".to_owned()]));
+}
+
+#[test]
+fn paths_of_other_revisions_are_followed_where_we_wrote_them() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut target = target(folder.path(), Vec::new());
+    let path = "hf://datasets/acme/birds@0123456789/x/clip.mp4";
+    let video = Feature::Video(Media::default());
+    assert!(cell(&target, &video, at(path), &top("v")).is_err());
+    target.rules.any_revision = true;
+    let (json, _) = cell(&target, &video, at(path), &top("v")).expect("linked");
+    assert_eq!(json["src"], "https://hub/datasets/acme/birds/resolve/{dataset_git_revision}/x/clip.mp4");
 }
 
 #[test]

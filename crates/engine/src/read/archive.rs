@@ -51,55 +51,11 @@ impl TableStream for ArchiveStream {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use belvedere_domain::data_files::Reader;
     use serde_json::json;
 
     use crate::read::ReadLimits;
-    use crate::read::testing::{Folder, config, show, tables};
-
-    /// An archive as the usual tools write it; every second member is stored without compression.
-    fn zip(members: &[(&str, &str)]) -> Vec<u8> {
-        let (mut bytes, mut directory) = (Vec::new(), Vec::new());
-        for (number, (name, content)) in members.iter().enumerate() {
-            let mut crc = flate2::Crc::new();
-            crc.update(content.as_bytes());
-            let deflated = number % 2 == 0;
-            let data = if deflated {
-                let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
-                encoder.write_all(content.as_bytes()).unwrap();
-                encoder.finish().unwrap()
-            } else {
-                content.as_bytes().to_vec()
-            };
-            let number = |value: usize| u32::try_from(value).unwrap().to_le_bytes();
-            let mut common = vec![20, 0, 0, 0, if deflated { 8 } else { 0 }, 0, 0, 0, 0, 0];
-            common.extend(crc.sum().to_le_bytes());
-            common.extend(number(data.len()));
-            common.extend(number(content.len()));
-            common.extend(&number(name.len())[..2]);
-            common.extend([0, 0]);
-            directory.extend(b"PK\x01\x02\x14\x00");
-            directory.extend(&common);
-            directory.extend([0; 10]);
-            directory.extend(number(bytes.len()));
-            directory.extend(name.as_bytes());
-            bytes.extend(b"PK\x03\x04");
-            bytes.extend(&common);
-            bytes.extend(name.as_bytes());
-            bytes.extend(data);
-        }
-        let (at, length) = (bytes.len(), directory.len());
-        bytes.extend(directory);
-        bytes.extend(b"PK\x05\x06\0\0\0\0");
-        let count = u16::try_from(members.len()).unwrap().to_le_bytes();
-        bytes.extend([count, count].concat());
-        bytes.extend(u32::try_from(length).unwrap().to_le_bytes());
-        bytes.extend(u32::try_from(at).unwrap().to_le_bytes());
-        bytes.extend([0, 0]);
-        bytes
-    }
+    use crate::read::testing::{Folder, config, show, tables, zip};
 
     #[test]
     fn members_are_read_in_order_of_their_names() {

@@ -15,7 +15,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 
 use super::*;
-use crate::call::{MediaTarget, ParquetFile, Rows};
+use crate::call::{MediaRules, MediaTarget, ParquetFile, Rows};
 use crate::error::ErrorKind;
 use crate::rows::rows;
 use crate::source::FileIdentity;
@@ -157,7 +157,8 @@ fn page(file: &SourceFile, features: Option<Features>, offset: u64) -> Result<Ve
             url_prefix: String::new(),
             resolve_prefix: String::new(),
             repository: "hf://datasets/d@r".into(),
-            linked_files: Vec::new(),
+            linked_files: Some(Vec::new()),
+            rules: MediaRules::default(),
         },
     };
     let page = rows(&call, &FooterCache::default())?;

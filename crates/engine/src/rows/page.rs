@@ -81,8 +81,16 @@ impl<'a> Page<'a> {
     }
 
     /// The answer.
-    pub(crate) fn finish(self, features: Features, num_rows_total: Option<u64>, more: bool) -> PageOfRows {
-        PageOfRows { features, rows: self.rows, num_rows_total, more, assets: self.media.into_assets() }
+    ///
+    /// # Errors
+    /// [`FilesWanted`](ErrorKind::FilesWanted) when cells need files that the call did not bring along.
+    pub(crate) fn finish(
+        self,
+        features: Features,
+        num_rows_total: Option<u64>,
+        more: bool,
+    ) -> Result<PageOfRows, EngineError> {
+        Ok(PageOfRows { features, rows: self.rows, num_rows_total, more, assets: self.media.into_assets()? })
     }
 }
 

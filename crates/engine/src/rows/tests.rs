@@ -11,7 +11,7 @@ use parquet::file::properties::WriterProperties;
 use serde_json::{Value as JsonValue, json};
 
 use super::*;
-use crate::call::{MediaTarget, ParquetFile};
+use crate::call::{MediaRules, MediaTarget, ParquetFile};
 use crate::source::{FileIdentity, LocalFile, SourceFile};
 use crate::write::{SplitWriter, WriteOptions};
 
@@ -21,7 +21,8 @@ fn media() -> MediaTarget {
         url_prefix: "http://localhost/assets".into(),
         resolve_prefix: "https://hub/datasets/d/resolve/r".into(),
         repository: "hf://datasets/d@r".into(),
-        linked_files: Vec::new(),
+        linked_files: Some(Vec::new()),
+        rules: MediaRules::default(),
     }
 }
 

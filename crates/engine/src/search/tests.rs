@@ -8,7 +8,7 @@ use belvedere_domain::Features;
 use serde_json::json;
 
 use super::*;
-use crate::call::{MediaTarget, ParquetFile};
+use crate::call::{MediaRules, MediaTarget, ParquetFile};
 use crate::features_arrow::{data_type, to_schema};
 use crate::source::SourceFile;
 use crate::write::{SplitWriter, WriteOptions};
@@ -83,7 +83,8 @@ impl Split {
                 url_prefix: String::new(),
                 resolve_prefix: String::new(),
                 repository: "hf://datasets/d@r".into(),
-                linked_files: Vec::new(),
+                linked_files: Some(Vec::new()),
+                rules: MediaRules::default(),
             },
         }
     }

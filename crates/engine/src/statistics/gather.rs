@@ -102,6 +102,8 @@ pub(super) struct Gatherer<'l> {
     pub(super) nulls: u64,
     /// Positive and negative infinities, which are not among the numbers.
     pub(super) infinities: u64,
+    /// Media that could not be measured; they are among the nulls.
+    pub(super) unreadable: u64,
     pub(super) gathered: Gathered,
 }
 
@@ -116,14 +118,14 @@ impl<'l> Gatherer<'l> {
             Kind::Null => Gathered::Nothing,
             _ => Gathered::Numbers(Sorter::default()),
         };
-        Self { leaf, media, rows: 0, nulls: 0, infinities: 0, gathered }
+        Self { leaf, media, rows: 0, nulls: 0, infinities: 0, unreadable: 0, gathered }
     }
 
     /// Adds what a column holds of the leaf.
     ///
     /// # Errors
     /// [`Incompatible`](ErrorKind::Incompatible) for a class that is not declared or a decimal beyond 38 digits,
-    /// [`Cell`](ErrorKind::Cell) for a medium that cannot be measured.
+    /// [`Cell`](ErrorKind::Cell) for a medium that cannot be measured, by the rules of the reference.
     pub(super) fn push(&mut self, column: &ArrayRef) -> Result<(), EngineError> {
         let reached = reach(column, &self.leaf.path)?;
         let values = &*reached.values;
@@ -143,7 +145,9 @@ impl<'l> Gatherer<'l> {
                 }
                 Kind::List | Kind::Binary | Kind::Json => numbers::lengths(values, sorter)?,
                 Kind::Image | Kind::Audio | Kind::Video | Kind::Document => {
-                    self.nulls += measure_media(values, &self.leaf.kind, self.media, sorter)?;
+                    let missed = measure_media(values, &self.leaf.kind, self.media, sorter)?;
+                    self.nulls += missed.empty + missed.unreadable;
+                    self.unreadable += missed.unreadable;
                 }
                 _ => numbers::integers(values, sorter)?,
             },
@@ -173,32 +177,48 @@ impl<'l> Gatherer<'l> {
     }
 }
 
-/// Adds widths, durations or sizes. Returns how many cells hold neither content nor a file: they count as nulls.
+/// Cells without a width, a duration or a size: they count as nulls.
+#[derive(Default)]
+struct Missed {
+    /// They hold neither content nor a file.
+    empty: u64,
+    /// What they hold cannot be understood.
+    unreadable: u64,
+}
+
+/// Adds widths, durations or sizes.
 fn measure_media(
     values: &dyn Array,
     kind: &Kind,
     media: &Media<'_>,
     sorter: &mut Sorter<u64>,
-) -> Result<u64, EngineError> {
+) -> Result<Missed, EngineError> {
     let cells = values.as_struct_opt().filter(|cells| cells.num_columns() == 2);
     let cells = cells.ok_or_else(|| unexpected(values))?;
     let bytes = cells.column(0).as_binary_opt::<i32>().ok_or_else(|| unexpected(values))?;
     let paths = cells.column(1).as_string_opt::<i32>().ok_or_else(|| unexpected(values))?;
-    let mut empty = 0;
+    let mut missed = Missed::default();
     for row in (0..cells.len()).filter(|&row| cells.is_valid(row)) {
         let content = bytes.is_valid(row).then(|| bytes.value(row)).filter(|bytes| !bytes.is_empty());
         let path = paths.is_valid(row).then(|| paths.value(row));
-        let Some(content) = media.content(content, path)? else {
-            empty += 1;
-            continue;
-        };
-        sorter.push(match kind {
-            Kind::Image => of_signed(measure::image_width(&content)?.into()),
-            Kind::Document => of_signed(content.size().cast_signed()),
-            _ => of_float(measure::seconds(&content)?),
+        let measured = media.content(content, path).and_then(|content| {
+            let Some(content) = content else { return Ok(None) };
+            let measured = match kind {
+                Kind::Image => measure::image_width(&content).map(|width| of_signed(width.into())),
+                Kind::Document => Ok(of_signed(content.size().cast_signed())),
+                _ => measure::seconds(&content).map(of_float),
+            };
+            // The file of the dataset is at fault, not the one that names it.
+            measured.map(Some).map_err(|error| path.map_or(error.clone(), |path| error.in_file(path)))
         });
+        match measured {
+            Ok(Some(key)) => sorter.push(key),
+            Ok(None) => missed.empty += 1,
+            Err(error) if error.kind == ErrorKind::Cell && !media.is_strict() => missed.unreadable += 1,
+            Err(error) => return Err(error),
+        }
     }
-    Ok(empty)
+    Ok(missed)
 }
 
 fn unexpected(values: &dyn Array) -> EngineError {

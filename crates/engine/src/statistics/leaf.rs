@@ -32,6 +32,7 @@ pub(super) struct LeafState {
     rows: u64,
     nulls: u64,
     infinities: u64,
+    unreadable: u64,
     content: Content,
 }
 
@@ -70,7 +71,7 @@ impl LeafState {
             Kind::Null => Content::Nothing,
             _ => Content::Numbers(Multiset::new(budget)),
         };
-        Self { rows: 0, nulls: 0, infinities: 0, content }
+        Self { rows: 0, nulls: 0, infinities: 0, unreadable: 0, content }
     }
 
     /// Adds a part. Parts may come in any order.
@@ -81,6 +82,7 @@ impl LeafState {
         self.rows += gatherer.rows;
         self.nulls += gatherer.nulls;
         self.infinities += gatherer.infinities;
+        self.unreadable += gatherer.unreadable;
         match (&mut self.content, gatherer.gathered) {
             (Content::Numbers(set), Gathered::Numbers(sorter)) => add(set, sorter.finish())?,
             (Content::Wide(set), Gathered::Wide(sorter)) => add(set, sorter.finish())?,
@@ -146,7 +148,8 @@ impl LeafState {
         let details = (making.rules == Rules::Seed).then(|| {
             let texts = (leaf.kind == Kind::Text).then_some((sample.as_slice(), longest));
             let identifying = matches!(leaf.kind, Kind::Text | Kind::Integer(_));
-            details(&figures, (self.rows, self.nulls, self.infinities), identifying, texts)
+            let counts = (self.rows, self.nulls, self.infinities, self.unreadable);
+            details(&figures, counts, identifying, texts)
         });
         let report = ColumnStatistics {
             column_name: leaf.name.clone(),
@@ -380,7 +383,7 @@ fn shortened(text: &str) -> String {
 /// `identifying` columns repeat are worth an alert.
 fn details(
     figures: &Figures,
-    (rows, nulls, infinities): (u64, u64, u64),
+    (rows, nulls, infinities, unreadable): (u64, u64, u64, u64),
     identifying: bool,
     texts: Option<(&[String], Option<i64>)>,
 ) -> Json {
@@ -392,6 +395,9 @@ fn details(
     }
     if infinities > 0 {
         details.insert("infinite_count".into(), infinities.into());
+    }
+    if unreadable > 0 {
+        details.insert("unreadable_count".into(), unreadable.into());
     }
     if let Some(quantiles) = &figures.quantiles {
         details.insert("quantiles".into(), quantiles.clone());

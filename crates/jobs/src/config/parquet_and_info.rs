@@ -7,7 +7,6 @@
 use async_trait::async_trait;
 use belvedere_domain::data_files::{Reader, ResolvedConfig};
 use belvedere_domain::parquet_path::ParquetPath;
-use belvedere_domain::view::REVISION_PLACEHOLDER;
 use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Features, SplitName, Step, View};
 use belvedere_engine::call::{Convert, Converted, Inspect, Inspected};
 use belvedere_engine::{Call, ErrorKind, Reply};
@@ -158,7 +157,8 @@ fn has_too_large_row_groups(inspected: &Inspected, settings: &Settings) -> bool 
 
 async fn convert(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Made, JobError> {
     let scratch = ctx.scratch_directory()?;
-    let files = ctx.source_files(resolved.paths()).await?;
+    let opened: Vec<&str> = resolved.opened_paths().collect();
+    let files = ctx.source_files(opened).await?;
     let content_ids = segments::content_ids(ctx, resolved).await?;
     let call = Call::Convert(Convert {
         config: resolved.clone(),
@@ -166,7 +166,8 @@ async fn convert(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Made, Jo
         content_ids: content_ids.clone(),
         files,
         output: scratch.path().to_owned(),
-        repository: format!("hf://datasets/{}@{REVISION_PLACEHOLDER}", ctx.key.dataset),
+        // Also true of later revisions that this view is made for: the files behind its cells are among its inputs.
+        repository: format!("hf://datasets/{}@{}", ctx.key.dataset, ctx.revision),
         max_split_bytes: ctx.services.settings.parquet.max_dataset_size_bytes,
     });
     let converted = match ctx.call(call).await {

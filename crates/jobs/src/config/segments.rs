@@ -18,7 +18,8 @@ const MAX_FILES: usize = 20_000;
 /// Files looked for at the same time; in distant places each look is a request.
 const LOOKS_AT_A_TIME: usize = 16;
 
-/// SHA-256 of each input file, by path; files that are not hashed yet have none.
+/// SHA-256 of each input file whose rows may be copied, by path; files that are not hashed yet have none, and neither have
+/// tables that describe media: their rows name the revision, and cost nothing to make again.
 pub(crate) async fn content_ids(
     ctx: &JobContext,
     resolved: &ResolvedConfig,
@@ -28,7 +29,9 @@ pub(crate) async fn content_ids(
         let entry = manifest.get(path).filter(|entry| entry.is_hashed())?;
         Some((path.to_owned(), entry.content_id.clone()))
     };
-    Ok(resolved.paths().take(MAX_FILES).filter_map(id).collect())
+    let of_media = resolved.reader.folder().is_some();
+    let copied = |path: &&str| !of_media || path.to_ascii_lowercase().ends_with(".zip");
+    Ok(resolved.opened_paths().filter(copied).take(MAX_FILES).filter_map(id).collect())
 }
 
 /// The segments remembered for the inputs of a config whose Parquet files are still there.

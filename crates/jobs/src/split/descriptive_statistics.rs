@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use belvedere_domain::{ErrorCode, Features, Step, View};
 use belvedere_engine::call::SplitStatistics;
+use belvedere_engine::source::SourceFile;
 use belvedere_engine::{ErrorKind, Reply};
 
 use crate::call::CallError;
 use crate::content::DescriptiveStatistics as Content;
-use crate::files::SplitFiles;
+use crate::files::{SplitFiles, shows_media};
 use crate::job::{Job, JobContext, JobError, Ready};
 use crate::settings::DescriptiveStatistics;
 
@@ -39,7 +40,9 @@ impl Job for DescriptiveStatisticsJob {
             return Ok(reused);
         }
         let partial = files.partial;
-        let found = statistics(ctx, files, features, settings).await.map_err(failure)?;
+        let place = (ctx.config()?, ctx.split()?);
+        let linked = ctx.services.files.media_of(&ctx.key.dataset, &ctx.revision, place, Some(&features)).await?;
+        let found = statistics(ctx, files, features, settings, linked).await.map_err(failure)?;
         let content = Content {
             num_examples: found.num_examples,
             statistics: found.statistics,
@@ -55,9 +58,11 @@ async fn statistics(
     files: SplitFiles,
     features: Features,
     settings: DescriptiveStatistics,
+    linked_files: Vec<SourceFile>,
 ) -> Result<SplitStatistics, CallError> {
-    let call = settings.call(&ctx.key.dataset, files.files, Some(features), None);
-    let reply = match files.trusted {
+    let trusted = files.trusted && !shows_media(&features);
+    let call = settings.call(&ctx.key.dataset, files.files, Some(features), None, linked_files);
+    let reply = match trusted {
         true => ctx.services.trusted.call(call, ctx.call_limit()).await?,
         false => ctx.call(call).await?,
     };

@@ -7,16 +7,16 @@ use async_trait::async_trait;
 use belvedere_domain::data_files::ResolvedConfig;
 use belvedere_domain::view::{DigestBuilder, REVISION_PLACEHOLDER};
 use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Level, SplitName, Step, StepName, View};
-use belvedere_engine::call::{Head, MediaTarget, PageOfRows, Rows};
+use belvedere_engine::call::{Head, MediaRules, MediaTarget, PageOfRows, Rows};
 use belvedere_engine::first_rows::{FirstRows, Header, Limits, truncate};
-use belvedere_engine::{Call, ErrorKind, Reply};
+use belvedere_engine::{Call, EngineError, ErrorKind, Reply};
 use belvedere_store::Found;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::call::CallError;
 use crate::content::{ConfigParquetMetadata, Written};
-use crate::files::asset_key;
+use crate::files::{asset_key, shows_media};
 use crate::job::{Job, JobContext, JobError, Ready, ok_content};
 
 const STEP: Step = Step::split("split-first-rows")
@@ -40,11 +40,15 @@ impl Job for FirstRowsJob {
         ctx.input("limits", &limits);
         let urls = ctx.services.settings.urls.clone();
         ctx.input("urls", &(&urls.hub, &urls.assets));
+        // Media that cannot be shown end the page, or their cells say so.
+        let strict = ctx.services.settings.compat;
+        ctx.input("strict", &strict);
         let converted = converted_files(ctx, metadata.as_ref()).await?;
         if converted.is_none() {
             let resolved = ctx.good_config().await?;
             let (paths, schema_paths) = paths_of(&resolved, ctx.split()?);
-            ctx.input_files(paths.iter().chain(schema_paths).map(String::as_str)).await?;
+            let paths: Vec<&str> = paths.iter().map(String::as_str).chain(schema_paths).collect();
+            ctx.input_files(paths).await?;
         }
         if let Some(reused) = ctx.reuse().await? {
             return Ok(reused);
@@ -97,8 +101,9 @@ async fn source_of(ctx: &JobContext) -> Result<Digest, JobError> {
     let config = ctx.services.files.good_config(&ctx.key.dataset, &ctx.revision, ctx.config()?).await?;
     let (paths, schema_paths) = paths_of(&config, ctx.split()?);
     let manifest = ctx.manifest().await?;
-    let files: Vec<_> = paths.iter().chain(schema_paths).map(|path| manifest.get(path)).collect();
-    let inputs = (&config, files, settings.first_rows, &settings.urls.hub, &settings.urls.assets);
+    let files: Vec<_> = paths.iter().map(String::as_str).chain(schema_paths).map(|path| manifest.get(path)).collect();
+    let urls = (&settings.urls.hub, &settings.urls.assets);
+    let inputs = (&config, files, settings.first_rows, urls, settings.compat);
     let inputs = serde_json::to_vec(&inputs).expect("inputs are plain values");
     Ok(DigestBuilder::new(STEP.name, STEP.version).part("source", inputs).finish())
 }
@@ -136,21 +141,44 @@ async fn converted_files(ctx: &JobContext, metadata: Option<&Found>) -> Result<O
 }
 
 async fn from_parquet(ctx: &JobContext, files: ConvertedFiles, media: MediaTarget) -> Result<PageOfRows, CallError> {
-    let call = Call::Rows(Rows { media, ..files.rows });
-    let limit = std::time::Duration::from_secs(600);
-    let reply = if files.trusted { ctx.services.trusted.call(call, limit).await? } else { ctx.call(call).await? };
-    match reply {
+    let rules = MediaRules { any_revision: files.trusted, ..media.rules };
+    // Media are content of others, whoever wrote the file that holds or names them.
+    let trusted = files.trusted && !files.rows.features.as_ref().is_none_or(shows_media);
+    let call = Call::Rows(Rows { media: MediaTarget { rules, ..media }, ..files.rows });
+    match with_linked_files(ctx, call, trusted).await? {
         Reply::Rows(page) => Ok(page),
         _ => Err(CallError::Died("answered another question".into())),
     }
+}
+
+/// Carries out a call; with the files that its media cells refer to, if they do.
+async fn with_linked_files(ctx: &JobContext, call: Call, trusted: bool) -> Result<Reply, CallError> {
+    let limit = std::time::Duration::from_secs(600);
+    let mut again = call.clone();
+    let first = if trusted { ctx.services.trusted.call(call, limit).await } else { ctx.call(call).await };
+    let wanted = match first {
+        Err(CallError::Engine(error)) if error.kind == ErrorKind::FilesWanted => error.wanted,
+        answer => return answer,
+    };
+    let linked = ctx.services.files.sources_if_there(&ctx.key.dataset, &ctx.revision, &wanted).await;
+    let linked = linked.map_err(|error| {
+        let kind = if matches!(error, JobError::RevisionGone) { ErrorKind::Changed } else { ErrorKind::Io };
+        CallError::Engine(EngineError::new(kind, error))
+    })?;
+    if let Some(media) = again.media_mut() {
+        media.linked_files = Some(linked);
+    }
+    ctx.call(again).await
 }
 
 async fn from_source(ctx: &JobContext, media: MediaTarget) -> Result<PageOfRows, JobError> {
     let config = ctx.services.files.good_config(&ctx.key.dataset, &ctx.revision, ctx.config()?).await?;
     let split = ctx.split()?.clone();
     let (paths, schema_paths) = paths_of(&config, &split);
-    let files = ctx.source_files(paths.iter().map(String::as_str)).await?;
-    let schema_files = ctx.source_files(schema_paths.iter().map(String::as_str)).await?;
+    let opened: Vec<&str> = config.opened(paths.iter().map(String::as_str)).collect();
+    let files = ctx.source_files(opened).await?;
+    let opened: Vec<&str> = config.opened(schema_paths.into_iter()).collect();
+    let schema_files = ctx.source_files(opened).await?;
     let limits = ctx.services.settings.first_rows;
     // Before anything is known of the types, a file that cannot be read leaves them unknown.
     let unreadable = match config.declared_features {
@@ -167,7 +195,7 @@ async fn from_source(ctx: &JobContext, media: MediaTarget) -> Result<PageOfRows,
         repository: media.repository.clone(),
         media,
     });
-    match ctx.call(call).await.map_err(|error| failure(unreadable, error))? {
+    match with_linked_files(ctx, call, false).await.map_err(|error| failure(unreadable, error))? {
         Reply::Head(page) => Ok(page),
         _ => Err(JobError::fail(ErrorCode::UnexpectedError, "the reader answered another question")),
     }
@@ -177,7 +205,10 @@ fn media_target(ctx: &JobContext, directory: &std::path::Path) -> MediaTarget {
     let dataset = &ctx.key.dataset;
     let urls = &ctx.services.settings.urls;
     let (config, split) = (ctx.key.config.as_ref(), ctx.key.split.as_ref());
-    crate::files::media_target(&urls.assets, &urls.hub, dataset, REVISION_PLACEHOLDER, config, split, directory)
+    let target =
+        crate::files::media_target(&urls.assets, &urls.hub, dataset, REVISION_PLACEHOLDER, config, split, directory);
+    let strict = ctx.services.settings.compat;
+    MediaTarget { rules: MediaRules { strict, any_revision: false }, ..target }
 }
 
 #[derive(Serialize)]
@@ -203,11 +234,13 @@ fn view_of(ctx: &JobContext, page: &PageOfRows) -> Result<View, JobError> {
     Ok(View::ok(&Content { dataset, config, split, features, rows: &items, truncated }))
 }
 
-/// The files of a split, and those of the first split when that is another one.
-fn paths_of<'c>(config: &'c ResolvedConfig, split: &SplitName) -> (&'c [String], &'c [String]) {
+/// The files of a split, and those that decide its columns too: of the first split when that is another one; of all
+/// others where the names of files tell labels.
+fn paths_of<'c>(config: &'c ResolvedConfig, split: &SplitName) -> (&'c [String], Vec<&'c str>) {
     let paths = config.splits.get(split).map_or(&[][..], Vec::as_slice);
-    let first = config.splits.first().filter(|(first, _)| *first != split);
-    (paths, first.map_or(&[][..], |(_, paths)| paths.as_slice()))
+    let deciding = if config.reader.folder().is_some() { config.splits.len() } else { 1 };
+    let others = config.splits.iter().take(deciding).filter(|(other, _)| *other != split);
+    (paths, others.flat_map(|(_, paths)| paths).map(String::as_str).collect())
 }
 
 /// Which public code a failed call ends in. `unreadable` is the code for content that cannot be read.

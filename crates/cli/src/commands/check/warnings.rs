@@ -116,6 +116,10 @@ async fn columns_of_files(
     revision: &Revision,
     config: &ResolvedConfig,
 ) -> Option<(SplitName, Vec<String>)> {
+    // One file of media says nothing of the tables that describe it.
+    if config.reader.folder().is_some() {
+        return None;
+    }
     let (split, paths) = config.splits.iter().find(|(_, paths)| !paths.is_empty())?;
     let first = paths[0].clone();
     let files = runtime.services.files.sources(dataset, revision, [first.as_str()]).await.ok()?;

@@ -23,6 +23,7 @@ pub(crate) fn seconds(content: &Content<'_>) -> Result<f64, EngineError> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => avi(content)?,
         [b'F', b'O', b'R', b'M', _, _, _, _, b'A', b'I', b'F', b'F' | b'C', ..] => aiff(content)?,
         [b'f', b'L', b'a', b'C', ..] => flac(&head),
+        [b'.', b's', b'n', b'd', ..] => au(&head, content.size()),
         [b'O', b'g', b'g', b'S', ..] => ogg(content)?,
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => mp4(content)?,
         [0x1a, 0x45, 0xdf, 0xa3, ..] => matroska(content)?,
@@ -103,6 +104,21 @@ fn aiff(content: &Content<'_>) -> Result<Option<f64>, EngineError> {
         let rate = big(&rate[2..]) as f64 * 2_f64.powi(exponent);
         Ok(Some(big(&common[2..6]) as f64 / rate))
     })
+}
+
+fn au(head: &[u8], file_size: u64) -> Option<f64> {
+    let field = |index: usize| head.get(4 * index..4 * index + 4).map(big);
+    let bytes = match field(3)? {
+        1 | 27 => 1,
+        coding @ 2..=5 => coding - 1,
+        6 => 4,
+        7 => 8,
+        _ => return None,
+    };
+    // The longest stands for a length that was not known.
+    let there = field(2)?.min(file_size.saturating_sub(field(1)?));
+    let bytes_per_second = field(4)?.checked_mul(field(5)?)?.checked_mul(bytes)?;
+    (bytes_per_second > 0).then(|| there as f64 / bytes_per_second as f64)
 }
 
 fn flac(head: &[u8]) -> Option<f64> {
@@ -310,6 +326,16 @@ mod tests {
         bytes.extend([0x0a, 0xc4, 0x42, 0xf0, 0x00, 0x01, 0x02, 0x66]);
         bytes.extend([0; 16]);
         assert_eq!(of(&bytes), Some(1.5));
+    }
+
+    #[test]
+    fn au_files_are_as_long_as_they_are() {
+        let head = |rate: [u8; 4]| {
+            let channels = [0, 0, 0, 2];
+            [&b".snd\0\0\0\x18\xff\xff\xff\xff\0\0\0\x03"[..], &rate, &channels, &[0; 16_000]].concat()
+        };
+        assert_eq!(of(&head([0, 0, 0x1f, 0x40])), Some(0.5));
+        assert_eq!(of(&head([0; 4])), None);
     }
 
     #[test]

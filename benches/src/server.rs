@@ -1,0 +1,81 @@
+//! The real program in a process of its own, asked over HTTP on loopback.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+
+/// A running server; killed when dropped.
+pub struct Server {
+    process: Child,
+    agent: ureq::Agent,
+    base: String,
+}
+
+impl Server {
+    /// Starts the program on a folder, with its state in a directory.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(program: &Path, folder: &Path, state: &Path) -> anyhow::Result<Self> {
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let process = Command::new(program)
+            .arg("serve")
+            .arg(folder)
+            .arg("--state")
+            .arg(state)
+            .args(["--host", "127.0.0.1", "--quiet", "--port", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{} cannot be started", program.display()))?;
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        Ok(Self { process, agent, base: format!("http://127.0.0.1:{port}") })
+    }
+
+    /// The status of the answer to a path, whose body is read.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn status(&self, path: &str) -> anyhow::Result<u16> {
+        let mut answer = self.agent.get(format!("{}{path}", self.base)).call()?;
+        answer.body_mut().read_to_vec()?;
+        Ok(answer.status().as_u16())
+    }
+
+    /// How long an answer takes that must be 200.
+    ///
+    /// # Errors
+    /// When it is another one.
+    pub fn time(&self, path: &str) -> anyhow::Result<Duration> {
+        let begin = Instant::now();
+        let status = self.status(path)?;
+        ensure!(status == 200, "{path} answered {status}");
+        Ok(begin.elapsed())
+    }
+
+    /// Asks every 2 ms until the answer is 200.
+    ///
+    /// # Errors
+    /// When that takes longer than `limit`.
+    pub fn wait_for(&self, path: &str, limit: Duration) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        while begin.elapsed() < limit {
+            // Refused connections and "not ready" answers both mean: ask again.
+            if matches!(self.status(path), Ok(200)) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        bail!("{path} was not answered within {} s", limit.as_secs())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
