@@ -100,6 +100,9 @@ pub(super) struct Told {
 /// [`Cell`](ErrorKind::Cell) when it is not an image or too large a one, [`Changed`](ErrorKind::Changed) when it is gone.
 pub(super) fn look_at(file: &SourceFile) -> Result<Told, EngineError> {
     let look = |opened: LocalFile| {
+        if file.size == 0 {
+            return Err(EngineError::new(ErrorKind::Cell, "the file is empty"));
+        }
         let reader = BufReader::new(Ranges::new(opened).reader_at(0));
         let mut reader = ImageReader::new(reader);
         // Some formats are told by nothing but their names; what the content tells goes before.
@@ -201,7 +204,7 @@ fn has_palette(format: ImageFormat, bytes: &[u8]) -> bool {
 }
 
 fn undecodable(error: image::ImageError) -> EngineError {
-    EngineError::new(ErrorKind::Cell, format!("the image cannot be decoded: {error}"))
+    EngineError::new(ErrorKind::Cell, format!("the image cannot be decoded: {}", error.to_string().trim_end()))
 }
 
 fn unencodable(error: image::ImageError) -> EngineError {

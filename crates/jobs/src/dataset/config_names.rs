@@ -9,7 +9,7 @@ use crate::files::hub_failure;
 use crate::job::{Job, JobContext, JobError, Ready};
 use crate::refresh::harmless::card_mark;
 
-const STEP: Step = Step::dataset("dataset-config-names").triggered_by(&["dataset-init"]).answers();
+const STEP: Step = Step::dataset("dataset-config-names").triggered_by(&["dataset-init"]).version(2).answers();
 
 pub(crate) struct ConfigNamesJob;
 

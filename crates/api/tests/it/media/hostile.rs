@@ -40,7 +40,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// e105 | an image claims to have more pixels than any memory holds (PNG, GIF, JPEG, TIFF, WebP, BMP, PPM), as a file or in an archive | it is not decoded: its cell says why, all other cells are there; with `COMPAT=reference` the page ends with `RowsPostProcessingError`
+/// e105 | an image claims to have more pixels than any memory holds (PNG, GIF, JPEG, TIFF, WebP, BMP, PPM), as a file or in an archive | it is not decoded: its cell says why, all other cells are there
 #[tokio::test]
 async fn e105_images_that_claim_to_be_huge_are_not_decoded() {
     let app = TestApp::new().await;
@@ -114,7 +114,7 @@ async fn e106_sounds_with_lying_headers_spoil_no_page_and_no_figures() {
     assert_eq!(figures["column_statistics"]["max"], json!(1.0), "the longer one has half a second");
 }
 
-/// e112 | folders of media with nothing in them: files of no bytes, hidden files only | each empty file says what is wrong with it; a dataset of hidden files only is none
+/// e112 | folders of media with nothing in them: files of no bytes, hidden files only | each empty file says what is wrong with it; a dataset of hidden files only answers `EmptyDatasetError`
 #[tokio::test]
 async fn e112_empty_and_hidden_media_are_told_apart() {
     let app = TestApp::new().await;
@@ -126,7 +126,8 @@ async fn e112_empty_and_hidden_media_are_told_apart() {
     let rows = app.get(ROWS).await.json()["rows"].as_array().unwrap().clone();
     assert_eq!(rows.len(), 3);
     assert!(rows.iter().all(|row| row["row"]["image"]["error"].is_string()), "{rows:?}");
-    assert_eq!(app.get("/is-valid?dataset=local/hidden").await.status, 404);
+    let hidden = app.get("/splits?dataset=local/hidden").await;
+    assert_eq!(hidden.header("x-error-code"), Some("EmptyDatasetError"), "{}", hidden.text());
     let head = app.get("/datasets/local/data/resolve/main/a.png").await;
     assert_snapshot!(show_headers(&head).lines().next().unwrap(), @"200");
 }
