@@ -364,8 +364,8 @@ pub struct MediaTarget {
     pub resolve_prefix: String,
     /// The `hf://datasets/<dataset>@<revision>` of this dataset: other paths are not followed.
     pub repository: String,
-    /// Files of the repository that cells refer to; those of images and documents are read for their size. `None`: not
-    /// looked for yet, so cells that refer to some end the call with [`FilesWanted`](crate::ErrorKind::FilesWanted).
+    /// Files of the repository that cells refer to; images, documents and some sounds are read, others only have to be
+    /// among them. `None`: not looked for yet, so cells that refer to some end the call with [`FilesWanted`](crate::ErrorKind::FilesWanted).
     #[serde(default)]
     pub linked_files: Option<Vec<SourceFile>>,
     /// How paths are followed, and what becomes of cells that cannot be shown.

@@ -76,9 +76,18 @@ pub struct EngineError {
     pub line: Option<u64>,
     /// Column name, with fields joined by dots.
     pub column: Option<String>,
-    /// Paths of files in the repository without which the call cannot be carried out.
+    /// Files of the repository without which the call cannot be carried out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub wanted: Vec<String>,
+    pub wanted: Vec<WantedFile>,
+}
+
+/// A file of the repository that a call needs to know.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WantedFile {
+    /// Its path.
+    pub path: String,
+    /// It will be read. Otherwise it only has to be there.
+    pub read: bool,
 }
 
 impl EngineError {
@@ -88,7 +97,7 @@ impl EngineError {
     }
 
     /// The call has to be made again with these files of the repository.
-    pub(crate) fn wanting(wanted: Vec<String>) -> Self {
+    pub(crate) fn wanting(wanted: Vec<WantedFile>) -> Self {
         let message = format!("{} files that cells refer to are needed", wanted.len());
         Self { wanted, ..Self::new(ErrorKind::FilesWanted, message) }
     }

@@ -22,7 +22,7 @@ use belvedere_domain::Feature;
 use bytes::Bytes;
 
 use crate::call::MediaTarget;
-use crate::error::{EngineError, ErrorKind};
+use crate::error::{EngineError, ErrorKind, WantedFile};
 use crate::json_text;
 use crate::source::{LocalFile, ReadRanges, SourceFile};
 
@@ -59,7 +59,7 @@ pub(crate) struct MediaStore<'a> {
     /// Files of the repository by path; built for the first cell that refers to one.
     linked: OnceCell<HashMap<&'a str, &'a SourceFile>>,
     /// Paths of files that are needed and were not looked for.
-    wanted: RefCell<Vec<String>>,
+    wanted: RefCell<Vec<WantedFile>>,
     assets: Vec<PathBuf>,
 }
 
@@ -310,13 +310,19 @@ impl<'a> MediaStore<'a> {
 
     /// A file that is only linked to is not opened, but it has to exist.
     fn must_be_there(&self, path: &str) -> Result<(), EngineError> {
-        if self.target.rules.strict { Ok(()) } else { self.linked(path).map(drop) }
+        if self.target.rules.strict { Ok(()) } else { self.known(path, false).map(drop) }
     }
 
+    /// A file that is to be read.
     fn linked(&self, path: &str) -> Result<&'a SourceFile, EngineError> {
+        self.known(path, true)
+    }
+
+    fn known(&self, path: &str, read: bool) -> Result<&'a SourceFile, EngineError> {
         let Some(files) = &self.target.linked_files else {
-            self.wanted.borrow_mut().push(path.to_owned());
-            return Err(EngineError::wanting(vec![path.to_owned()]));
+            let wanted = WantedFile { path: path.to_owned(), read };
+            self.wanted.borrow_mut().push(wanted.clone());
+            return Err(EngineError::wanting(vec![wanted]));
         };
         let by_path = || files.iter().map(|file| (file.path.as_str(), file)).collect();
         self.linked.get_or_init(by_path).get(path).copied().ok_or_else(|| {

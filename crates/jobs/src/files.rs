@@ -9,6 +9,7 @@ use belvedere_domain::parquet_path::ParquetPath;
 use belvedere_domain::{
     ConfigName, DatasetName, Digest, ErrorCode, Features, Level, Manifest, Revision, SplitName, StepName,
 };
+use belvedere_engine::WantedFile;
 use belvedere_engine::call::{MediaRules, MediaTarget, ParquetFile};
 use belvedere_engine::source::{FileIdentity, SourceFile};
 use belvedere_hub::card::Card;
@@ -194,7 +195,7 @@ impl Files {
         Ok(sources)
     }
 
-    /// Those of some files that the revision has, ready to be read; each once.
+    /// Those of some files that the revision has, ready to be read as far as they will be; each once.
     ///
     /// # Errors
     /// [`JobError::RevisionGone`] when a file is not what it was.
@@ -202,11 +203,22 @@ impl Files {
         &self,
         dataset: &DatasetName,
         revision: &Revision,
-        paths: &[String],
+        wanted: &[WantedFile],
     ) -> Result<Vec<SourceFile>, JobError> {
         let manifest = self.manifest(dataset, revision).await?;
-        let there: Vec<&str> = paths.iter().map(String::as_str).filter(|path| manifest.get(path).is_some()).collect();
-        self.sources(dataset, revision, there).await
+        let read: Vec<&str> = wanted
+            .iter()
+            .filter(|file| file.read && manifest.get(&file.path).is_some())
+            .map(|file| file.path.as_str())
+            .collect();
+        let mut files = self.sources(dataset, revision, read).await?;
+        // Bringing a file here may be costly: to be sure that it exists, the list of files is enough.
+        let known = wanted.iter().filter(|file| !file.read).filter_map(|file| {
+            let entry = manifest.get(&file.path)?;
+            Some(SourceFile { path: file.path.clone(), local_path: PathBuf::new(), size: entry.size, identity: None })
+        });
+        files.extend(known);
+        Ok(files)
     }
 
     /// The files that media cells of a split may refer to; none where cells hold their content.

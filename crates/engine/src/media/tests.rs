@@ -203,7 +203,8 @@ fn files_that_were_not_looked_for_are_asked_for_all_at_once() {
         store.write(&mut out, &image(), at(&path), &top("c")).expect("asked for later");
     }
     let error = store.into_assets().expect_err("nothing can be shown");
-    assert_eq!((error.kind, error.wanted), (ErrorKind::FilesWanted, vec!["b.png".to_owned(), "a.png".to_owned()]));
+    let wanted = ["b.png", "a.png"].map(|path| WantedFile { path: path.to_owned(), read: true });
+    assert_eq!((error.kind, error.wanted), (ErrorKind::FilesWanted, wanted.to_vec()));
 }
 
 #[test]
