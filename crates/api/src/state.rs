@@ -66,6 +66,8 @@ pub struct ApiSettings {
     pub auth: AuthSettings,
     /// What senders of webhooks must know; without it, all of them are refused.
     pub webhook_secret: Option<WebhookSecret>,
+    /// A dataset that is unknown here is asked for at the remote Hub when somebody wants to read it.
+    pub remote_on_demand: bool,
     /// Whether each request is logged.
     pub log_requests: RequestLog,
     /// Who may read.
@@ -93,6 +95,7 @@ impl Default for ApiSettings {
             admin: AdminSettings::default(),
             auth: AuthSettings::default(),
             webhook_secret: None,
+            remote_on_demand: false,
             log_requests: RequestLog::default(),
             reading: ReadSettings::default(),
         }

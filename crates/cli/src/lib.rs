@@ -16,6 +16,7 @@ pub mod output;
 pub mod problems;
 pub mod progress;
 pub mod reading;
+pub mod remote;
 pub mod runtime;
 pub mod signals;
 pub mod steps;

@@ -77,14 +77,17 @@ impl Runtime {
         let hub = LocalHub::open(&roots, memory, options).map_err(not_served)?;
         let hub = Arc::new(hub);
         let command = child_command(&settings.worker, config.paths().temporary)?;
+        let hub_of_all = crate::remote::beside(&hub, config, &store)?;
+        let pool = |command, size| ChildPool::new(command, size).with_files_of(Arc::clone(&hub_of_all));
         let queries = is_built("sql").then(|| {
             // What is not counted: the program itself, its stacks, columns on their way.
             let command = ChildCommand { memory_bytes: Some(config.sql.memory_bytes + (1 << 30)), ..command.clone() };
-            distant::with_files(&blobs, Arc::new(ChildPool::new(command, config.sql.max_concurrent as usize)))
+            distant::with_files(&blobs, Arc::new(pool(command, config.sql.max_concurrent as usize)))
         });
-        let children = distant::with_files(&blobs, Arc::new(ChildPool::new(command, settings.worker.slots + 2)));
+        let children = distant::with_files(&blobs, Arc::new(pool(command, settings.worker.slots + 2)));
         let copies = (settings.parquet.copies_max_bytes > 0).then(|| Arc::clone(&store.views));
-        let files = Files::new(Arc::clone(&hub) as _, blobs.clone(), copies);
+        let files = Files::new(Arc::clone(&hub_of_all), blobs.clone(), copies)
+            .with_committers(crate::remote::committers(config)?);
         let services = Arc::new(Services {
             files: assets.into_iter().fold(files, Files::with_assets),
             store,
@@ -188,6 +191,7 @@ impl Runtime {
             delivery: crate::blobs::delivery(config),
             blobs: self.services.blobs.is_folder().then(|| config.paths().blobs),
             admin,
+            remote_on_demand: config.common.hf_endpoint.is_some() && config.remote.on_demand,
             webhook_secret: config
                 .api
                 .hf_webhook_secret
@@ -313,14 +317,7 @@ fn settings(config: &Config, graph: &Graph) -> Result<Settings, Advice> {
             min_cell_bytes: config.first_rows.min_cell_bytes as usize,
             columns_max_number: config.first_rows.columns_max_number as usize,
         },
-        parquet: Parquet {
-            max_dataset_size_bytes: config.parquet_and_info.max_dataset_size_bytes.for_local_files(),
-            target_revision: config.parquet_and_info.target_revision.clone(),
-            url_template: config.parquet_and_info.url_template.clone(),
-            max_read_bytes: config.rows_index.max_arrow_data_in_memory,
-            max_row_group_bytes_for_copy: config.parquet_and_info.max_row_group_byte_size_for_copy.for_local_files(),
-            copies_max_bytes: config.parquet_layout.max_bytes,
-        },
+        parquet: parquet(config),
         duckdb_index: DuckdbIndex {
             scratch: config.duckdb_index.cache_directory.clone(),
             extensions: config.duckdb_index.extensions_directory.clone(),
@@ -348,8 +345,21 @@ fn settings(config: &Config, graph: &Graph) -> Result<Settings, Advice> {
             max_scan_seconds: config.search_index.max_scan_seconds.into(),
         },
         urls: urls(config),
+        remote: crate::remote::settings(config),
         worker: worker_settings(config, graph)?,
     })
+}
+
+/// The conversion of files of this machine.
+pub(crate) fn parquet(config: &Config) -> Parquet {
+    Parquet {
+        max_dataset_size_bytes: config.parquet_and_info.max_dataset_size_bytes.for_local_files(),
+        target_revision: config.parquet_and_info.target_revision.clone(),
+        url_template: config.parquet_and_info.url_template.clone(),
+        max_read_bytes: config.rows_index.max_arrow_data_in_memory,
+        max_row_group_bytes_for_copy: config.parquet_and_info.max_row_group_byte_size_for_copy.for_local_files(),
+        copies_max_bytes: config.parquet_layout.max_bytes,
+    }
 }
 
 /// The block list as patterns of names.
@@ -367,6 +377,7 @@ fn urls(config: &Config) -> Urls {
     let mut urls = Urls::default();
     if let Some(endpoint) = &config.common.hf_endpoint {
         urls.hub = endpoint.trim_end_matches('/').to_owned();
+        urls.converted.clone_from(&urls.hub);
     }
     if let Some(base_url) = &config.assets.base_url {
         urls.assets = base_url.trim_end_matches('/').to_owned();

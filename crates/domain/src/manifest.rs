@@ -9,8 +9,8 @@ pub struct FileEntry {
     pub path: String,
     /// Size in bytes.
     pub size: u64,
-    /// What identifies the content: 64 hexadecimal digits of its SHA-256, or, while a large file is still
-    /// being hashed, `provisional:` and a digest of size, times, inode and sampled blocks.
+    /// What identifies the content: 64 hexadecimal digits of its SHA-256; of a small file of a remote Hub, `git:` and the 40
+    /// of its git object; or, while a large file is still being hashed, `provisional:` and a digest of size, times, inode and sampled blocks.
     pub content_id: String,
 }
 

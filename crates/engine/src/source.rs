@@ -4,9 +4,9 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
@@ -50,6 +50,28 @@ pub struct FileIdentity {
     pub inode: u64,
 }
 
+/// Brings parts of files that are not all on this machine.
+pub trait Supply: Send + Sync {
+    /// Returns when these bytes of a file can be read from it.
+    ///
+    /// # Errors
+    /// [`Changed`](ErrorKind::Changed) when the file is another one meanwhile, [`Away`](ErrorKind::Away) when the bytes do
+    /// not come.
+    fn bring(&self, local_path: &Path, range: Range<u64>) -> Result<(), EngineError>;
+}
+
+/// Suffix of the local paths of files of which parts may be missing. Their times change with every part that comes.
+pub const PARTS_SUFFIX: &str = "parts";
+
+/// Who brings them in this process.
+static SUPPLY: OnceLock<Arc<dyn Supply>> = OnceLock::new();
+
+/// Says who brings the missing parts of files in this process, once.
+pub fn supply_with(supply: Arc<dyn Supply>) {
+    // A second one would be that of the same parent.
+    let _ = SUPPLY.set(supply);
+}
+
 /// A file that a call reads.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SourceFile {
@@ -81,6 +103,8 @@ pub struct LocalFile {
     file: File,
     path: String,
     identity: FileIdentity,
+    /// Its local path, if parts of it may be missing.
+    in_parts: Option<PathBuf>,
 }
 
 impl LocalFile {
@@ -101,11 +125,13 @@ impl LocalFile {
         if !metadata.is_file() {
             return Err(fail(ErrorKind::Io, "not a regular file".to_owned()));
         }
-        let identity = FileIdentity::of(&metadata);
+        let in_parts = is_in_parts(source);
+        let identity = identity_of(&metadata, in_parts);
         if source.identity.is_some_and(|promised| promised != identity) || identity.size != source.size {
             return Err(changed().in_file(&source.path));
         }
-        Ok(Self { file, path: source.path.clone(), identity })
+        let in_parts = in_parts.then(|| source.local_path.clone());
+        Ok(Self { file, path: source.path.clone(), identity, in_parts })
     }
 
     /// What the file was when it was opened.
@@ -116,7 +142,18 @@ impl LocalFile {
     /// Fails if the file is no longer the one that was opened.
     fn check(&self) -> Result<(), EngineError> {
         let metadata = self.file.metadata().map_err(|error| EngineError::from(error).in_file(&self.path))?;
-        if FileIdentity::of(&metadata) == self.identity { Ok(()) } else { Err(changed().in_file(&self.path)) }
+        let now = identity_of(&metadata, self.in_parts.is_some());
+        if now == self.identity { Ok(()) } else { Err(changed().in_file(&self.path)) }
+    }
+
+    /// Waits for the missing parts of some bytes.
+    fn bring(&self, range: &Range<u64>) -> Result<(), EngineError> {
+        let Some(local_path) = self.in_parts.as_ref().filter(|_| range.start < range.end) else { return Ok(()) };
+        let Some(supply) = SUPPLY.get() else {
+            let message = "parts of the file are missing, and nobody here can bring them";
+            return Err(EngineError::new(ErrorKind::Io, message).in_file(&self.path));
+        };
+        supply.bring(local_path, range.clone()).map_err(|error| error.in_file(&self.path))
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, EngineError> {
@@ -130,6 +167,19 @@ impl LocalFile {
         self.check()?;
         Ok(length)
     }
+}
+
+/// Whether parts of a file may be missing. A file of a user may have any name, but it has times.
+fn is_in_parts(source: &SourceFile) -> bool {
+    let has_no_times = |identity: FileIdentity| identity.mtime_ns == 0 && identity.ctime_ns == 0;
+    source.local_path.extension().is_some_and(|extension| extension == PARTS_SUFFIX)
+        && source.identity.is_some_and(has_no_times)
+}
+
+/// The identity of a file; without times if its parts come one after the other.
+fn identity_of(metadata: &Metadata, in_parts: bool) -> FileIdentity {
+    let identity = FileIdentity::of(metadata);
+    if in_parts { FileIdentity { mtime_ns: 0, ctime_ns: 0, ..identity } } else { identity }
 }
 
 fn changed() -> EngineError {
@@ -148,6 +198,7 @@ impl ReadRanges for LocalFile {
                 let message = format!("bytes {}..{} lie beyond the end of the file", range.start, range.end);
                 return Err(EngineError::new(ErrorKind::Unreadable, message).in_file(&self.path));
             }
+            self.bring(range)?;
             let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
             let mut filled = 0;
             while filled < bytes.len() {
@@ -252,6 +303,38 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let gone = LocalFile::open(&source).unwrap_err();
         assert_eq!((gone.kind, gone.to_string().as_str()), (ErrorKind::Changed, "data.bin: the file is gone"));
+    }
+
+    /// Writes what is asked for, and remembers what that was.
+    #[derive(Default)]
+    struct Filling(std::sync::Mutex<Vec<Range<u64>>>);
+
+    impl Supply for Filling {
+        fn bring(&self, local_path: &Path, range: Range<u64>) -> Result<(), EngineError> {
+            let file = File::options().write(true).open(local_path).unwrap();
+            let bytes: Vec<u8> = range.clone().map(|at| b'a' + u8::try_from(at % 26).unwrap()).collect();
+            file.write_all_at(&bytes, range.start).unwrap();
+            self.0.lock().unwrap().push(range);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn missing_parts_are_brought_before_they_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let local_path = folder.path().join("content.parts");
+        File::create(&local_path).unwrap().set_len(100).unwrap();
+        let identity = identity_of(&std::fs::metadata(&local_path).unwrap(), true);
+        let source = SourceFile { path: "data.bin".into(), local_path, size: 100, identity: Some(identity) };
+        let filling = Arc::new(Filling::default());
+        supply_with(Arc::clone(&filling) as _);
+        let file = LocalFile::open(&source).unwrap();
+        let parts = file.read_ranges(&[50..53, 0..2, 7..7]).unwrap();
+        assert_eq!(parts, [&b"yza"[..], b"ab", b""]);
+        assert_eq!(*filling.0.lock().unwrap(), [50..53, 0..2]);
+        // A user's own file of such a name is a file like others.
+        let own = SourceFile { identity: None, ..source };
+        assert_eq!(LocalFile::open(&own).unwrap().read_ranges(&[90..92, 0..0]).unwrap(), [&b"\0\0"[..], b""]);
     }
 
     #[test]

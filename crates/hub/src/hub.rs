@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use belvedere_domain::{DatasetName, Manifest, Revision};
@@ -52,12 +52,54 @@ pub trait Hub: Send + Sync {
     /// As [`head`](Self::head).
     async fn look(&self, dataset: &DatasetName) -> Result<(), HubError>;
 
+    /// Returns when these bytes of a file that [`locate`](Self::locate) has told can be read: of one whose name ends in
+    /// [`PARTS_SUFFIX`], parts may be missing.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    async fn bring(&self, _local_path: &Path, _range: Range<u64>) -> Result<(), HubError> {
+        Ok(())
+    }
+
+    /// The whole file behind a path that [`locate`](Self::locate) has told; `None` when it is that.
+    ///
+    /// # Errors
+    /// As [`locate`](Self::locate).
+    async fn complete(&self, _local_path: &Path) -> Result<Option<LocatedFile>, HubError> {
+        Ok(None)
+    }
+
+    /// Where a dataset of this name would come from.
+    fn origin(&self, _dataset: &DatasetName) -> Origin {
+        Origin::Folders
+    }
+
+    /// What is known of the newest revision without asking anybody outside of this machine.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    async fn known_head(&self, dataset: &DatasetName) -> Result<Option<Head>, HubError> {
+        self.head(dataset).await
+    }
+
     /// News from now on. A receiver that falls behind misses the oldest and should look at every dataset again.
     fn subscribe(&self) -> broadcast::Receiver<HubEvent>;
 }
 
+/// Suffix of the local paths of files of which parts may be missing. Such a file has no times.
+pub const PARTS_SUFFIX: &str = "parts";
+
 /// Most bytes of one [`Hub::read`].
 pub const MAX_READ_BYTES: u64 = 64 << 20;
+
+/// Where a dataset comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// A folder of this machine. [`Hub::datasets`] names it.
+    Folders,
+    /// A Hub elsewhere, which has too many datasets to name them: it is asked about those that somebody tells of.
+    Remote,
+}
 
 /// The newest revision of a dataset.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,6 +117,8 @@ pub struct Head {
     pub gated: bool,
     /// Turned off by the Hub.
     pub disabled: bool,
+    /// Private, and of an owner for whom the Hub shows no private datasets.
+    pub unpaid: bool,
     /// False when the card says `viewer: false`.
     pub viewer: bool,
     /// The `tags` of the card.
@@ -177,6 +221,36 @@ pub enum HubError {
         #[source]
         source: io::Error,
     },
+    /// The Hub does not let us read.
+    #[error("the Hub refuses `{dataset}`: {reason}")]
+    Refused {
+        /// The dataset.
+        dataset: DatasetName,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The Hub has turned the dataset off.
+    #[error("the Hub has disabled `{0}`")]
+    Disabled(DatasetName),
+    /// A call of the Hub came to nothing.
+    #[error("the Hub cannot be read{}", path.as_ref().map(|path| format!(" ({path})")).unwrap_or_default())]
+    Remote {
+        /// The file it was about.
+        path: Option<String>,
+        /// Why.
+        #[source]
+        source: crate::remote::HttpError,
+    },
+    /// Downloaded files take all the room there is for them.
+    #[error("{path} cannot be downloaded: {reason}")]
+    NoRoom {
+        /// The file.
+        path: String,
+        /// What is full, and the way out.
+        reason: String,
+        /// There is room again when files are no longer in use.
+        passing: bool,
+    },
     /// What has to be remembered could not be stored or found.
     #[error("revisions and hashes cannot be remembered")]
     Memory(#[source] crate::memory::MemoryError),
@@ -185,6 +259,11 @@ pub enum HubError {
 impl HubError {
     /// True when the same call may succeed later.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Io { .. } | Self::Memory(_))
+        match self {
+            Self::Busy(_) | Self::Io { .. } | Self::Memory(_) => true,
+            Self::Remote { source, .. } => source.is_passing(),
+            Self::NoRoom { passing, .. } => *passing,
+            _ => false,
+        }
     }
 }

@@ -28,8 +28,8 @@ use crate::hub::HubEvent;
 use crate::memory::Memory;
 use dataset::Dataset;
 use due::{Due, Place, ShelfState};
-use roots::PlacedRoot;
 pub use roots::{DEFAULT_NAMESPACE, Layout, Root, RootError, RootReport};
+use roots::{PlacedRoot, Shelf};
 pub use tick::Tick;
 
 /// Settings of a [`LocalHub`].
@@ -154,6 +154,20 @@ impl LocalHub {
             }
         };
         self.roots.iter().enumerate().map(report).collect()
+    }
+
+    /// Whether a name belongs to a folder, one that is there or one that may come: names of its namespace do.
+    pub fn owns(&self, dataset: &DatasetName) -> bool {
+        dataset.namespace() == DEFAULT_NAMESPACE
+            || self.roots.iter().any(|root| match &root.shelf {
+                Shelf::Children(namespace) => dataset.namespace() == namespace,
+                Shelf::One(name) => dataset.namespace() == name.namespace(),
+            })
+    }
+
+    /// Where news are sent.
+    pub(crate) fn events(&self) -> &broadcast::Sender<HubEvent> {
+        &self.events
     }
 
     fn shelf(&self) -> MutexGuard<'_, ShelfState> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use belvedere_engine::task::Progress;
 use belvedere_engine::{Call, EngineError, Reply, Task};
+use belvedere_hub::HubError;
 
 use crate::meter::Meter;
 
@@ -14,6 +15,9 @@ pub enum CallError {
     /// The engine refused, with the place in the file.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A file did not come from its Hub.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// The process that read the file died or was killed.
     #[error("the process that read the files {0}")]
     Died(String),

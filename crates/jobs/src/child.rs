@@ -1,19 +1,24 @@
 //! Child processes that read untrusted files: the same binary, with limits on memory, CPU time and written files.
 //!
 //! A child answers one call after the other over its standard input and output, each message a length (4 bytes,
-//! little-endian) and JSON. It dies with its parent, and a parent that loses interest kills it, with all that it may have
-//! started itself: children hold nothing that matters. [`ChildPool`] keeps idle ones for the next
-//! call, for a while, and replaces those that died.
+//! little-endian) and JSON. In the middle of a call it may ask for parts of files that are missing on this machine, since it
+//! has no way to them itself; such a question has the highest bit of its length set. It dies with its parent, and a parent
+//! that loses interest kills it, with all that it may have started itself: children hold nothing that matters. [`ChildPool`]
+//! keeps idle ones for the next call, for a while, and replaces those that died.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use belvedere_engine::source::Supply;
 use belvedere_engine::{Call, EngineError, ErrorKind, Reply, Task};
+use belvedere_hub::{Hub, HubError};
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex, Semaphore};
@@ -22,6 +27,8 @@ use crate::call::{CallError, Caller};
 use crate::meter::{Gauge, Meter};
 use crate::settings::WorkerSettings;
 
+/// Marks the length of a message that asks for parts of a file.
+const ASKS: u32 = 1 << 31;
 /// Largest message in bytes, either way.
 const MAX_MESSAGE_BYTES: usize = 1 << 30;
 /// Calls after which a child is replaced, so that leaks of decoders stay small.
@@ -71,6 +78,14 @@ pub struct ChildPool {
     permits: Semaphore,
     idle: Arc<Mutex<Idle>>,
     keep: Duration,
+    hub: Option<Arc<dyn Hub>>,
+}
+
+/// What a child asks for in the middle of a call.
+#[derive(Serialize, Deserialize)]
+struct Wanted {
+    local_path: PathBuf,
+    range: Range<u64>,
 }
 
 /// Children that wait for a call, the one that worked last at the end.
@@ -96,7 +111,13 @@ struct Process {
 impl ChildPool {
     /// A pool; children are started when needed.
     pub fn new(command: ChildCommand, size: usize) -> Self {
-        Self { command, permits: Semaphore::new(size.max(1)), idle: Arc::default(), keep: IDLE }
+        Self { command, permits: Semaphore::new(size.max(1)), idle: Arc::default(), keep: IDLE, hub: None }
+    }
+
+    /// Brings the children parts of files that this Hub has located.
+    #[must_use]
+    pub fn with_files_of(self, hub: Arc<dyn Hub>) -> Self {
+        Self { hub: Some(hub), ..self }
     }
 
     /// The same pool, whose children end after `idle` without a call.
@@ -150,7 +171,8 @@ impl Caller for ChildPool {
         // Dropped with this future on cancellation, which kills the child.
         let mut process = self.process().await?;
         let mut gauge = process.child.id().and_then(Gauge::start);
-        let exchanged = tokio::time::timeout(limit, watched(process.answer(&call), &mut gauge, &meter)).await;
+        let exchanged =
+            tokio::time::timeout(limit, watched(process.answer(&call, self.hub.as_deref()), &mut gauge, &meter)).await;
         if let Some(gauge) = &mut gauge {
             gauge.note(&meter);
         }
@@ -162,7 +184,7 @@ impl Caller for ChildPool {
                 if process.calls < CALLS_PER_CHILD {
                     self.put_back(process).await;
                 }
-                Ok(result?)
+                result
             }
         }
     }
@@ -225,10 +247,10 @@ impl Drop for Process {
 
 impl Process {
     /// Its answer, unless it ends before.
-    async fn answer(&mut self, call: &Call) -> std::io::Result<Result<Reply, EngineError>> {
+    async fn answer(&mut self, call: &Call, hub: Option<&dyn Hub>) -> std::io::Result<Result<Reply, CallError>> {
         tokio::select! {
             biased;
-            answer = exchange(&mut self.input, &mut self.output, call) => answer,
+            answer = exchange(&mut self.input, &mut self.output, call, hub) => answer,
             // What it may have started holds its end of the pipe open: waiting for that would be in vain.
             ended = self.child.wait() => Err(ended.err().unwrap_or_else(|| std::io::Error::other("it ended"))),
         }
@@ -257,20 +279,56 @@ async fn exchange(
     input: &mut ChildStdin,
     output: &mut ChildStdout,
     call: &Call,
-) -> std::io::Result<Result<Reply, EngineError>> {
-    let request = serde_json::to_vec(call)?;
-    input.write_all(&length_of(&request)?).await?;
-    input.write_all(&request).await?;
-    input.flush().await?;
-    let mut length = [0; 4];
-    output.read_exact(&mut length).await?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length > MAX_MESSAGE_BYTES {
-        return Err(std::io::Error::other("the child answered with too long a message"));
+    hub: Option<&dyn Hub>,
+) -> std::io::Result<Result<Reply, CallError>> {
+    send(input, &serde_json::to_vec(call)?).await?;
+    let mut failure = None;
+    loop {
+        let mut length = [0; 4];
+        output.read_exact(&mut length).await?;
+        let length = u32::from_le_bytes(length);
+        let (asks, length) = (length & ASKS != 0, (length & !ASKS) as usize);
+        if length > MAX_MESSAGE_BYTES {
+            return Err(std::io::Error::other("the child answered with too long a message"));
+        }
+        let mut answer = vec![0; length];
+        output.read_exact(&mut answer).await?;
+        if !asks {
+            let result: Result<Reply, EngineError> = serde_json::from_slice(&answer)?;
+            // A reader that made do without some bytes would tell of the machine as if it were the file.
+            return Ok(failure.map_or_else(|| result.map_err(CallError::Engine), Err));
+        }
+        let wanted: Wanted = serde_json::from_slice(&answer)?;
+        let brought = match hub {
+            Some(hub) => hub.bring(&wanted.local_path, wanted.range).await.map_err(not_brought),
+            None => Err(CallError::Engine(EngineError::new(ErrorKind::Io, "nobody can bring parts of files"))),
+        };
+        let told = match brought {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let told = EngineError::new(ErrorKind::Away, &error);
+                failure.get_or_insert(error);
+                Err(told)
+            }
+        };
+        send(input, &serde_json::to_vec(&told)?).await?;
     }
-    let mut answer = vec![0; length];
-    output.read_exact(&mut answer).await?;
-    Ok(serde_json::from_slice(&answer)?)
+}
+
+async fn send(input: &mut ChildStdin, message: &[u8]) -> std::io::Result<()> {
+    input.write_all(&length_of(message)?).await?;
+    input.write_all(message).await?;
+    input.flush().await
+}
+
+/// What a call ends in when bytes do not come: a file that is gone is one that has changed.
+fn not_brought(error: HubError) -> CallError {
+    match &error {
+        HubError::RevisionGone { .. } | HubError::DatasetNotFound(_) | HubError::FileNotFound { .. } => {
+            CallError::Engine(EngineError::new(ErrorKind::Changed, &error))
+        }
+        _ => CallError::Hub(error),
+    }
 }
 
 /// The line that tells why a process ended: that it had no memory, else the last one that is not about backtraces.
@@ -327,24 +385,72 @@ pub fn serve(limits: Limits, parent: Option<u32>, execute: Execute) -> std::io::
     if parent.is_some_and(|parent| parent != std::os::unix::process::parent_id()) {
         return Err(std::io::Error::other("the parent is gone"));
     }
-    let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    let parent = Arc::new(Parent::default());
+    belvedere_engine::source::supply_with(Arc::clone(&parent) as _);
     loop {
+        let Some(request) = parent.pipes().read()? else { return Ok(()) };
+        // Not held meanwhile: readers ask the parent for what is missing.
+        let result = answer(&request, execute);
+        parent.pipes().write(&serde_json::to_vec(&result)?, 0)?;
+    }
+}
+
+/// The parent, seen from a child.
+#[derive(Default)]
+struct Parent(std::sync::Mutex<Pipes>);
+
+struct Pipes {
+    input: std::io::Stdin,
+    output: std::io::Stdout,
+}
+
+impl Default for Pipes {
+    fn default() -> Self {
+        Self { input: std::io::stdin(), output: std::io::stdout() }
+    }
+}
+
+impl Parent {
+    fn pipes(&self) -> std::sync::MutexGuard<'_, Pipes> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Supply for Parent {
+    fn bring(&self, local_path: &Path, range: Range<u64>) -> Result<(), EngineError> {
+        let wanted = Wanted { local_path: local_path.to_owned(), range };
+        let lost = |error: std::io::Error| EngineError::new(ErrorKind::Io, format!("the parent is lost: {error}"));
+        let wanted = serde_json::to_vec(&wanted).map_err(|error| lost(error.into()))?;
+        // One question at a time: what comes next from the parent is its answer.
+        let mut pipes = self.pipes();
+        pipes.write(&wanted, ASKS).map_err(lost)?;
+        let answer = pipes.read().map_err(lost)?.ok_or_else(|| lost(std::io::ErrorKind::UnexpectedEof.into()))?;
+        serde_json::from_slice(&answer).map_err(|error| lost(error.into()))?
+    }
+}
+
+impl Pipes {
+    /// The next message; `None` at the end.
+    fn read(&mut self) -> std::io::Result<Option<Vec<u8>>> {
         let mut length = [0; 4];
-        match input.read_exact(&mut length) {
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
+        match self.input.read_exact(&mut length) {
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
             other => other?,
         }
         let length = u32::from_le_bytes(length) as usize;
         if length > MAX_MESSAGE_BYTES {
-            return Err(std::io::Error::other("the call is too long"));
+            return Err(std::io::Error::other("the message is too long"));
         }
-        let mut request = vec![0; length];
-        input.read_exact(&mut request)?;
-        let result = answer(&request, execute);
-        let answer = serde_json::to_vec(&result)?;
-        output.write_all(&length_of(&answer)?)?;
-        output.write_all(&answer)?;
-        output.flush()?;
+        let mut message = vec![0; length];
+        self.input.read_exact(&mut message)?;
+        Ok(Some(message))
+    }
+
+    fn write(&mut self, message: &[u8], mark: u32) -> std::io::Result<()> {
+        let length = u32::from_le_bytes(length_of(message)?) | mark;
+        self.output.write_all(&length.to_le_bytes())?;
+        self.output.write_all(message)?;
+        self.output.flush()
     }
 }
 

@@ -14,7 +14,7 @@ use belvedere_engine::call::{MediaRules, MediaTarget, ParquetFile};
 use belvedere_engine::source::{FileIdentity, SourceFile};
 use belvedere_hub::card::Card;
 use belvedere_hub::data_files::Resolution;
-use belvedere_hub::{Hub, HubError, LocatedFile};
+use belvedere_hub::{Hub, HubError, LocatedFile, Origin};
 use belvedere_store::blobs::segment;
 use belvedere_store::{Blobs, Found, Views};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -22,6 +22,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use crate::config::parquet_layout::{COPIES, PARQUET_LAYOUT};
 use crate::content::{FileBehind, LayoutCopy, Place};
 use crate::job::JobError;
+use crate::publish::Committers;
 
 /// Resolutions and manifests kept in memory.
 const KEPT: usize = 64;
@@ -36,6 +37,7 @@ pub struct Files {
     blobs: Blobs,
     assets: Blobs,
     copies: Option<Arc<dyn Views>>,
+    committers: Committers,
     manifests: Kept<Manifest>,
     resolutions: Kept<Resolution>,
     languages: Kept<Vec<String>>,
@@ -71,7 +73,8 @@ impl Files {
     pub fn new(hub: Arc<dyn Hub>, blobs: Blobs, copies: Option<Arc<dyn Views>>) -> Self {
         let (manifests, resolutions, languages) = (Kept::default(), Kept::default(), Kept::default());
         let assets = blobs.clone();
-        Self { hub, blobs, assets, copies, manifests, resolutions, languages }
+        let committers = Committers::default();
+        Self { hub, blobs, assets, copies, committers, manifests, resolutions, languages }
     }
 
     /// Keeps media files that jobs make in a place of their own.
@@ -79,6 +82,18 @@ impl Files {
     pub fn with_assets(mut self, assets: Blobs) -> Self {
         self.assets = assets;
         self
+    }
+
+    /// Sends converted files to the Hub that their dataset comes from.
+    #[must_use]
+    pub fn with_committers(mut self, committers: Committers) -> Self {
+        self.committers = committers;
+        self
+    }
+
+    /// Who sends converted files to a remote Hub.
+    pub fn committers(&self) -> &Committers {
+        &self.committers
     }
 
     /// Where media files are that jobs made.
@@ -103,9 +118,9 @@ impl Files {
         matches!(self.hub.head(dataset).await, Ok(Some(_)) | Err(HubError::Busy(_)))
     }
 
-    /// True if the Hub knows for certain that it does not have the dataset. Another machine may.
+    /// True if no folder here has the dataset. Another machine may.
     pub async fn is_elsewhere(&self, dataset: &DatasetName) -> bool {
-        matches!(self.hub.head(dataset).await, Ok(None))
+        self.hub.origin(dataset) == Origin::Folders && matches!(self.hub.head(dataset).await, Ok(None))
     }
 
     /// The files of a revision.
@@ -370,6 +385,20 @@ impl Files {
         }
     }
 
+    /// Files of a split as they must lie for those who cannot ask for missing parts of them.
+    ///
+    /// # Errors
+    /// [`JobError::RevisionGone`] when a file of the dataset is not what it was.
+    pub async fn whole(&self, mut files: Vec<ParquetFile>) -> Result<Vec<ParquetFile>, JobError> {
+        for file in &mut files {
+            let located = self.hub.complete(&file.file.local_path).await.map_err(hub_failure)?;
+            if let Some(located) = located {
+                file.file = source(&file.file.path, located);
+            }
+        }
+        Ok(files)
+    }
+
     /// A converted file, to be sent as it is.
     ///
     /// # Errors
@@ -381,6 +410,8 @@ impl Files {
         file: &FileBehind,
     ) -> Result<ServedFile, JobError> {
         let local_path = self.behind(dataset, revision, file).await?.local_path;
+        let whole = self.hub.complete(&local_path).await.map_err(hub_failure)?;
+        let local_path = whole.map_or(local_path, |whole| whole.local_path);
         let content_id = match &file.place {
             // The key begins with the digest of everything that the content depends on.
             Place::Blob(key) => key.clone(),
@@ -406,7 +437,8 @@ impl Files {
         let manifest = self.manifest(dataset, revision).await?;
         let Some(entry) = manifest.get(path) else { return Ok(None) };
         let located = self.hub.locate(dataset, revision, path).await.map_err(hub_failure)?;
-        let (local_path, content_id) = (located.local_path, entry.content_id.clone());
+        let whole = self.hub.complete(&located.local_path).await.map_err(hub_failure)?;
+        let (local_path, content_id) = (whole.unwrap_or(located).local_path, entry.content_id.clone());
         Ok(Some(ServedFile { local_path, distant: None, content_id }))
     }
 
@@ -441,7 +473,22 @@ pub(crate) fn hub_failure(error: HubError) -> JobError {
         HubError::DatasetNotFound(_) | HubError::RevisionGone { .. } | HubError::FileNotFound { .. } => {
             JobError::RevisionGone
         }
-        other => JobError::Retry { message: other.to_string(), code: ErrorCode::HfHubError },
+        HubError::Disabled(_) => JobError::RevisionGone,
+        HubError::NoRoom { passing: false, .. } => JobError::fail(ErrorCode::DiskError, error.to_string()),
+        HubError::Refused { .. } => JobError::fail(ErrorCode::HfHubError, error.to_string()),
+        HubError::Remote { .. } if !error.is_passing() => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the Hub answers with nothing of use");
+            JobError::fail(ErrorCode::HfHubError, told(&error))
+        }
+        other => JobError::Retry { message: told(&other), code: ErrorCode::HfHubError },
+    }
+}
+
+/// A failure with what the Hub said, but without what lies behind that: addresses are not for readers.
+fn told(error: &HubError) -> String {
+    match error {
+        HubError::Remote { source, .. } => format!("{error}: {source}"),
+        error => error.to_string(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a step is in code: its place in the graph, and how it turns views of its parents into its own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::context::Services;
 use crate::files::SplitFiles;
 use crate::meter::Meter;
 use crate::scratch::ScratchDirectory;
+use crate::settings::Settings;
 
 /// Files on their way to their place at the same time.
 const PUTS_AT_A_TIME: usize = 4;
@@ -205,6 +207,11 @@ impl JobContext {
     #[must_use]
     pub fn with_meter(self, meter: Meter) -> Self {
         Self { meter, ..self }
+    }
+
+    /// The settings for datasets from where this one comes from.
+    pub fn settings(&self) -> Cow<'_, Settings> {
+        self.services.settings.of(self.services.files.hub().origin(&self.key.dataset))
     }
 
     /// The config of a config- or split-level job.
@@ -515,6 +522,7 @@ impl From<CallError> for JobError {
                 ErrorKind::TooBig => Self::fail(ErrorCode::TooBigContentError, error.to_string()),
                 _ => Self::fail_because(ErrorCode::UnexpectedError, error.to_string(), &error),
             },
+            CallError::Hub(error) => crate::files::hub_failure(error),
             CallError::Start(_) => Self::Retry { message: error.to_string(), code: ErrorCode::JobManagerCrashedError },
             CallError::Died(_) => Self::fail(ErrorCode::JobManagerCrashedError, error.to_string()),
             CallError::TooLong(_) => Self::fail(ErrorCode::JobManagerExceededMaximumDurationError, error.to_string()),

@@ -17,6 +17,7 @@ pub mod job;
 pub mod maintenance;
 pub mod memory;
 pub mod meter;
+pub mod publish;
 pub mod refresh;
 pub mod registry;
 pub mod scratch;

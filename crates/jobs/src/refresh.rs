@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use belvedere_domain::plan::{DatasetState, KnownConfig, PendingJob};
 use belvedere_domain::{ArtifactKey, DatasetName, ErrorCode, Priority, Revision, StepName};
-use belvedere_hub::{Head, HubError, HubEvent};
+use belvedere_hub::{Head, HubError, HubEvent, Origin};
 use belvedere_store::{StoreError, TargetChange};
 use tokio_util::sync::CancellationToken;
 
@@ -132,7 +132,9 @@ impl Refresher {
         }
         match self.services.store.datasets.list().await {
             Ok(known) => {
-                for row in known.iter().filter(|row| !datasets.contains(&row.name)) {
+                let hub = self.services.files.hub();
+                let is_gone = |name: &DatasetName| hub.origin(name) == Origin::Folders && !datasets.contains(name);
+                for row in known.iter().filter(|row| is_gone(&row.name)) {
                     done &= self.remove(&row.name).await;
                 }
             }
@@ -169,13 +171,21 @@ impl Refresher {
     }
 
     async fn ensure_with(&self, dataset: &DatasetName, priority: Priority) -> Result<Ensured, RefreshError> {
-        let Some(head) = self.services.files.hub().head(dataset).await? else { return Ok(Ensured::Unknown) };
-        if let Some(code) = self.unsupported(dataset, &head) {
-            if self.services.store.datasets.get(dataset).await?.is_some() {
-                self.remove(dataset).await;
+        let found = match self.services.files.hub().head(dataset).await {
+            Ok(Some(head)) => self.unsupported(dataset, &head).map_or(Ok(head), Err),
+            Ok(None) => return Ok(Ensured::Unknown),
+            Err(HubError::Disabled(_)) => Err(ErrorCode::NotSupportedDisabledRepositoryError),
+            Err(error) => return Err(error.into()),
+        };
+        let head = match found {
+            Ok(head) => head,
+            Err(code) => {
+                if self.services.store.datasets.get(dataset).await?.is_some() {
+                    self.remove(dataset).await;
+                }
+                return Ok(Ensured::Unsupported(code));
             }
-            return Ok(Ensured::Unsupported(code));
-        }
+        };
         self.update(dataset, &head.revision, priority).await?;
         let is_restricted = head.private || head.gated;
         let datasets = &self.services.store.datasets;
@@ -194,6 +204,8 @@ impl Refresher {
         let is_adult = || head.tags.iter().any(|tag| ADULT_TAGS.contains(&tag.as_str()));
         if head.disabled {
             Some(ErrorCode::NotSupportedDisabledRepositoryError)
+        } else if head.unpaid {
+            Some(ErrorCode::NotSupportedPrivateRepositoryError)
         } else if self.services.settings.compat && !head.private && is_adult() {
             Some(ErrorCode::NotSupportedTagNFAAError)
         } else {

@@ -1,5 +1,6 @@
 //! What operators can set about jobs. The binary fills these from its configuration; tests from defaults.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use belvedere_domain::Features;
@@ -9,6 +10,7 @@ use belvedere_engine::Call;
 use belvedere_engine::call::{ParquetFile, SelectedRows, Statistics};
 use belvedere_engine::source::SourceFile;
 use belvedere_engine::statistics::Rules;
+use belvedere_hub::Origin;
 use belvedere_hub::patterns::Pattern;
 use belvedere_store::RateLimit;
 use serde::Serialize;
@@ -36,6 +38,40 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// Where URLs in views point to.
     pub urls: Urls,
+    /// The same for datasets of a remote Hub, where it differs.
+    pub remote: Remote,
+}
+
+/// What holds for datasets of a remote Hub in place of the settings of the same names.
+#[derive(Clone, Debug, Default)]
+pub struct Remote {
+    /// The conversion to Parquet.
+    pub parquet: Parquet,
+    /// Bytes that DuckDB files are made of, see [`DuckdbIndex::max_bytes`].
+    pub duckdb_index_max_bytes: Option<u64>,
+    /// Bytes that statistics are made of, see [`DescriptiveStatistics::max_split_size_bytes`].
+    pub statistics_max_split_size_bytes: Option<u64>,
+    /// Bytes up to which search indexes are made, see [`Search::max_split_bytes`].
+    pub search_max_split_bytes: Option<u64>,
+    /// What precedes `/datasets/…` of converted files: the Hub if they are sent there, else the placeholder of this server.
+    pub converted_url: String,
+}
+
+impl Settings {
+    /// The settings for datasets that come from there.
+    pub fn of(&self, origin: Origin) -> Cow<'_, Self> {
+        if origin == Origin::Folders {
+            return Cow::Borrowed(self);
+        }
+        let mut settings = self.clone();
+        let remote = self.remote.clone();
+        settings.parquet = remote.parquet;
+        settings.duckdb_index.max_bytes = remote.duckdb_index_max_bytes;
+        settings.descriptive_statistics.max_split_size_bytes = remote.statistics_max_split_size_bytes;
+        settings.search.max_split_bytes = remote.search_max_split_bytes;
+        settings.urls.converted = remote.converted_url;
+        Cow::Owned(settings)
+    }
 }
 
 /// How many configs and splits are accepted.
@@ -225,6 +261,8 @@ pub const BASE_URL_PLACEHOLDER: &str = "{belvedere_base_url}";
 pub struct Urls {
     /// What precedes `/datasets/…`: the Hub, or the placeholder of this server.
     pub hub: String,
+    /// The same for converted files.
+    pub converted: String,
     /// What precedes `/<dataset>/--/…` of assets.
     pub assets: String,
     /// The same for assets made while answering.
@@ -232,12 +270,12 @@ pub struct Urls {
 }
 
 impl Urls {
-    /// The URL of a file on a branch: the three `%s` of the template are dataset, encoded revision and path.
+    /// The URL of a converted file on a branch: the three `%s` of the template are dataset, encoded revision and path.
     pub fn of_file(&self, template: &str, dataset: &DatasetName, revision: &str, path: &str) -> String {
         let revision = revision.replace('%', "%25").replace('/', "%2F");
         let fill = |url: String, part: &str| url.replacen("%s", part, 1);
         let url = [dataset.as_str(), &revision, path].into_iter().fold(template.to_owned(), fill);
-        format!("{}{url}", self.hub)
+        format!("{}{url}", self.converted)
     }
 }
 
@@ -245,6 +283,7 @@ impl Default for Urls {
     fn default() -> Self {
         Self {
             hub: BASE_URL_PLACEHOLDER.into(),
+            converted: BASE_URL_PLACEHOLDER.into(),
             assets: format!("{BASE_URL_PLACEHOLDER}/assets"),
             cached_assets: format!("{BASE_URL_PLACEHOLDER}/cached-assets"),
         }

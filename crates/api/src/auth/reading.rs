@@ -15,8 +15,8 @@ use axum::response::Response;
 use belvedere_auth::{Expected, HubTokenError};
 use belvedere_domain::account::fits;
 use belvedere_domain::{DatasetName, ErrorCode};
-use belvedere_hub::Head;
 use belvedere_hub::auth_check::{Access, AuthCheck, AuthCheckError};
+use belvedere_hub::{Head, HubError, Origin};
 use belvedere_store::DatasetRow;
 
 use super::hub_keys::HubKeys;
@@ -103,12 +103,26 @@ impl Known {
 
 async fn known(state: &ApiState, dataset: &DatasetName) -> Result<Known, ApiError> {
     // The Hub first: it knows without asking the database.
-    if let Ok(Some(head)) = state.services.files.hub().head(dataset).await {
+    let hub = state.services.files.hub();
+    if let Ok(Some(head)) = hub.known_head(dataset).await {
         return Ok(Known::of(is_kept_back(&head)));
     }
     let row = state.services.store.datasets.get(dataset).await?;
     Ok(match row {
         Some(row) => Known::of(row.restricted),
+        // Nobody who may only read makes us ask elsewhere, unless the operator says so.
+        None if hub.origin(dataset) == Origin::Remote => match state.settings.remote_on_demand {
+            false => Known::Nowhere,
+            true => match hub.head(dataset).await {
+                Ok(head) => head.map_or(Known::Nowhere, |head| Known::of(is_kept_back(&head))),
+                Err(HubError::Disabled(_)) => Known::Plain,
+                Err(error) => {
+                    tracing::warn!(dataset.name = %dataset, error = &error as &dyn std::error::Error, "no answer");
+                    let text = "The Hub gave no answer about the dataset. Please try again later.";
+                    return Err(ApiError::new(ErrorCode::HfHubError, text));
+                }
+            },
+        },
         // Files that are still being written are a dataset already, of which nothing is served yet.
         None if state.services.files.exists(dataset).await => Known::Plain,
         None => Known::Nowhere,
@@ -130,7 +144,9 @@ async fn permit(state: &ApiState, dataset: &DatasetName, known: &Known, headers:
     if principal.as_ref().is_some_and(|principal| principal.may_read(dataset)) {
         return Ok(());
     }
-    let is_restricted = *known == Known::Restricted || is_private(state, dataset);
+    // What a remote Hub restricts is its to decide, if it is asked.
+    let decides = settings.hub.is_some() && state.services.files.hub().origin(dataset) == Origin::Remote;
+    let is_restricted = (*known == Known::Restricted && !decides) || is_private(state, dataset);
     if is_restricted {
         state.restricted.0.store(true, Ordering::Relaxed);
         return Err(refused(headers));
@@ -209,7 +225,7 @@ pub(crate) async fn listed(
     let onlooker = Onlooker::of(state, headers).await?;
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
-        let head = state.services.files.hub().head(&row.name).await.ok().flatten();
+        let head = state.services.files.hub().known_head(&row.name).await.ok().flatten();
         let known = Known::of(head.map_or(row.restricted, |head| is_kept_back(&head)));
         if onlooker.may_see_known(state, &row.name, known) {
             shown.push(row);

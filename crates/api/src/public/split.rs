@@ -270,6 +270,11 @@ fn lock(state: &ApiState) -> MutexGuard<'_, HashMap<(Digest, Revision, SplitName
 pub(crate) fn failure(error: CallError, revision: &Revision) -> ApiError {
     let error = match error {
         CallError::Engine(error) => error,
+        CallError::Hub(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "files do not come from their Hub");
+            let text = "The files of the dataset do not come from the Hub. Please try again later.";
+            return ApiError::new(ErrorCode::HfHubError, text).at(revision);
+        }
         other => return ApiError::internal(&other).at(revision),
     };
     match error.kind {

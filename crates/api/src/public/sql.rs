@@ -191,6 +191,11 @@ async fn ask(caller: &Arc<dyn Caller>, call: Call, clock: &Clock) -> Result<Repl
         )),
         // What a query can do to the process that carries it out is the fault of the query.
         CallError::Died(how) => invalid(format!("the query was given up: the process that carried it out {how}")),
+        CallError::Hub(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "files do not come from their Hub");
+            let text = "The files of a table do not come from the Hub. Please try again later.";
+            ApiError::new(ErrorCode::HfHubError, text)
+        }
         CallError::Engine(error) => match error.kind {
             ErrorKind::Query | ErrorKind::OverBudget | ErrorKind::Parameter => invalid(error.message),
             ErrorKind::NotBuilt => not_answered(NOT_BUILT),

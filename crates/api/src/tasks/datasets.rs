@@ -11,6 +11,8 @@ use belvedere_tasks::datasets::{PinnedFile, Reference};
 use belvedere_tasks::{DatasetError, Datasets, Pin};
 use sha2::{Digest as _, Sha256};
 
+/// Digits of the content id of a file whose SHA-256 is known.
+const SHA256_DIGITS: usize = 64;
 /// Files of one task, at most.
 const MAX_FILES: usize = 1000;
 
@@ -70,6 +72,11 @@ impl HubDatasets {
         if files.iter().any(|file| !file.is_hashed()) {
             return Err(DatasetError::NotReady(format!("the files of {dataset} are still being hashed")));
         }
+        if files.iter().any(|file| file.content_id.len() != SHA256_DIGITS) {
+            return Err(DatasetError::Unknown(format!(
+                "{dataset} is on a remote Hub, which tells no SHA-256 of its small files; name one split as {dataset}/CONFIG/SPLIT"
+            )));
+        }
         Ok(files
             .into_iter()
             .map(|file| PinnedFile { path: file.path, size: file.size, sha256: file.content_id })
@@ -96,7 +103,8 @@ impl HubDatasets {
         if files.files.is_empty() {
             return Err(DatasetError::Unknown(format!("the config {config} of {dataset} has no split {split}")));
         }
-        Ok(files.files.into_iter().map(|file| (file.file.path, file.file.local_path)).collect())
+        let files = self.services.files.whole(files.files).await.map_err(|error| failed(error, dataset))?;
+        Ok(files.into_iter().map(|file| (file.file.path, file.file.local_path)).collect())
     }
 }
 

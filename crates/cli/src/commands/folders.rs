@@ -31,13 +31,14 @@ impl FolderArgs {
     }
 }
 
-/// Refuses to go on without a folder. `command` names what the user has called.
+/// Refuses to go on without a folder or a remote Hub. `command` names what the user has called.
 ///
 /// # Errors
 ///
 /// With a hint, when neither the command line nor the configuration names one.
 pub fn require(config: &Config, command: &str) -> Result<(), Advice> {
-    if config.serve.folders.is_empty() {
+    let has_hub = config.common.hf_endpoint.is_some() && command != "check";
+    if config.serve.folders.is_empty() && !has_hub {
         let hint = format!("name at least one: `belvedere {command} FOLDER`, or set `serve.folders`");
         return Err(Advice::usage(format!("no folder to {}", purpose(command)), hint));
     }

@@ -31,7 +31,7 @@ pub use paths::Paths;
 pub use retired::{RETIRED, Retired, RetiredFate};
 pub use sections::access::{Cloudfront, S3};
 pub use sections::general::{General, Log, Secrets};
-pub use sections::hub::{Committer, Common, Hub, Views};
+pub use sections::hub::{Committer, Common, Hub, Remote, Views};
 pub use sections::scans::{OptInOutUrlsScan, PresidioEntitiesScan};
 pub use sections::services::{Admin, Api, Maintenance, Query, Serve, Sql};
 pub use sections::steps::{
@@ -77,6 +77,7 @@ config! {
     sql: Sql,
     store: Store,
     hub: Hub,
+    remote: Remote,
     views: Views,
     worker: Worker,
     queue: Queue,

@@ -22,6 +22,8 @@ pub struct Paths {
     pub statistics: PathBuf,
     /// Parent of temporary files.
     pub temporary: PathBuf,
+    /// Files of a remote Hub.
+    pub remote: PathBuf,
     /// Files of tasks, and what they leave.
     pub tasks: PathBuf,
 }
@@ -45,6 +47,7 @@ impl Config {
             scratch: or_in_state(&self.datasets_based.hf_datasets_cache, "scratch"),
             statistics: or_in_state(&self.descriptive_statistics.cache_directory, "statistics"),
             temporary: or_in_state(&self.worker.temporary_directory, "tmp"),
+            remote: or_in_state(&self.remote.cache_directory, "remote"),
             tasks: or_in_state(&self.tasks.directory, "tasks"),
         }
     }
@@ -56,6 +59,7 @@ impl Config {
         (self.blobs.url, self.blobs.cache_directory) = (None, None);
         (self.assets.storage_protocol, self.assets.storage_root) = (StorageProtocol::File, None);
         self.cached_assets.storage_root = None;
+        (self.common.hf_endpoint, self.remote.cache_directory) = (None, None);
     }
 
     /// The store: the one that is named, or a SQLite file in the state directory.

@@ -155,7 +155,6 @@ fn older_names_warn_once_and_yield_to_the_current_one() {
     MAX_LOAD_PCT is an older name of WORKER_MAX_LOAD_PCT, which you should set instead
     FIRST_ROWS_CELL_MIN_BYTES is an older name of FIRST_ROWS_MIN_CELL_BYTES, which you should set instead
     HF_TOKEN is an older name of COMMON_HF_TOKEN, which you should set instead
-    environment variable HF_TOKEN has no effect yet: this version comes without calls to a remote Hub
     ");
 
     let loaded = load(&environment(&[("MAX_LOAD_PCT", "50"), ("WORKER_MAX_LOAD_PCT", "60")]));

@@ -282,6 +282,7 @@ impl LocalHub {
             private: card.private(),
             gated: card.gated(),
             disabled: false,
+            unpaid: false,
             viewer: card.viewer(),
             tags: card.tags(),
         };

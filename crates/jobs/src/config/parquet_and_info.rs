@@ -41,14 +41,16 @@ impl Job for ParquetAndInfoJob {
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
         let resolved = ctx.good_config().await?;
         ctx.input_files(resolved.paths()).await?;
-        let parquet = ctx.services.settings.parquet.clone();
+        let settings = ctx.settings().into_owned();
+        let parquet = settings.parquet.clone();
         ctx.input("layout", &(LAYOUT, parquet.max_dataset_size_bytes, &parquet.target_revision, &parquet.url_template));
-        ctx.input("hub", &ctx.services.settings.urls.hub.clone());
+        ctx.input("hub", &settings.urls.converted);
         let is_parquet = resolved.reader == Reader::Parquet;
         if is_parquet && let Some(max) = parquet.max_row_group_bytes_for_copy {
             ctx.input("row groups", &(max, ctx.services.settings.compat));
         }
         if let Some(reused) = ctx.reuse().await? {
+            crate::publish::parquet_again(ctx).await?;
             return Ok(reused);
         }
         let referenced = if is_parquet { reference(ctx, &resolved).await? } else { None };
@@ -72,6 +74,7 @@ impl Job for ParquetAndInfoJob {
         };
         let mut files = made.files;
         files.sort_by(|a, b| a.path.cmp(&b.path));
+        crate::publish::parquet(ctx, &files).await?;
         let content = ParquetAndInfo {
             parquet_files: files.iter().map(item).collect(),
             dataset_info: info(
@@ -111,7 +114,7 @@ async fn reference(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Option
         Ok(_) => return Err(JobError::fail(ErrorCode::UnexpectedError, "the reader answered another question")),
         Err(error) => return Err(failure(ErrorCode::FileSystemError, error)),
     };
-    if has_too_large_row_groups(&inspected, &ctx.services.settings) {
+    if has_too_large_row_groups(&inspected, &ctx.settings()) {
         return Ok(None);
     }
     let Inspected { features, splits, .. } = inspected;
@@ -168,7 +171,7 @@ async fn convert(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Made, Jo
         output: scratch.path().to_owned(),
         // Also true of later revisions that this view is made for: the files behind its cells are among its inputs.
         repository: format!("hf://datasets/{}@{}", ctx.key.dataset, ctx.revision),
-        max_split_bytes: ctx.services.settings.parquet.max_dataset_size_bytes,
+        max_split_bytes: ctx.settings().parquet.max_dataset_size_bytes,
     });
     let converted = match ctx.call(call).await {
         Ok(Reply::Convert(converted)) => converted,
@@ -273,7 +276,7 @@ fn blob_key(digest: &Digest, place: &ParquetPath) -> String {
 }
 
 fn url_of(ctx: &JobContext, path: &ParquetPath) -> String {
-    let settings = &ctx.services.settings;
+    let settings = ctx.settings();
     let Parquet { url_template, target_revision, .. } = &settings.parquet;
     settings.urls.of_file(url_template, &ctx.key.dataset, target_revision, &path.path())
 }

@@ -29,7 +29,7 @@ impl Job for DescriptiveStatisticsJob {
 
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
         let metadata = ctx.parquet_of_config().await?;
-        let settings = ctx.services.settings.descriptive_statistics.clone();
+        let settings = ctx.settings().descriptive_statistics.clone();
         ctx.input("rules", &settings.deciding());
         let files = ctx.split_files(&metadata.found).await?;
         let Some(features) = metadata.content.known_features() else {

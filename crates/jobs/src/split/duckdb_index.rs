@@ -40,9 +40,10 @@ impl Job for DuckdbIndexJob {
 
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
         let parent = ctx.parquet_of_config().await?;
-        let settings = ctx.services.settings.duckdb_index.clone();
+        let settings = ctx.settings().into_owned();
+        let (settings, urls) = (settings.duckdb_index, settings.urls);
         ctx.input("limits", &(settings.max_bytes, &settings.target_revision, &settings.url_template));
-        ctx.input("hub", &ctx.services.settings.urls.hub.clone());
+        ctx.input("hub", &urls.converted);
         let stemmer = stemmer::of_card(ctx).await?;
         ctx.input("stemmer", stemmer);
         ctx.input("extension", &settings.extensions.as_deref().map(extension_files));
@@ -51,6 +52,7 @@ impl Job for DuckdbIndexJob {
         }
         let split = ctx.split()?.clone();
         let SplitFiles { files, partial, .. } = ctx.split_files(&parent.found).await?;
+        let files = ctx.services.files.whole(files).await?;
         let scratch = scratch_directory(ctx)?;
         let count = files.len();
         let call = Call::DuckdbIndex(call::DuckdbIndex {
@@ -79,7 +81,7 @@ impl Job for DuckdbIndexJob {
         let key = format!("views/{}/{}/{filename}", ctx.digest().to_hex(), segment(&directory));
         ctx.keep(&[Written { from: scratch.path().join(&made.path), key: key.clone() }]).await?;
         let file = FileBehind { path, size: made.size, num_rows: made.num_rows, place: Place::Blob(key) };
-        let urls = &ctx.services.settings.urls;
+        crate::publish::duckdb_index(ctx, &file).await?;
         let content = DuckdbIndex {
             url: urls.of_file(&settings.url_template, &ctx.key.dataset, &settings.target_revision, &file.path),
             dataset: ctx.key.dataset.clone(),

@@ -31,7 +31,7 @@ impl Job for SearchIndexJob {
 
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
         let parent = ctx.parquet_of_config().await?;
-        let settings = ctx.services.settings.search;
+        let settings = ctx.settings().search;
         ctx.input("limits", &(settings.builds_indexes, settings.max_split_bytes));
         let rules = rules(&ctx.services, &ctx.key.dataset, &ctx.revision).await?;
         ctx.input("rules", &rules);

@@ -76,11 +76,11 @@ section! {
         },
         /// Message of the commit that adds converted files to a remote Hub.
         commit_message: String = "Update parquet files" {
-            fate: Later("commits to a remote Hub"),
+            fate: Read("commits to a remote Hub"),
             described: &[Worker2023],
         },
         /// Branch of a dataset on a remote Hub that is converted. A folder has one state only.
-        source_revision: String = "main" { fate: Later("datasets of a remote Hub"), described: &[Worker2023] },
+        source_revision: String = "main" { fate: Read("datasets of a remote Hub"), described: &[Worker2023] },
         /// Configs of Parquet files with a larger row group, before compression, are converted like files of any other
         /// format: the published files then are ours, and `parquet_and_info.max_dataset_size_bytes` may cut them. Under
         /// `COMPAT=reference` only the first row group of each of the first five files is looked at. `auto`, as
@@ -185,12 +185,12 @@ section! {
         },
         /// Message of the commit that adds an index to a remote Hub.
         commit_message: String = "Update duckdb index file" {
-            fate: Later("commits to a remote Hub"),
+            fate: Built("duckdb", "commits to a remote Hub"),
             described: &[Worker2023],
         },
         /// Token for that commit; files of this machine need none. Unset: `committer.hf_token`.
         committer_hf_token: Option<Secret> = "" {
-            fate: Later("commits to a remote Hub"),
+            fate: Built("duckdb", "commits to a remote Hub"),
             described: &[Worker2023],
         },
         /// Parquet files of a split are taken in order until they hold more than this before compression; the rest is

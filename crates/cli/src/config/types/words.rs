@@ -74,6 +74,18 @@ impl Value for std::net::IpAddr {
     }
 }
 
+impl Value for belvedere_hub::remote::Network {
+    const KIND: &'static str = "network";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error| format!("holds {error}"))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 /// Declares an enum of words.
 macro_rules! choice {
     (
