@@ -39,7 +39,8 @@ pub struct Found {
 pub trait Views: Send + Sync {
     /// The view that a reader gets now. With a revision: that one or nothing. Without: the served revision's; but
     /// while nothing is served, or the target was set longer than `patience_seconds` ago or is already superseded
-    /// work in progress, the target's if it has one, else the served one's.
+    /// work in progress, the target's if it has one, else the served one's; until patience ends, an incomplete one of
+    /// the target only if the served revision has none.
     async fn read(
         &self,
         key: &ArtifactKey,

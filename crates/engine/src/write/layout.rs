@@ -18,8 +18,8 @@ use crate::write::file::failed;
 
 /// Rows per page: what a response shows at most is 100, so one page per column mostly suffices.
 pub(crate) const PAGE_ROWS: usize = 1_000;
-/// Uncompressed, about; a page ends with the row that exceeds it.
-pub(crate) const PAGE_BYTES: usize = 1 << 20;
+/// Uncompressed, about; a page ends with the row that exceeds it. Who wants one text has to decompress its whole page.
+pub(crate) const PAGE_BYTES: usize = 64 << 10;
 /// A dictionary has to be read with every page, so it must stay small.
 const DICTIONARY_BYTES: usize = 64 << 10;
 /// Distinct values per row above which a dictionary only costs.

@@ -137,6 +137,7 @@ suite! {
         readers_see_the_target_while_nothing_is_served
         readers_see_the_target_when_patience_ends
         readers_see_the_target_after_it_was_superseded_unserved
+        what_lacks_parts_waits_for_patience_where_a_whole_one_is_served
         rows_show_the_target_else_the_served
         many_are_read_in_order
         nasty_names_come_back

@@ -20,10 +20,14 @@ fn key() -> ArtifactKey {
 
 /// Runs s1 with a view, while a job of the answer set is pending.
 async fn run_unserved(bed: &Bed, revision: &str, content: &str) {
+    end_unserved(bed, revision, ok(content)).await;
+}
+
+async fn end_unserved(bed: &Bed, revision: &str, view: View) {
     bed.enqueue([at_revision(job("a/one", "s1"), revision), at_revision(job("a/one", "s2"), revision)]).await;
     let claimed = bed.claim().await.unwrap();
     assert_eq!(claimed.record.key, key());
-    let completion = Completion { answer_set: vec![step("s2")], ..with_view(&claimed, ok(content)) };
+    let completion = Completion { answer_set: vec![step("s2")], ..with_view(&claimed, view) };
     bed.finish_with(&claimed, completion).await;
 }
 
@@ -95,6 +99,17 @@ pub(crate) async fn readers_see_the_target_after_it_was_superseded_unserved(bed:
     bed.target("a/one", "r4").await;
     run_unserved(bed, "r4", "four").await;
     assert_eq!(read(bed, &key(), 60.0).await.as_deref(), Some("r3 \"three\""));
+}
+
+pub(crate) async fn what_lacks_parts_waits_for_patience_where_a_whole_one_is_served(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    run_served(bed, "r1", "all").await;
+    bed.target("a/one", "r2").await;
+    bed.target("a/one", "r3").await;
+    end_unserved(bed, "r3", ok("some").with_progress(1, 2)).await;
+    assert_eq!(read(bed, &key(), 60.0).await.as_deref(), Some("r1 \"all\""));
+    bed.sql("UPDATE datasets SET target_since = target_since - 100000000").await;
+    assert_eq!(read(bed, &key(), 60.0).await.as_deref(), Some("r3 \"some\""));
 }
 
 pub(crate) async fn rows_show_the_target_else_the_served(bed: &Bed) {

@@ -138,13 +138,12 @@ impl Reader {
         (total == rows && *row != (rows - 1) % 1000).then(|| format!("{dataset}: the last of {rows} rows is {row}"))
     }
 
-    /// What is wrong with a status: a dataset that was served is known, but its newest state may be in the making.
+    /// What is wrong with a status: a dataset that was served always has an answer.
     fn status(&self, dataset: &str, told: &Told, path: &str) -> Option<String> {
         let code = told.code.as_deref().unwrap_or_default();
         let fine = match (told.status, code) {
             (200, _) | (503, "ServiceUnavailable") => true,
-            (500, "ResponseNotReady") => true,
-            (401 | 404, _) => !self.shared.served.lock().unwrap().contains(dataset),
+            (500, "ResponseNotReady") | (401 | 404, _) => !self.shared.served.lock().unwrap().contains(dataset),
             _ => false,
         };
         (!fine).then(|| format!("{dataset}: {path} answered {} {code} {}", told.status, told.body))
