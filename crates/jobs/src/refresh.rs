@@ -132,10 +132,10 @@ impl Refresher {
         }
         match self.services.store.datasets.list().await {
             Ok(known) => {
-                let hub = self.services.files.hub();
-                let is_gone = |name: &DatasetName| hub.origin(name) == Origin::Folders && !datasets.contains(name);
-                for row in known.iter().filter(|row| is_gone(&row.name)) {
-                    done &= self.remove(&row.name).await;
+                for row in known.iter().filter(|row| !datasets.contains(&row.name)) {
+                    if self.is_gone(&row.name).await {
+                        done &= self.remove(&row.name).await;
+                    }
                 }
             }
             Err(error) => {
@@ -144,6 +144,15 @@ impl Refresher {
             }
         }
         done
+    }
+
+    /// Whether our folders have no such dataset, looked at now: their list may be older than what another server has added.
+    /// A Hub elsewhere tells by itself what it removed.
+    async fn is_gone(&self, dataset: &DatasetName) -> bool {
+        let hub = self.services.files.hub();
+        hub.origin(dataset) == Origin::Folders
+            && hub.look(dataset).await.is_ok()
+            && matches!(hub.head(dataset).await, Ok(None))
     }
 
     /// Reacts to one event of the Hub. `false`: it could not be recorded; [`all`](Self::all) makes up for it later.

@@ -16,7 +16,7 @@ impl Datasets for Postgres {
     }
 
     async fn list(&self) -> Result<Vec<DatasetRow>, StoreError> {
-        let sql = concat!(include_str!("../sql/datasets.sql"), "ORDER BY d.name");
+        let sql = include_str!("../sql/datasets_all.sql");
         let rows = self.read("list datasets", sql, &[]).await?;
         rows.iter().map(|found| row::dataset(found)?.decode()).collect()
     }

@@ -25,7 +25,7 @@ impl Datasets for Sqlite {
     async fn list(&self) -> Result<Vec<DatasetRow>, StoreError> {
         self.read("list datasets", |session| {
             let rows: Vec<_> = session
-                .prepare(concat!(include_str!("../sql/datasets.sql"), "ORDER BY d.name"))?
+                .prepare(include_str!("../sql/datasets_all.sql"))?
                 .query_map([], row::dataset)?
                 .collect::<Result<_, _>>()?;
             Ok(rows.into_iter().map(DatasetColumns::decode).collect::<Result<_, _>>()?)
