@@ -79,7 +79,7 @@ async fn files_beyond_the_limit_are_left_out_and_the_answer_says_so() {
 }
 
 #[tokio::test]
-async fn a_column_that_cannot_be_described_does_not_take_the_others_along() {
+async fn images_that_cannot_be_read_are_counted() {
     let app = TestApp::new().await;
     app.write(
         "data/README.md",
@@ -87,7 +87,7 @@ async fn a_column_that_cannot_be_described_does_not_take_the_others_along() {
     );
     app.write("data/a.jsonl", "{\"image\": {\"bytes\": \"bm8gaW1hZ2U=\", \"path\": null}, \"n\": 1}\n");
     app.settle().await;
-    assert_snapshot!(app.get(STATISTICS).await.text(), @r#"{"num_examples":1,"statistics":[{"column_name":"image","column_type":"image","column_statistics":null,"error":"column \"image\": the image cannot be read: The image format could not be determined"},{"column_name":"n","column_type":"int","column_statistics":{"nan_count":0,"nan_proportion":0.0,"min":1,"max":1,"mean":1.0,"median":1.0,"std":null,"histogram":{"hist":[1],"bin_edges":[1,1]}},"details":{"n_unique":1,"quantiles":{"0.01":1.0,"0.05":1.0,"0.25":1.0,"0.50":1.0,"0.75":1.0,"0.95":1.0,"0.99":1.0}}}],"partial":false}"#);
+    assert_snapshot!(app.get(STATISTICS).await.text(), @r#"{"num_examples":1,"statistics":[{"column_name":"image","column_type":"image","column_statistics":{"nan_count":1,"nan_proportion":1.0,"min":null,"max":null,"mean":null,"median":null,"std":null,"histogram":null},"details":{"n_unique":0,"unreadable_count":1,"alerts":[{"alert":"all_null"}]}},{"column_name":"n","column_type":"int","column_statistics":{"nan_count":0,"nan_proportion":0.0,"min":1,"max":1,"mean":1.0,"median":1.0,"std":null,"histogram":{"hist":[1],"bin_edges":[1,1]}},"details":{"n_unique":1,"quantiles":{"0.01":1.0,"0.05":1.0,"0.25":1.0,"0.50":1.0,"0.75":1.0,"0.95":1.0,"0.99":1.0}}}],"partial":false}"#);
 }
 
 #[tokio::test]
