@@ -42,6 +42,16 @@ pub(crate) fn not_modified(mut response: Response) -> Response {
     response
 }
 
+/// Bodies of requests are never unpacked, so whoever sends one packed is told.
+pub(crate) async fn plain_bodies(request: Request, next: Next) -> Response {
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if request.headers().get_all(header::CONTENT_ENCODING).iter().all(is_plain) {
+        return next.run(request).await;
+    }
+    let names = [(header::ACCEPT_ENCODING, "identity")];
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, names, "Unsupported Media Type: send the body as it is").into_response()
+}
+
 /// What answers to unknown paths.
 pub(crate) async fn not_found() -> Response {
     (StatusCode::NOT_FOUND, "Not Found").into_response()

@@ -8,6 +8,7 @@
 
 mod admin;
 mod auth;
+mod connections;
 mod error;
 mod headers;
 mod metrics;
@@ -27,6 +28,7 @@ pub use auth::AuthSettings;
 pub use auth::hub_keys::{HubKeys, HubKeysError, KeySource};
 pub use auth::reading::ReadSettings;
 pub use belvedere_auth::Passwords;
+pub use connections::{Patience, serve_with};
 pub use public::sql::{SqlAccess, SqlBudget};
 pub use serving::{Answer, ask, ask_with, serve};
 pub use state::{ApiSettings, ApiState, CompareSettings, Delivery, QuerySettings};
@@ -124,6 +126,7 @@ fn finished(router: Router<Arc<ApiState>>, state: Arc<ApiState>) -> Router {
     router
         .with_state(Arc::clone(&state))
         .layer(CompressionLayer::new().gzip(true).compress_when(compressed))
+        .layer(axum::middleware::from_fn(headers::plain_bodies))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn_with_state(state, trace::follow))
 }

@@ -1,7 +1,6 @@
 //! The router on a socket, and the router asked directly.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::Body;
@@ -12,13 +11,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// Serves until `stop`; answers in work are finished first, however long their readers take.
+use crate::connections::{Patience, serve_with};
+
+/// Serves until `stop`; answers in work are finished first, as long as their readers read.
 ///
 /// # Errors
 /// When the socket fails.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await }).await
+    serve_with(listener, router, Patience::default(), stop).await
 }
 
 /// An answer, read to its end.

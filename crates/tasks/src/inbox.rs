@@ -74,6 +74,15 @@ impl Inbox {
         let (to, files) = (self.folder(task), std::mem::take(&mut upload.files));
         let parent = self.root.join("files");
         tokio::fs::create_dir_all(&parent).await?;
+        // All at once: file systems write down what waits together.
+        let mut written = tokio::task::JoinSet::new();
+        let paths = files.iter().map(|file| upload.path(&file.stored_name)).chain(upload.folder.clone());
+        for path in paths {
+            written.spawn_blocking(move || std::fs::File::open(path)?.sync_all());
+        }
+        while let Some(done) = written.join_next().await {
+            done.map_err(io::Error::other)??;
+        }
         let folder = upload.folder.take().expect("an upload is committed once");
         let moved = tokio::task::spawn_blocking(move || {
             let done = std::fs::rename(&folder, &to).and_then(|()| std::fs::File::open(&parent)?.sync_all());
@@ -191,13 +200,12 @@ impl IncomingFile<'_> {
         Ok(self.file.write_all(bytes).await?)
     }
 
-    /// Ends the file; its bytes are on the disk when this returns.
+    /// Ends the file. Its bytes are sure to be on the disk when the upload is committed.
     ///
     /// # Errors
     /// When the disk refuses.
     pub async fn finish(mut self) -> Result<TaskFile, UploadError> {
         self.file.flush().await?;
-        self.file.sync_all().await?;
         let file = TaskFile {
             stored_name: self.stored_name,
             original_name: self.original_name,

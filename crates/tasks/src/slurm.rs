@@ -24,6 +24,10 @@ use transport::{Input, Transport};
 const JOB: &str = include_str!("slurm/job.sh");
 /// Attempts of one question about folders.
 const CHUNK: usize = 200;
+/// Largest file that is brought together with others, in bytes.
+const SMALL: u64 = 256 << 10;
+/// Bytes that are brought together.
+const TOGETHER: u64 = 8 << 20;
 /// The helper's word for: nobody knows.
 const NOBODY_KNOWS: i32 = 75;
 
@@ -93,11 +97,34 @@ impl Slurm {
         Ok(String::from_utf8_lossy(&self.must(verb, arguments, input).await?).into_owned())
     }
 
+    /// Small files in one go, the others one by one.
     async fn bring_all(&self, folder: &str, tag: &AttemptTag, files: &[Delivery]) -> Result<(), ClusterError> {
-        for delivery in files {
+        let job = Delivery::bytes("job.sh", JOB);
+        let (mut small, mut large) = (Vec::new(), Vec::new());
+        for delivery in files.iter().chain([&job]) {
+            let fits = !delivery.is_data() && delivery.size <= SMALL && small.len() as u64 + delivery.size <= TOGETHER;
+            if !fits {
+                large.push(delivery);
+                continue;
+            }
+            let bytes = match &delivery.content {
+                Content::Bytes(bytes) => bytes.clone(),
+                Content::File(path) => tokio::fs::read(path).await.unwrap_or_default(),
+            };
+            if bytes.len() as u64 != delivery.size {
+                return Err(ClusterError::Refused(format!("{} is not what it was", delivery.name)));
+            }
+            small.extend(format!("{} {} {}\n", delivery.size, delivery.sha256, delivery.name).into_bytes());
+            small.extend(bytes);
+        }
+        let last = if large.is_empty() { "last" } else { "more" };
+        let told = self.text("bring", &[folder, tag.as_str(), last], &Input::Bytes(small)).await?;
+        if large.is_empty() || told.trim() == "there" {
+            return Ok(());
+        }
+        for delivery in large {
             self.bring(folder, delivery).await?;
         }
-        self.bring(folder, &Delivery::bytes("job.sh", JOB)).await?;
         self.must("commit", &[folder, tag.as_str()], &Input::Bytes(Vec::new())).await.map(drop)
     }
 
@@ -153,16 +180,11 @@ fn lines(tags: &[AttemptTag]) -> Input {
 #[async_trait]
 impl Cluster for Slurm {
     async fn stage(&self, tag: &AttemptTag, files: &[Delivery]) -> Result<(), ClusterError> {
-        let nothing = Input::Bytes(Vec::new());
-        if self.text("exists", &[tag.as_str()], &nothing).await?.trim() == "yes" {
-            return Ok(());
-        }
         let folder = format!("{tag}-{}", crate::random::nonce());
-        self.must("begin", &[&folder], &nothing).await?;
         let brought = self.bring_all(&folder, tag, files).await;
         if let Err(ClusterError::Refused(_)) = &brought {
             // What is there takes the room that was missing, perhaps.
-            self.ask("drop", &[&folder], &nothing).await?;
+            self.ask("drop", &[&folder], &Input::Bytes(Vec::new())).await?;
         }
         brought
     }

@@ -7,6 +7,7 @@ mod accounts;
 mod admin;
 mod assets;
 mod compare;
+mod connections;
 mod distant;
 mod documents;
 mod errors;

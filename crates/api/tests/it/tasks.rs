@@ -1,5 +1,7 @@
 //! Tasks, as programs that submit them see them. Nothing runs here: that is the monitor's, which has tests of its own.
 
+mod following;
+
 use std::sync::Arc;
 
 use belvedere_api::{Answer, ApiSettings, ApiState, HubDatasets, Router, TaskService, ask_with};
@@ -255,6 +257,26 @@ async fn e088_broken_forms_are_refused() {
         assert_eq!(answer.status, 422, "{kind}: {}", answer.text());
     }
     assert_eq!(tasks.get("/tasks", &tasks.root).await.json(), json!([]));
+}
+
+/// e089 | the body of a request is packed, and would unpack to a thousand times its size | it is never unpacked: 415, and nothing is stored
+#[tokio::test]
+async fn e089_packed_requests_are_not_unpacked() {
+    let tasks = Tasks::new().await;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, &form(&seed())).unwrap();
+    std::io::Write::write_all(&mut encoder, &vec![0; 50 << 20]).unwrap();
+    let packed = encoder.finish().unwrap();
+    for (encoding, path) in [("gzip", "/v1/tasks"), ("GZIP", "/new_task"), ("br", "/auth/login"), ("zstd", "/webhook")]
+    {
+        let headers = [("content-type", "multipart/form-data; boundary=--x"), ("content-encoding", encoding)];
+        let answer = tasks.ask("POST", path, &tasks.ana, &headers, packed.clone()).await;
+        assert_eq!(answer.status, 415, "{path}: {}", answer.text());
+    }
+    let plain = [("content-type", "multipart/form-data; boundary=--x"), ("content-encoding", "identity")];
+    let answer = tasks.ask("POST", "/v1/tasks", &tasks.ana, &plain, form(&seed())).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    assert_eq!(tasks.get("/tasks", &tasks.root).await.json().as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A process that may open only a few files, and a machine that is busy (rows 14 and 29).
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use crate::bed::{Bed, FEW};
@@ -33,6 +34,52 @@ fn e014_too_many_connections_are_waited_out() {
     crate::whole::stop_in_order(vec![server]);
     bed.assert_views_whole(&bed.left_store());
     bed.assert_nothing_left();
+}
+
+/// Connections that stay open without a word, and such that ask all at once.
+const IDLE: usize = 1000;
+const CROWD: usize = 2000;
+
+/// e087 | a thousand connections stay open without a word, while two thousand ask for rows at the same moment | each gets its answer, or 429 or 503 where that is too much; memory stays bounded, and the idle ones are served when they ask
+#[test]
+fn e087_a_crowd_is_served_in_bounded_memory() {
+    let mut bed = Bed::sqlite();
+    bed.write("old", FEW);
+    let mut server = bed.serve();
+    let base = server.address();
+    bed.settle(&base);
+    let address = base.trim_start_matches("http://").to_owned();
+    let connect = |_| {
+        let stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(crate::process::PATIENCE)).unwrap();
+        stream
+    };
+    let ask = |mut stream: &TcpStream, path: &str, more: &str| {
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n").as_bytes()).unwrap();
+    };
+    let status = |mut stream: &TcpStream| {
+        let mut line = [0; 12];
+        stream.read_exact(&mut line).unwrap();
+        String::from_utf8_lossy(&line[9..]).into_owned()
+    };
+    let idle: Vec<TcpStream> = (0..IDLE).map(connect).collect();
+    let before = server.memory_bytes();
+    let crowd: Vec<TcpStream> = (0..CROWD).map(connect).collect();
+    let rows = "/rows?dataset=lab/old&config=default&split=train&offset=0&length=100";
+    crowd.iter().for_each(|stream| ask(stream, rows, "connection: close\r\n"));
+    let during = server.memory_bytes();
+    let told: Vec<String> = crowd.iter().map(status).collect();
+    let good = told.iter().filter(|status| *status == "200").count();
+    let shed = told.iter().filter(|status| matches!(status.as_str(), "429" | "503")).count();
+    assert!(good > 0 && good + shed == CROWD, "{good} answers, {shed} refusals, {told:?}");
+    drop(crowd);
+    let after = server.memory_bytes();
+    let most = before + (400 << 20);
+    assert!(during < most && after < most, "{before}, {during} and {after} bytes");
+    idle.iter().for_each(|stream| ask(stream, "/healthcheck", ""));
+    assert!(idle.iter().all(|stream| status(stream) == "200"));
+    drop(idle);
+    crate::whole::stop_in_order(vec![server]);
 }
 
 /// e029 | load, memory or disk use is above its threshold | no job is started; `/admin/gate` tells why; answers that are stored

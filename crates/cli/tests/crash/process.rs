@@ -72,6 +72,13 @@ impl Program {
         fs::read_dir(format!("/proc/{}/task", self.pid().as_raw_pid())).unwrap().count()
     }
 
+    /// Memory it has now.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_pid())).unwrap();
+        let told = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        told.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }

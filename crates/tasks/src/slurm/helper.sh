@@ -45,11 +45,24 @@ case_ping() {
     sbatch --version
 }
 
-case_begin() {
+begin() { # FOLDER
     mkdir -p "$root/.incoming" || return 1
     # What was left when a connection was cut for good.
     find "$root/.incoming" -mindepth 1 -maxdepth 1 -mmin +1440 -exec rm -rf {} + 2>/dev/null
     mkdir "$root/.incoming/$1" && cd "$root/.incoming/$1" && mkdir files data output env
+}
+
+case_bring() { # FOLDER TAG LAST; on standard input a line SIZE SHA256 NAME for each file, and its bytes
+    if [ -d "$root/$2" ]; then echo there; return 0; fi
+    begin "$1" || return 1
+    sums=
+    while read -r size sum name; do
+        head -c "$size" >"$name" || return 1
+        sums="$sums$sum  $name
+"
+    done
+    printf '%s' "$sums" | sha256sum -c --quiet - || return 65
+    [ "$3" != last ] || case_commit "$1" "$2"
 }
 
 case_drop() { rm -rf "$root/.incoming/$1"; }
@@ -77,8 +90,6 @@ case_commit() { # FOLDER TAG
     if [ -d "$root/$2" ]; then rm -rf "$root/.incoming/$1"; return 0; fi
     mv -T "$root/.incoming/$1" "$root/$2"
 }
-
-case_exists() { [ -d "$root/$1" ] && echo yes || echo no; }
 
 case_submit() { # TAG SINCE KIND ENTRY STYLE PYTHON RUNTIME IMAGE [OPTION…]
     tag=$1 since=$2 kind=$3 entry=$4 style=$5 python=$6 runtime=$7 image=$8
@@ -192,7 +203,7 @@ case_facts() {
 
 printf '\036BEGIN %s\036' "$mark"
 case $verb in
-ping | begin | drop | put | has | keep | link | commit | exists | submit | lookup | list | evidence | cancel | tails | outputs | get | facts) "case_$verb" "$@" 2>&1 ;;
+ping | bring | drop | put | has | keep | link | commit | submit | lookup | list | evidence | cancel | tails | outputs | get | facts) "case_$verb" "$@" 2>&1 ;;
 *) echo "there is no verb $verb"; false ;;
 esac
 printf '\036END %s %d\036' "$mark" "$?"

@@ -222,6 +222,43 @@ mod tests {
         assert_eq!((seen.started, seen.host.clone()), (None, None));
     }
 
+    /// e052 | Slurm is another version, with other words for states and for what it does not know | the columns are those that we ask for, so the same line means the same; words that came later are known, and one that comes yet is no end
+    #[test]
+    fn e052_versions_of_slurm_say_the_same() {
+        let tag = tag();
+        let line = |fields: [&str; 6]| {
+            let [job, word, reason, submitted, started, host] = fields;
+            [job, tag.as_str(), word, reason, submitted, started, host].join("\u{1f}") + "\n"
+        };
+        let read = |fields| {
+            let mut seen = queue(&line(fields)).remove(&tag).unwrap();
+            assert_eq!(seen.len(), 1);
+            seen.remove(0)
+        };
+        // Whatever stands for a time or a host that is not known.
+        let waits = [
+            read(["7", "PENDING", "Priority", "1700000000", "N/A", ""]),
+            read(["7", "PENDING", "Priority", "1700000000", "Unknown", "(null)"]),
+            read(["7", "PENDING", "Priority", "1700000000", "", "None"]),
+        ];
+        assert!(waits.iter().all(|seen| *seen == waits[0] && seen.phase == Phase::Pending && seen.started.is_none()));
+        for (word, phase) in [
+            ("POWER_UP_NODE", Phase::Pending),
+            ("LAUNCH_FAILED", Phase::Ended(State::Failed)),
+            ("CANCELLED by 1001", Phase::Ended(State::Cancelled)),
+            ("NODE_FAIL+", Phase::Ended(State::NodeFailed)),
+            ("A_WORD_OF_TOMORROW", Phase::Unknown),
+        ] {
+            assert_eq!(read(["7", word, "None", "1", "2", "n1"]).phase, phase, "{word}");
+        }
+        // A version that has more columns than were asked for, or fewer, is not guessed at.
+        assert!(queue(&format!("7\u{1f}{tag}\u{1f}PENDING\n")).is_empty());
+        assert!(
+            queue(&format!("{}more\u{1f}\n", line(["7", "PENDING", "", "1", "", ""]).replace('\n', "\u{1f}")))
+                .is_empty()
+        );
+    }
+
     #[test]
     fn every_state_of_slurm_has_a_meaning_and_unknown_ones_are_not_the_end() {
         assert_eq!(phase("CANCELLED by 1001"), Phase::Ended(State::Cancelled));

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::faults::MESSAGE_TIMEOUT;
-use crate::process::PATIENCE;
 use crate::slurm::Cluster;
 
+/// Longest wait for a server or a cluster that comes back; the machine may stand still for a while.
+const PATIENCE: Duration = Duration::from_secs(240);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(150);
 

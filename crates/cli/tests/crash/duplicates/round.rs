@@ -20,7 +20,7 @@ const NAIVE: usize = 3;
 /// Within which everything begins.
 const SPAN_MS: u64 = 3000;
 /// Longest wait for the end of all tasks: looks for lost answers lie apart, and a lost job is waited for.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long a fault waits for a submission that it can spoil.
