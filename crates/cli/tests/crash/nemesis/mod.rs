@@ -23,7 +23,6 @@ fn nemesis_on_sqlite() {
 }
 
 #[test]
-#[ignore = "about one round in five does not come to rest whole yet, see docs/reliability.md"]
 fn nemesis_on_postgresql() {
     let Some(server) = Server::start() else { return };
     play("PostgreSQL", Some(&server));
