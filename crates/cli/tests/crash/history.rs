@@ -22,8 +22,8 @@ pub(crate) const POSTGRESQL: &str = "
     $$;
     CREATE FUNCTION record_content() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        INSERT INTO history (what, dataset, revision, step, config, split, token)
-        VALUES ('content', '', '', '', '', '', NEW.id);
+        INSERT INTO history (what, dataset, revision, step, config, split, token, status)
+        VALUES ('content', '', '', '', '', '', NEW.id, NEW.http_status);
         RETURN NULL;
     END
     $$;
@@ -65,12 +65,12 @@ pub(crate) const SQLITE: &str = "
                 (SELECT http_status FROM views WHERE id = NEW.view));
     END;
     CREATE TRIGGER record_content AFTER INSERT ON views BEGIN
-        INSERT INTO history (what, dataset, revision, step, config, split, token)
-        VALUES ('content', '', '', '', '', '', NEW.id);
+        INSERT INTO history (what, dataset, revision, step, config, split, token, status)
+        VALUES ('content', '', '', '', '', '', NEW.id, NEW.http_status);
     END;
     CREATE TRIGGER record_new_content AFTER UPDATE ON views BEGIN
-        INSERT INTO history (what, dataset, revision, step, config, split, token)
-        VALUES ('content', '', '', '', '', '', NEW.id);
+        INSERT INTO history (what, dataset, revision, step, config, split, token, status)
+        VALUES ('content', '', '', '', '', '', NEW.id, NEW.http_status);
     END;
     CREATE TRIGGER record_start AFTER UPDATE ON jobs WHEN NEW.status = 1 AND NEW.token <> OLD.token BEGIN
         INSERT INTO history (what, dataset, revision, step, config, split, job, token)
@@ -99,7 +99,7 @@ pub(crate) struct Event {
     pub(crate) job: Option<i64>,
     /// Of a lease; for views and contents the number of the view.
     pub(crate) token: Option<i64>,
-    /// HTTP status of a view.
+    /// HTTP status of a view or content.
     pub(crate) status: Option<i64>,
     /// Events of one transaction share it; `None` where it is not known.
     pub(crate) change: Option<i64>,
@@ -131,7 +131,10 @@ pub(crate) fn faults_of(events: &[Event]) -> Vec<String> {
             ("view", _) if !stands_behind(events, index) => {
                 faults.push(format!("no job ended with this view: {event:?}"));
             }
-            ("content", _) => *contents.entry(event.token.unwrap_or_default()).or_default() += 1,
+            // After a failure it is computed again.
+            ("content", _) if event.status == Some(200) => {
+                *contents.entry(event.token.unwrap_or_default()).or_default() += 1
+            }
             _ => {}
         }
     }
@@ -230,7 +233,7 @@ fn faults_of_a_history_are_found() {
         key: ["lab/a", "r", COSTLY, "default", ""].map(str::to_owned),
         job: (job > 0).then_some(job),
         token: Some(token),
-        status: (what == "view").then_some(200),
+        status: matches!(what, "view" | "content").then_some(200),
         change: Some(change),
     };
     let good = [event("start", 1, 10, 1), event("back", 1, 10, 2), event("start", 1, 11, 3)];
@@ -247,4 +250,6 @@ fn faults_of_a_history_are_found() {
     assert_eq!(faults_of(&[&good[..], &again[..]].concat()), Vec::<String>::new());
     let computed = [&good[..], &[event("content", 0, 7, 6)], &again[..]].concat();
     assert!(faults_of(&computed)[0].starts_with("computed 2 times"));
+    let failed = Event { status: Some(500), ..event("content", 0, 7, 0) };
+    assert_eq!(faults_of(&[&[failed], &good[..]].concat()), Vec::<String>::new());
 }
