@@ -164,8 +164,11 @@ impl<'a> MediaStore<'a> {
             }
             Content::Linked { url, path } => {
                 let file = self.linked(path)?;
-                let image::Told { size, shown, format } = image::look_at(file)?;
-                if shown || self.target.rules.strict {
+                let image::Told { size, stored_size, shown, format } = image::look_at(file)?;
+                if self.target.rules.strict {
+                    // The reference does not turn what it only links to.
+                    (url, stored_size)
+                } else if shown {
                     (url, size)
                 } else {
                     let bytes = read_whole(file)?;

@@ -9,8 +9,9 @@ use super::*;
 use crate::call::{MediaRules, MediaTarget, PageOfRows, ParquetFile, Rows};
 use crate::rows::rows;
 
-/// A folder of csv files and its conversions.
+/// A folder of files, of csv unless told otherwise, and its conversions.
 struct Case {
+    reader: Reader,
     folder: tempfile::TempDir,
     splits: IndexMap<SplitName, Vec<String>>,
     declared: Option<Features>,
@@ -22,6 +23,7 @@ struct Case {
 impl Case {
     fn new() -> Self {
         Self {
+            reader: Reader::Csv,
             folder: tempfile::tempdir().unwrap(),
             splits: IndexMap::new(),
             declared: None,
@@ -32,12 +34,13 @@ impl Case {
     }
 
     /// Adds a file to a split.
-    fn file(mut self, split: &str, path: &str, content: &str) -> Self {
+    fn file(mut self, split: &str, path: &str, content: impl AsRef<[u8]>) -> Self {
+        let content = content.as_ref();
         self.splits.entry(SplitName::new(split).unwrap()).or_default().push(path.to_owned());
         let local_path = self.folder.path().join(path);
         std::fs::write(&local_path, content).unwrap();
         self.files.push(SourceFile { path: path.to_owned(), local_path, size: content.len() as u64, identity: None });
-        self.content_ids.insert(path.to_owned(), format!("content of {content}"));
+        self.content_ids.insert(path.to_owned(), format!("content of {}", String::from_utf8_lossy(content)));
         self
     }
 
@@ -55,7 +58,7 @@ impl Case {
         Convert {
             config: ResolvedConfig {
                 name: ConfigName::new("default").unwrap(),
-                reader: Reader::Csv,
+                reader: self.reader,
                 parameters: IndexMap::new(),
                 reader_features: None,
                 declared_features: self.declared.clone(),
@@ -295,4 +298,48 @@ fn an_input_spread_over_several_files_is_copied_whole() {
     let second = case.convert(first.segments()).unwrap();
     assert_eq!(second.converted.splits[0].shard_lengths, [30_000]);
     assert_eq!(second.rows("train"), first.rows("train"));
+}
+
+#[test]
+fn media_are_counted_by_their_paths_and_not_read() {
+    let mut case = Case { reader: Reader::ImageFolder, ..Case::new() };
+    case = case.file("train", "a.png", "").file("train", "b.png", "");
+    case.files.clear();
+    let done = case.convert(Vec::new()).unwrap();
+    let split = &done.converted.splits[0];
+    // Two paths of 23 letters and their offsets; two offsets and a bitmap of bytes that are not there.
+    assert_eq!((split.num_examples, split.num_bytes), (2, 2 * 23 + 2 * 4 + 2 * 4 + 1));
+    assert!(done.converted.segments.is_empty(), "there is no file to copy rows of");
+}
+
+#[test]
+fn archives_of_media_have_small_row_groups_and_are_copied_when_others_come() {
+    let names: Vec<String> = (0..150).map(|number| format!("{number:03}.png")).collect();
+    let members: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "image")).collect();
+    let mut case = Case { reader: Reader::ImageFolder, ..Case::new() };
+    case = case.file("train", "a.zip", crate::read::testing::zip(&members));
+    let first = case.convert(Vec::new()).unwrap();
+    let written = &first.converted.splits[0].files[0];
+    let file = SourceFile {
+        path: "0000.parquet".to_owned(),
+        local_path: first.output.join(&written.path),
+        size: written.size,
+        identity: None,
+    };
+    let (_, footer) = FooterCache::default().open(&file).unwrap();
+    let rows: Vec<i64> = footer.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+    assert_eq!(rows, [100, 50]);
+
+    let mut case = case.file("train", "b.png", "");
+    case.files.retain(|file| file.path != "b.png");
+    // Its directory is read once more, its members are not.
+    let archive = case.folder.path().join("a.zip");
+    let damaged = std::fs::read(&archive).unwrap().into_iter().map(|byte| if byte == b'g' { b'G' } else { byte });
+    std::fs::write(&archive, damaged.collect::<Vec<u8>>()).unwrap();
+    let second = case.convert(first.segments()).unwrap();
+    assert_eq!(second.converted.splits[0].num_examples, 151);
+    let again = second.converted.segments.iter().map(|segment| segment.num_rows).sum::<u64>();
+    assert_eq!(again, 150);
+    let rows = second.rows("train");
+    assert!(rows[1].contains("not an image of a known format"), "the bytes of before, not damaged ones: {}", rows[1]);
 }

@@ -89,6 +89,8 @@ pub(super) fn for_browsers<'a>(
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Told {
     pub(super) size: Size,
+    /// Before it is turned upright.
+    pub(super) stored_size: Size,
     /// Browsers show its format.
     pub(super) shown: bool,
     pub(super) format: ImageFormat,
@@ -113,10 +115,11 @@ pub(super) fn look_at(file: &SourceFile) -> Result<Told, EngineError> {
         let format = reader.format().ok_or_else(unknown)?;
         reader.limits(limits());
         let mut decoder = reader.into_decoder().map_err(undecodable)?;
-        let dimensions = within_limits(decoder.dimensions())?;
-        let size = upright(dimensions, decoder.orientation().unwrap_or(Orientation::NoTransforms));
+        let (width, height) = within_limits(decoder.dimensions())?;
+        let size = upright((width, height), decoder.orientation().unwrap_or(Orientation::NoTransforms));
+        let stored_size = Size { width, height };
         let shown = !matches!(format, ImageFormat::Tiff | ImageFormat::Pnm | ImageFormat::Tga);
-        Ok(Told { size, shown, format })
+        Ok(Told { size, stored_size, shown, format })
     };
     LocalFile::open(file).and_then(look).map_err(|error: EngineError| error.in_file(&file.path))
 }
