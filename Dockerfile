@@ -8,7 +8,7 @@ RUN cargo build --release --locked -p belvedere --features "$FEATURES"
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates curl make \
+    && apt-get install -y --no-install-recommends ca-certificates curl make openssh-client \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --home-dir /srv/belvedere --create-home --shell /usr/sbin/nologin belvedere \
     && install -d -o belvedere -g belvedere /state /secrets /blobs \

@@ -20,6 +20,7 @@ mod sse;
 mod state;
 mod tally;
 mod tasks;
+mod tls;
 mod trace;
 mod webhook;
 
@@ -32,7 +33,8 @@ pub use connections::{Patience, serve_with};
 pub use public::sql::{SqlAccess, SqlBudget};
 pub use serving::{Answer, ask, ask_with, serve};
 pub use state::{ApiSettings, ApiState, CompareSettings, Delivery, QuerySettings};
-pub use tasks::{HubDatasets, TaskService};
+pub use tasks::{HubDatasets, InputLinks, TaskService};
+pub use tls::{Tls, TlsError, serve_tls};
 pub use trace::RequestLog;
 pub use webhook::WebhookSecret;
 

@@ -36,6 +36,8 @@ pub struct ApiSettings {
     pub max_age_short: u32,
     /// Address that URLs in answers start with; `None`: the one the client used.
     pub base_url: Option<String>,
+    /// Clients reach us by TLS.
+    pub tls: bool,
     /// Seconds that readers stay on the served revision while its successor is computed.
     pub patience_seconds: f64,
     /// Largest number of rows of one page of JSON, at least 1.
@@ -80,6 +82,7 @@ impl Default for ApiSettings {
             max_age_long: 120,
             max_age_short: 10,
             base_url: None,
+            tls: false,
             patience_seconds: 60.0,
             max_page_rows: 10_000,
             max_export_rows: None,

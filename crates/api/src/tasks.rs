@@ -7,12 +7,17 @@ mod accept;
 mod artifacts;
 mod bodies;
 mod caller;
+mod chosen;
 mod datasets;
+mod inputs;
 mod legacy;
 mod logs;
 mod openapi;
 mod problem;
+mod selections;
 mod shared;
+mod sweeps;
+mod tidying;
 mod v1;
 
 use std::sync::Arc;
@@ -25,6 +30,7 @@ use belvedere_tasks::{Catalog, Datasets, Inbox, Monitor, UploadLimits};
 use tokio::sync::Semaphore;
 
 pub use datasets::HubDatasets;
+pub use inputs::InputLinks;
 pub(crate) use openapi::openapi;
 
 use crate::state::ApiState;
@@ -45,6 +51,7 @@ pub struct TaskService {
     pub limits: UploadLimits,
     /// Is told that something waits; `None` where another process watches over the clusters.
     pub monitor: Option<Arc<Monitor>>,
+    links: Option<InputLinks>,
     followers: Arc<Semaphore>,
 }
 
@@ -57,7 +64,14 @@ impl TaskService {
         limits: UploadLimits,
         monitor: Option<Arc<Monitor>>,
     ) -> Self {
-        Self { catalog, inbox, datasets, limits, monitor, followers: Arc::new(Semaphore::new(FOLLOWERS)) }
+        let followers = Arc::new(Semaphore::new(FOLLOWERS));
+        Self { catalog, inbox, datasets, limits, monitor, links: None, followers }
+    }
+
+    /// Lets clusters fetch files of datasets by addresses that were signed.
+    #[must_use]
+    pub fn with_links(self, links: InputLinks) -> Self {
+        Self { links: Some(links), ..self }
     }
 
     fn wake(&self) {
@@ -87,7 +101,7 @@ pub(crate) fn routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         .route("/users/{name}/", get(legacy::user))
         .route("/v1/tasks", get(v1::list).post(v1::submit))
         .route("/v1/tasks/plan", post(v1::plan))
-        .route("/v1/tasks/{id}", get(v1::task))
+        .route("/v1/tasks/{id}", get(v1::task).delete(v1::delete))
         .route("/v1/tasks/{id}/attempts", get(v1::attempts))
         .route("/v1/tasks/{id}/events", get(v1::events))
         .route("/v1/tasks/{id}/cancel", post(v1::cancel))
@@ -95,6 +109,14 @@ pub(crate) fn routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         .route("/v1/tasks/{id}/logs", get(logs::get))
         .route("/v1/tasks/{id}/artifacts", get(artifacts::list))
         .route("/v1/tasks/{id}/artifacts/{*path}", get(artifacts::get))
+        .route("/v1/tasks/{id}/inputs/{sha256}", get(inputs::get))
+        .route("/v1/tasks/tidy", post(tidying::post))
+        .route("/v1/sweeps", get(sweeps::list).post(sweeps::submit))
+        .route("/v1/sweeps/{id}", get(sweeps::get))
+        .route("/v1/sweeps/{id}/cancel", post(sweeps::cancel))
+        .route("/v1/sweeps/{id}/retry", post(sweeps::retry))
+        .route("/selections", post(selections::post))
+        .route("/selections/{id}", get(selections::get))
         .route("/v1/clusters", get(v1::clusters))
         .method_not_allowed_fallback(headers::wrong_method)
         .route_layer(from_fn_with_state(Arc::clone(state), metrics::measure))

@@ -66,9 +66,16 @@ pub fn base_url(config: &Config, address: SocketAddr) -> String {
     match &config.serve.public_url {
         Some(url) => url.trim_end_matches('/').to_owned(),
         // `localhost` may stand for one of two addresses, and the name works for both.
-        None if config.api.uvicorn_hostname == "localhost" => format!("http://localhost:{}", address.port()),
-        None => format!("http://{address}"),
+        None if config.api.uvicorn_hostname == "localhost" => {
+            format!("{}://localhost:{}", scheme(config), address.port())
+        }
+        None => format!("{}://{address}", scheme(config)),
     }
+}
+
+/// What addresses of this server begin with.
+pub(crate) fn scheme(config: &Config) -> &'static str {
+    if config.api.tls_cert.is_some() { "https" } else { "http" }
 }
 
 fn tell_notes(notes: &[String], console: &Console) {

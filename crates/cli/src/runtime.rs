@@ -171,6 +171,7 @@ impl Runtime {
             max_age_long: config.api.max_age_long,
             max_age_short: config.api.max_age_short,
             base_url: config.serve.public_url.clone(),
+            tls: config.api.tls_cert.is_some(),
             patience_seconds: config.views.patience_seconds.as_secs_f64(),
             max_page_rows: u64::from(config.api.max_page_rows),
             compare: CompareSettings {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use belvedere_api::{HubDatasets, TaskService};
+use belvedere_api::{HubDatasets, InputLinks, TaskService};
 use belvedere_store::tasks::ActiveLimits;
 use belvedere_tasks::local::SandboxRule;
 use belvedere_tasks::monitor::send::holder;
@@ -19,7 +19,7 @@ use crate::runtime::Runtime;
 ///
 /// # Errors
 /// With a hint, when the description of the clusters cannot be used.
-pub fn parts(runtime: &Runtime, config: &Config) -> anyhow::Result<(TaskService, Arc<Monitor>)> {
+pub async fn parts(runtime: &Runtime, config: &Config) -> anyhow::Result<(TaskService, Arc<Monitor>)> {
     let (settings, paths) = (&config.tasks, config.paths());
     let catalog = Arc::new(catalog(config)?);
     std::fs::create_dir_all(&paths.tasks).with_context(|| {
@@ -31,8 +31,10 @@ pub fn parts(runtime: &Runtime, config: &Config) -> anyhow::Result<(TaskService,
     if let Err(error) = inbox.sweep(std::time::SystemTime::now(), std::time::Duration::from_secs(24 * 3600)) {
         tracing::warn!(error = &error as &dyn std::error::Error, "what requests left cannot be tidied up");
     }
-    let datasets: Arc<dyn Datasets> = Arc::new(HubDatasets::new(Arc::clone(&runtime.services)));
-    let monitor = Arc::new(Monitor::new(
+    let datasets: Arc<dyn Datasets> = Arc::new(HubDatasets::new(Arc::clone(&runtime.services), &inbox));
+    let links = InputLinks::shared(&runtime.services).await.context("the secret of links cannot be read")?;
+    let signing = links.clone();
+    let monitor = Monitor::new(
         Arc::clone(&runtime.services.store.tasks),
         Arc::clone(&catalog),
         inbox.clone(),
@@ -43,15 +45,21 @@ pub fn parts(runtime: &Runtime, config: &Config) -> anyhow::Result<(TaskService,
             artifact_file_bytes: settings.max_artifact_bytes,
             artifact_bytes: settings.max_artifact_bytes,
             tracking_hosts: settings.tracking_hosts.clone(),
+            rest: settings.rest_seconds,
+            keep_tasks: Some(settings.keep_seconds).filter(|keep| !keep.is_zero()),
+            keep_folders: settings.keep_folders_seconds,
+            keep_selections: settings.keep_selections_seconds,
         },
         holder(),
-    ));
+    );
+    let monitor = Arc::new(monitor.with_sign(Box::new(move |path, now| signing.sign(path, now))));
     let limits = UploadLimits {
         files: settings.max_upload_files as usize,
         file_bytes: settings.max_upload_bytes,
         total_bytes: settings.max_upload_bytes,
     };
-    Ok((TaskService::new(catalog, inbox, datasets, limits, Some(Arc::clone(&monitor))), monitor))
+    let service = TaskService::new(catalog, inbox, datasets, limits, Some(Arc::clone(&monitor)));
+    Ok((service.with_links(links), monitor))
 }
 
 /// The clusters of the configuration.

@@ -284,3 +284,49 @@ fn the_first_secrets_are_made_once() {
     let shown = (shown.status.success(), String::from_utf8_lossy(&shown.stdout).into_owned());
     assert!(shown.0 && !shown.1.contains(&read("postgres_password")), "{shown:?}");
 }
+
+#[test]
+fn the_job_of_slurm_starts_the_server_by_its_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let (programs, data) = (folder.path().join("bin"), folder.path().join("data"));
+    for made in [&programs, &data] {
+        std::fs::create_dir(made).unwrap();
+    }
+    // In place of a runtime of containers: tells what it is asked for.
+    let runtime = programs.join("singularity");
+    std::fs::write(&runtime, "#!/bin/sh\nprintf '%s\\n' \"$PWD\" \"$@\"\n").unwrap();
+    std::fs::set_permissions(&runtime, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let run = |variables: &[(&str, &Path)]| {
+        let output = std::process::Command::new("bash")
+            .arg(root().join("deploy/slurm/run_api.srm"))
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+            .env("USER", "ana")
+            .env("SLURM_SUBMIT_DIR", folder.path())
+            .envs(variables.iter().copied())
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let state = folder.path().join("state");
+    let (code, told) = run(&[("STATE", &state)]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("api.sif is not there"), "{told}");
+    std::fs::write(folder.path().join("api.sif"), "").unwrap();
+    let options = Path::new("--set api.open=true");
+    let (code, told) = run(&[("STATE", &state), ("PORT", Path::new("8123")), ("OPTIONS", options)]);
+    assert_eq!(code, Some(0), "{told}");
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].contains(":8123/docs"), "{told}");
+    assert_eq!(Path::new(lines[1]).canonicalize().unwrap(), folder.path().canonicalize().unwrap());
+    let image = folder.path().join("api.sif").display().to_string();
+    let at = lines.iter().position(|line| *line == image).unwrap();
+    assert!(lines[..at].contains(&"run") && lines[..at].contains(&&*format!("{0}:{0}:ro", data.display())), "{told}");
+    // What stands after the image is what the program takes.
+    let arguments: Vec<String> = lines[at + 1..].iter().map(|line| (*line).to_owned()).collect();
+    check("deploy/slurm/run_api.srm", &arguments, &of_the_image());
+    assert_eq!(&arguments[..2], ["serve", &*data.display().to_string()]);
+    assert!(arguments.ends_with(&["8123", "--set", "api.open=true"].map(str::to_owned)), "{told}");
+    assert!(state.is_dir());
+}

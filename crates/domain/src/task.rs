@@ -8,6 +8,8 @@ pub mod names;
 pub mod state;
 pub mod strict_json;
 
-pub use config::{ArgumentStyle, ConfigError, ExecutionMode, Infra, Resources, TaskConfig};
+pub use config::{
+    ArgumentStyle, ConfigError, ExecutionMode, Infra, InputFormat, Resources, RetryPolicy, Sweep, TaskConfig,
+};
 pub use names::{AttemptTag, ClusterName, PlainName, TaskId, TaskNameError};
 pub use state::{State, Transition};

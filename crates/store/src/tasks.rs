@@ -5,9 +5,12 @@
 //! reach. The rules of states are the domain's (`belvedere_domain::task::state`).
 
 mod change;
+mod clean;
 mod decode;
 mod questions;
+mod selections;
 mod submit;
+mod sweeps;
 mod traces;
 
 use async_trait::async_trait;
@@ -17,8 +20,11 @@ use belvedere_domain::{DatasetName, Timestamp};
 use crate::StoreError;
 
 pub(crate) use change::{Advance as AdvanceScript, Cancel, Retry};
+pub(crate) use clean::{Delete, FolderGone, Folders, Known, Old};
 pub(crate) use questions::{Active, Attempts, ByJob, Events, Files, Found as FindTask, List, OfDataset};
+pub(crate) use selections::{DropSelections, PutSelection, Selection, UseSelection};
 pub(crate) use submit::{KeyOf, Submit};
+pub(crate) use sweeps::{CancelSweep, RetrySweep, SubmitSweep, Sweep, Sweeps};
 pub(crate) use traces::{AppendLog, Artifacts, Clusters, Hold, LogSize, PutArtifacts, PutHealth, ReadLog};
 
 /// Seconds for which a request may be repeated under its key.
@@ -120,8 +126,113 @@ pub struct TaskRow {
     pub created_at: Timestamp,
     /// When it last changed.
     pub changed_at: Timestamp,
+    /// What it is of a sweep.
+    pub element: Option<Element>,
     /// Its newest attempt.
     pub attempt: AttemptRow,
+}
+
+/// What a task is of a sweep.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Element {
+    /// The sweep.
+    pub sweep: TaskId,
+    /// Its place there, from 0.
+    pub place: u32,
+    /// Its own parameters, as a JSON object.
+    pub point: String,
+}
+
+/// Tasks that differ by parameters alone, to be stored. Their files are in place, in the folder of the sweep.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewSweep {
+    /// What the tasks share; `id` is the sweep's.
+    pub shared: NewTask,
+    /// How many of them may be active at a time, from 1.
+    pub max_parallel: u32,
+    /// The tasks: ids, and parameters as JSON objects. Ids grow.
+    pub points: Vec<(TaskId, String)>,
+}
+
+/// A stored sweep.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SweepRow {
+    /// Its id.
+    pub id: TaskId,
+    /// Whose it is.
+    pub owner: String,
+    /// Where it runs.
+    pub cluster: ClusterName,
+    /// Experiment.
+    pub experiment: String,
+    /// The dataset it reads.
+    pub dataset: Option<String>,
+    /// What exactly it reads, as JSON.
+    pub pin: Option<String>,
+    /// Its configuration as it came.
+    pub config: String,
+    /// Tasks it was made of.
+    pub size: u32,
+    /// How many of them may be active at a time.
+    pub max_parallel: u32,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// How many of its tasks are in each state, as far as they have not been deleted.
+    pub states: Vec<(State, u32)>,
+}
+
+/// What became of a wish to cancel a sweep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SweepCancelled {
+    /// Tasks that had not been sent anywhere and are cancelled.
+    pub at_once: u32,
+    /// Tasks that the monitor will cancel.
+    pub requested: u32,
+}
+
+/// Rows of a split that somebody has chosen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewSelection {
+    /// Tells dataset, revision, question and rows.
+    pub id: String,
+    /// Who chose them first.
+    pub created_by: String,
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// Its revision.
+    pub revision: String,
+    /// The config.
+    pub config: String,
+    /// The split.
+    pub split: String,
+    /// How they were chosen, as JSON.
+    pub question: String,
+    /// How many they are.
+    pub num_rows: u64,
+    /// Hexadecimal SHA-256 of their numbers.
+    pub sha256: String,
+    /// Their numbers, as whoever stores them writes them.
+    pub rows: Vec<u8>,
+}
+
+/// What became of a wish to delete a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Deleted {
+    /// There is no such task of that owner.
+    Unknown,
+    /// It has not ended: this is its state.
+    Refused(State),
+    /// It is gone. Folders of files that nothing refers to any more.
+    Gone(Vec<TaskId>),
+}
+
+/// A folder of an attempt on a cluster, which is not needed any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OldFolder {
+    /// Its name.
+    pub tag: AttemptTag,
+    /// The attempt, unless its task is gone.
+    pub attempt: Option<(TaskId, u32)>,
 }
 
 /// One attempt.
@@ -226,6 +337,8 @@ pub struct Facts {
     pub ended_at: Option<Timestamp>,
     /// The cluster has just said something about it.
     pub observed: bool,
+    /// With a step to a final state: another attempt follows, in so many seconds, unless the task is being cancelled.
+    pub again: Option<f64>,
 }
 
 /// What became of a wish to cancel.
@@ -282,6 +395,10 @@ pub struct TaskFilter {
     pub experiment: Option<String>,
     /// Older than this one.
     pub before: Option<TaskId>,
+    /// Reading this dataset.
+    pub dataset: Option<DatasetName>,
+    /// Of this sweep.
+    pub sweep: Option<TaskId>,
 }
 
 /// A piece of what an attempt printed.
@@ -396,6 +513,64 @@ pub trait Tasks: Send + Sync {
         limits: ActiveLimits,
     ) -> Result<Retried, StoreError>;
 
+    /// Stores the tasks of a sweep, unless its key or a limit says otherwise. As many as may be active count.
+    async fn submit_sweep(&self, sweep: NewSweep) -> Result<Submitted, StoreError>;
+
+    /// A sweep.
+    async fn sweep(&self, id: TaskId, owner: Option<&str>) -> Result<Option<SweepRow>, StoreError>;
+
+    /// Sweeps, the newest first, older than one.
+    async fn sweeps(
+        &self,
+        owner: Option<&str>,
+        before: Option<TaskId>,
+        limit: u32,
+    ) -> Result<Vec<SweepRow>, StoreError>;
+
+    /// Asks for the end of all tasks of a sweep. `None` if there is no such sweep of that owner.
+    async fn cancel_sweep(
+        &self,
+        id: TaskId,
+        owner: Option<&str>,
+        actor: &str,
+    ) -> Result<Option<SweepCancelled>, StoreError>;
+
+    /// Makes another attempt at each task of a sweep that has ended without success; how many. Each waits for its turn.
+    /// `None` if there is no such sweep of that owner.
+    async fn retry_sweep(&self, id: TaskId, owner: Option<&str>, actor: &str) -> Result<Option<u32>, StoreError>;
+
+    /// Stores a selection, unless it is stored.
+    async fn put_selection(&self, selection: NewSelection) -> Result<(), StoreError>;
+
+    /// A selection, and when it was stored.
+    async fn selection(&self, id: &str) -> Result<Option<(NewSelection, Timestamp)>, StoreError>;
+
+    /// Notes that a selection is used.
+    async fn use_selection(&self, id: &str) -> Result<(), StoreError>;
+
+    /// Forgets selections that nobody has used for so many seconds; their ids.
+    async fn drop_selections(&self, unused_seconds: f64) -> Result<Vec<String>, StoreError>;
+
+    /// Deletes a task that has ended. Its folders on clusters are remembered until they are removed.
+    async fn delete(&self, id: TaskId, owner: Option<&str>) -> Result<Deleted, StoreError>;
+
+    /// Tasks that ended so many seconds ago, the oldest first.
+    async fn old(&self, owner: Option<&str>, ended_seconds: f64, limit: u32) -> Result<Vec<TaskRow>, StoreError>;
+
+    /// Which of these tasks and sweeps there are.
+    async fn known(&self, ids: Vec<TaskId>) -> Result<Vec<TaskId>, StoreError>;
+
+    /// Folders on a cluster of attempts that ended so many seconds ago, and of tasks that are gone.
+    async fn old_folders(
+        &self,
+        cluster: &ClusterName,
+        ended_seconds: f64,
+        limit: u32,
+    ) -> Result<Vec<OldFolder>, StoreError>;
+
+    /// Notes that a folder was removed.
+    async fn folder_gone(&self, folder: &OldFolder) -> Result<(), StoreError>;
+
     /// Adds a piece to a log. Adding what is there already changes nothing.
     async fn append_log(&self, key: &LogKey, piece: LogPiece) -> Result<(), StoreError>;
 
@@ -487,6 +662,87 @@ macro_rules! tasks_by_scripts {
                 limits: ActiveLimits,
             ) -> Result<Retried, StoreError> {
                 self.script(Retry { id, owner: owner.map(str::to_owned), actor: actor.to_owned(), limits }).await
+            }
+
+            async fn submit_sweep(&self, sweep: NewSweep) -> Result<Submitted, StoreError> {
+                self.script(SubmitSweep(sweep)).await
+            }
+
+            async fn sweep(&self, id: TaskId, owner: Option<&str>) -> Result<Option<SweepRow>, StoreError> {
+                self.script(Sweep { id, owner: owner.map(str::to_owned) }).await
+            }
+
+            async fn sweeps(
+                &self,
+                owner: Option<&str>,
+                before: Option<TaskId>,
+                limit: u32,
+            ) -> Result<Vec<SweepRow>, StoreError> {
+                self.script(Sweeps { owner: owner.map(str::to_owned), before, limit }).await
+            }
+
+            async fn cancel_sweep(
+                &self,
+                id: TaskId,
+                owner: Option<&str>,
+                actor: &str,
+            ) -> Result<Option<SweepCancelled>, StoreError> {
+                self.script(CancelSweep { id, owner: owner.map(str::to_owned), actor: actor.to_owned() }).await
+            }
+
+            async fn retry_sweep(
+                &self,
+                id: TaskId,
+                owner: Option<&str>,
+                actor: &str,
+            ) -> Result<Option<u32>, StoreError> {
+                self.script(RetrySweep { id, owner: owner.map(str::to_owned), actor: actor.to_owned() }).await
+            }
+
+            async fn put_selection(&self, selection: NewSelection) -> Result<(), StoreError> {
+                self.script(PutSelection(selection)).await
+            }
+
+            async fn selection(&self, id: &str) -> Result<Option<(NewSelection, Timestamp)>, StoreError> {
+                self.script(Selection(id.to_owned())).await
+            }
+
+            async fn use_selection(&self, id: &str) -> Result<(), StoreError> {
+                self.script(UseSelection(id.to_owned())).await
+            }
+
+            async fn drop_selections(&self, unused_seconds: f64) -> Result<Vec<String>, StoreError> {
+                self.script(DropSelections(unused_seconds)).await
+            }
+
+            async fn delete(&self, id: TaskId, owner: Option<&str>) -> Result<Deleted, StoreError> {
+                self.script(Delete { id, owner: owner.map(str::to_owned) }).await
+            }
+
+            async fn old(
+                &self,
+                owner: Option<&str>,
+                ended_seconds: f64,
+                limit: u32,
+            ) -> Result<Vec<TaskRow>, StoreError> {
+                self.script(Old { owner: owner.map(str::to_owned), ended_seconds, limit }).await
+            }
+
+            async fn known(&self, ids: Vec<TaskId>) -> Result<Vec<TaskId>, StoreError> {
+                self.script(Known(ids)).await
+            }
+
+            async fn old_folders(
+                &self,
+                cluster: &ClusterName,
+                ended_seconds: f64,
+                limit: u32,
+            ) -> Result<Vec<OldFolder>, StoreError> {
+                self.script(Folders { cluster: cluster.clone(), ended_seconds, limit }).await
+            }
+
+            async fn folder_gone(&self, folder: &OldFolder) -> Result<(), StoreError> {
+                self.script(FolderGone(folder.clone())).await
             }
 
             async fn append_log(&self, key: &LogKey, piece: LogPiece) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use belvedere_store::tasks::ActiveLimits;
 
 use crate::cluster::{Cluster, Needs};
 use crate::local::Local;
-use crate::profile::{Driver, Profile, Refusal, known};
+use crate::profile::{Driver, Profile, Refusal, Staging, known};
 use crate::slurm::{Slurm, SlurmError};
 
 /// A cluster and the rules for its tasks.
@@ -31,6 +31,8 @@ pub struct Member {
     pub limits: ActiveLimits,
     /// Where MLflow is, for tasks that do not say.
     pub tracking_uri: Option<String>,
+    /// Address of this server, from where the cluster fetches files of datasets; `None`: they are brought.
+    pub pull_from: Option<String>,
     rules: Rules,
 }
 
@@ -79,6 +81,7 @@ impl Catalog {
             look_apart: Duration::from_secs(2),
             limits,
             tracking_uri: None,
+            pull_from: None,
             rules: Rules::Local,
         };
         self.members.insert(name, member);
@@ -102,6 +105,7 @@ impl Catalog {
             look_apart: Duration::from_secs(2 * profile.message_timeout_seconds),
             limits: ActiveLimits { per_owner: profile.max_active_per_user, per_cluster: profile.max_active },
             tracking_uri: profile.tracking_uri.clone(),
+            pull_from: profile.server_url.clone().filter(|_| profile.staging == Staging::Pull),
             rules: Rules::Described(Box::new(profile)),
         };
         self.members.insert(name, member);

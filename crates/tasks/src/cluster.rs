@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_domain::Timestamp;
@@ -255,6 +256,15 @@ pub trait Cluster: Send + Sync {
 
     /// Copies one file of the output folder, at most `max_bytes`, never through a link.
     async fn fetch(&self, tag: &AttemptTag, path: &str, max_bytes: u64, to: &Path) -> Result<(), ClusterError>;
+
+    /// Removes the folder of an attempt, and ends what still runs there.
+    async fn remove(&self, tag: &AttemptTag) -> Result<(), ClusterError>;
+
+    /// The folders of attempts that lie there, of whatever server.
+    async fn folders(&self) -> Result<Vec<AttemptTag>, ClusterError>;
+
+    /// Removes what was brought for attempts long ago: files of datasets that none has used for so many seconds.
+    async fn trim(&self, unused: Duration) -> Result<(), ClusterError>;
 
     /// Looks at everything that the cluster must be for the rest to work.
     async fn check(&self) -> Vec<Check>;

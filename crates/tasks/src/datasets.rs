@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use belvedere_domain::task::InputFormat;
 use belvedere_domain::{ConfigName, DatasetName, Revision, SplitName};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,8 @@ pub struct Reference {
     pub revision: Option<Revision>,
     /// It was written with the suffix of a file, such as `csv`: these files alone are wanted.
     pub suffix: Option<String>,
+    /// The form that is wanted; `None`: Parquet for a split, the files as they are for a dataset.
+    pub format: Option<InputFormat>,
 }
 
 /// Suffixes that a reference may end with.
@@ -73,7 +76,7 @@ impl Reference {
             _ => (name, None),
         };
         let dataset = DatasetName::new(name).map_err(|error| unknown(&error))?;
-        Ok(Self { dataset, split, revision, suffix })
+        Ok(Self { dataset, split, revision, suffix, format: None })
     }
 }
 
@@ -87,8 +90,30 @@ pub struct Pin {
     /// The config and the split, where one was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<(String, String)>,
+    /// The files are those that the split is made of, not its Parquet form.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub original: bool,
+    /// The rows of the split that are read; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<PinnedSelection>,
     /// The files, in order.
     pub files: Vec<PinnedFile>,
+}
+
+/// Chosen rows of a split.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PinnedSelection {
+    /// The selection.
+    pub id: String,
+    /// How many rows.
+    pub num_rows: u64,
+    /// Hexadecimal SHA-256 of their numbers.
+    pub sha256: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A file of a dataset.
@@ -107,6 +132,9 @@ pub struct PinnedFile {
 pub trait Datasets: Send + Sync {
     /// Finds what a reference means now.
     async fn pin(&self, reference: &Reference) -> Result<Pin, DatasetError>;
+
+    /// Finds chosen rows, and writes them to a file.
+    async fn pin_selection(&self, id: &str) -> Result<Pin, DatasetError>;
 
     /// Where the files of a pin lie on this machine, in its order, each still what it was.
     async fn locate(&self, pin: &Pin) -> Result<Vec<PathBuf>, DatasetError>;

@@ -54,6 +54,11 @@ impl Inbox {
         self.root.join("artifacts").join(task.to_string()).join(attempt.to_string())
     }
 
+    /// The folder of files with chosen rows.
+    pub fn selections(&self) -> PathBuf {
+        self.root.join("selections")
+    }
+
     /// Begins a request.
     ///
     /// # Errors
@@ -93,6 +98,52 @@ impl Inbox {
         });
         moved.await.map_err(io::Error::other)??;
         Ok(files)
+    }
+
+    /// Removes what is kept of tasks that are gone. What stays is swept later.
+    pub async fn remove(&self, tasks: &[TaskId]) {
+        for task in tasks {
+            for folder in [self.folder(*task), self.root.join("artifacts").join(task.to_string())] {
+                match tokio::fs::remove_dir_all(&folder).await {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(task.id = %task, error, "files of a task are left over");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Tasks of which there are folders that nobody has touched for a while, as they are named.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn folders(&self, now: SystemTime, older_than: Duration) -> io::Result<Vec<TaskId>> {
+        let mut found = Vec::new();
+        for name in ["files", "artifacts"] {
+            let entries = match std::fs::read_dir(self.root.join(name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                let changed = entry.metadata().and_then(|metadata| metadata.modified())?;
+                let is_old = now.duration_since(changed).is_ok_and(|age| age >= older_than);
+                found.extend(entry.file_name().to_str().filter(|_| is_old).and_then(|name| TaskId::parse(name).ok()));
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Removes the files with the rows of selections that are forgotten.
+    pub async fn remove_selections(&self, ids: &[String]) {
+        for id in ids {
+            // It is there only if a task has used it.
+            let _ = tokio::fs::remove_file(self.selections().join(format!("{id}.parquet"))).await;
+        }
     }
 
     /// Removes the files of a task that was not stored after all.

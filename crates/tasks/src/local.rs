@@ -26,6 +26,8 @@ use wrapper::{PLAN, Plan, RECEIPT};
 
 /// How long a wrapper may take to leave its receipt.
 const RECEIPT_WITHIN: Duration = Duration::from_secs(20);
+/// How long a wrapper may take to end when it is told to.
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
 /// How strong the sandbox must be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -253,6 +255,59 @@ impl Cluster for Local {
     async fn fetch(&self, tag: &AttemptTag, path: &str, max_bytes: u64, to: &Path) -> Result<(), ClusterError> {
         let (folder, path, to) = (self.folder(tag).join(crate::place::OUTPUT), path.to_owned(), to.to_owned());
         blocking(move || files::fetch(&folder, &path, max_bytes, &to)).await
+    }
+
+    async fn remove(&self, tag: &AttemptTag) -> Result<(), ClusterError> {
+        let folder = self.folder(tag);
+        blocking(move || {
+            if let Some(identity) = Identity::read(&folder.join(RECEIPT)) {
+                identity.signal(Signal::TERM);
+                let until = std::time::Instant::now() + ENDS_WITHIN;
+                while identity.is_alive() {
+                    if std::time::Instant::now() > until {
+                        return Err(ClusterError::Refused(format!("{} is still in use", folder.display())));
+                    }
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+            match std::fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(ClusterError::Refused(format!("{}: {error}", folder.display())))
+                }
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    async fn folders(&self) -> Result<Vec<AttemptTag>, ClusterError> {
+        let root = self.settings.root.clone();
+        blocking(move || {
+            let entries = match std::fs::read_dir(&root) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+                entries => entries.map_err(|error| ClusterError::Refused(format!("{}: {error}", root.display())))?,
+            };
+            let tag = |entry: std::fs::DirEntry| AttemptTag::recognise(entry.file_name().to_str()?);
+            Ok(entries.filter_map(Result::ok).filter_map(tag).collect())
+        })
+        .await
+    }
+
+    async fn trim(&self, unused: Duration) -> Result<(), ClusterError> {
+        let root = self.settings.root.clone();
+        blocking(move || {
+            // Files are copied for each attempt: only what a server left when it was killed while it did so.
+            for entry in std::fs::read_dir(&root).into_iter().flatten().filter_map(Result::ok) {
+                let is_left = entry.file_name().to_string_lossy().starts_with(".incoming-");
+                let changed = entry.metadata().and_then(|metadata| metadata.modified());
+                let is_old = changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= unused));
+                if is_left && is_old {
+                    let _ = std::fs::remove_dir_all(entry.path());
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn check(&self) -> Vec<Check> {

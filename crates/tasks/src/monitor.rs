@@ -8,6 +8,7 @@ pub mod collect;
 mod decide;
 mod look;
 pub mod send;
+pub mod tidy;
 
 use belvedere_domain::task::{ClusterName, State};
 use belvedere_store::StoreError;
@@ -39,6 +40,14 @@ pub struct MonitorSettings {
     pub artifact_bytes: u64,
     /// Hosts of tracking servers that tasks may name, as `host` or `host:port`. Others are asked by programs only.
     pub tracking_hosts: Vec<String>,
+    /// How long a task that asks for it rests before it is tried again for the first time; each time it is twice as long.
+    pub rest: Duration,
+    /// How long tasks are kept after their end; `None`: for ever.
+    pub keep_tasks: Option<Duration>,
+    /// How long the folders of attempts stay on their clusters after their end.
+    pub keep_folders: Duration,
+    /// How long selections are kept after their last use.
+    pub keep_selections: Duration,
 }
 
 impl Default for MonitorSettings {
@@ -49,6 +58,10 @@ impl Default for MonitorSettings {
             artifact_file_bytes: 1 << 30,
             artifact_bytes: 4 << 30,
             tracking_hosts: Vec::new(),
+            rest: Duration::from_secs(30),
+            keep_tasks: None,
+            keep_folders: Duration::from_secs(24 * 3600),
+            keep_selections: Duration::from_secs(90 * 24 * 3600),
         }
     }
 }
@@ -74,7 +87,12 @@ pub struct Monitor {
     holder: String,
     news: watch::Sender<()>,
     breakers: Mutex<HashMap<ClusterName, Breaker>>,
+    sign: Option<Sign>,
+    tidied: Mutex<HashMap<ClusterName, Instant>>,
 }
+
+/// Makes the query that lets whoever has it read a path of this server for a short while, from a time in seconds since 1970.
+pub type Sign = Box<dyn Fn(&str, i64) -> String + Send + Sync>;
 
 impl Monitor {
     /// A monitor; `holder` tells processes apart.
@@ -87,7 +105,14 @@ impl Monitor {
         holder: String,
     ) -> Self {
         let (news, breakers) = (watch::Sender::new(()), Mutex::default());
-        Self { tasks, catalog, inbox, datasets, settings, holder, news, breakers }
+        let (sign, tidied) = (None, Mutex::default());
+        Self { tasks, catalog, inbox, datasets, settings, holder, news, breakers, sign, tidied }
+    }
+
+    /// Lets clusters fetch files from this server.
+    #[must_use]
+    pub fn with_sign(self, sign: Sign) -> Self {
+        Self { sign: Some(sign), ..self }
     }
 
     /// Tells that something may be waiting to be submitted or cancelled.
@@ -114,11 +139,11 @@ impl Monitor {
             if look {
                 next_look = Instant::now() + member.poll;
             }
-            let ticked = tokio::select! {
+            let done = tokio::select! {
                 () = stop.cancelled() => return,
-                ticked = self.tick(member, look) => ticked,
+                done = self.tick_and_tidy(member, look) => done,
             };
-            if let Err(error) = ticked {
+            if let Err(error) = done {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(cluster.name = %member.name, error, "a cluster could not be watched over");
             }
@@ -129,6 +154,14 @@ impl Monitor {
                 _ = news.changed() => {}
             }
         }
+    }
+
+    async fn tick_and_tidy(&self, member: &Member, look: bool) -> Result<(), StoreError> {
+        let tick = self.tick(member, look).await?;
+        if look && !tick.elsewhere && !self.is_shut(&member.name).await {
+            self.tidy_now_and_then(member).await?;
+        }
+        Ok(())
     }
 
     /// Looks once after a cluster. With `look` false only what waits is submitted and cancelled.

@@ -63,6 +63,24 @@ pub struct Profile {
     pub accounts: BTreeMap<PlainName, Vec<String>>,
     /// Where MLflow is, for tasks that do not say.
     pub tracking_uri: Option<String>,
+    /// How files of datasets come there.
+    #[serde(default)]
+    pub staging: Staging,
+    /// Address of this server as the cluster reaches it, for `staging = "pull"`.
+    pub server_url: Option<String>,
+}
+
+/// How files of datasets come to a cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Staging {
+    /// The server sends them.
+    #[default]
+    Push,
+    /// The cluster sees the server's folders under the same paths, and copies.
+    Shared,
+    /// The cluster fetches them from the server, by addresses that are good for a short while.
+    Pull,
 }
 
 fn five() -> u64 {
@@ -265,6 +283,16 @@ impl Profile {
         }
         if self.poll_seconds == 0 || self.command_seconds == 0 || self.message_timeout_seconds == 0 {
             return wrong("poll_seconds", "times must be at least one second");
+        }
+        let is_address = |url: &String| {
+            // It stands between quotes where the cluster reads it.
+            let is_plain = !url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\\');
+            let url = url::Url::parse(url);
+            let is_web = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.query().is_none();
+            is_plain && url.is_ok_and(is_web)
+        };
+        if self.staging == Staging::Pull && !self.server_url.as_ref().is_some_and(is_address) {
+            return wrong("server_url", "expected the address of this server, such as `https://viewer.example.org`");
         }
         if let TransportProfile::OpenSsh(ssh) = &self.transport {
             let jump_is_word = ssh.proxy_jump.as_deref().is_none_or(|jump| is_word(&jump.replace('@', "")));

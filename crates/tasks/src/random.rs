@@ -7,6 +7,13 @@ pub fn new_task_id(now_microseconds: i64) -> TaskId {
     TaskId::new(now_microseconds, rand::random())
 }
 
+/// So many ids for tasks made at this moment, in their order.
+pub fn new_task_ids(now_microseconds: i64, count: usize) -> Vec<TaskId> {
+    let mut ids: Vec<TaskId> = (0..count).map(|_| new_task_id(now_microseconds)).collect();
+    ids.sort_unstable();
+    ids
+}
+
 /// 16 hexadecimal digits.
 pub(crate) fn nonce() -> String {
     hex::encode(rand::random::<[u8; 8]>())

@@ -15,7 +15,7 @@ use belvedere_domain::task::{AttemptTag, ClusterName};
 use crate::cluster::{
     Answer, Check, Cluster, ClusterError, Evidence, Listing, LookUp, Needs, OutputEntry, Submission, Tail, TailRequest,
 };
-use crate::profile::{Profile, TransportProfile};
+use crate::profile::{Profile, Staging, TransportProfile};
 use crate::stage::{Content, Delivery};
 use frame::Answered;
 use transport::{Input, Transport};
@@ -55,6 +55,7 @@ pub struct Slurm {
     runtime: Option<String>,
     image_dir: Option<String>,
     is_remote: bool,
+    staging: Staging,
 }
 
 impl Slurm {
@@ -74,6 +75,7 @@ impl Slurm {
                 .map(|container| container.program.clone().unwrap_or_else(|| container.runtime.command().to_owned())),
             image_dir: profile.container.as_ref().map(|container| container.image_dir.clone()),
             is_remote: matches!(profile.transport, TransportProfile::OpenSsh(_)),
+            staging: profile.staging,
         })
     }
 
@@ -128,6 +130,13 @@ impl Slurm {
         self.must("commit", &[folder, tag.as_str()], &Input::Bytes(Vec::new())).await.map(drop)
     }
 
+    /// An answer that must be good, to a question that may take long.
+    async fn told(&self, verb: &str, arguments: &[&str], input: &Input, limit: Duration) -> Result<(), ClusterError> {
+        let answered = self.transport.ask(verb, arguments, input, limit).await?;
+        let said = String::from_utf8_lossy(&answered.output).trim().chars().take(500).collect();
+        if answered.code == 0 { Ok(()) } else { Err(ClusterError::Refused(said)) }
+    }
+
     async fn bring(&self, folder: &str, delivery: &Delivery) -> Result<(), ClusterError> {
         let content = |delivery: &Delivery| match &delivery.content {
             Content::Bytes(bytes) => Input::Bytes(bytes.clone()),
@@ -145,7 +154,19 @@ impl Slurm {
         }
         let nothing = Input::Bytes(Vec::new());
         if self.text("has", &[&delivery.sha256], &nothing).await?.trim() != "yes" {
-            send("keep", &[&delivery.sha256]).await?;
+            match (self.staging, &delivery.content, &delivery.url) {
+                (Staging::Shared, Content::File(path), _) => {
+                    let path = Input::Bytes(path.as_os_str().as_encoded_bytes().to_vec());
+                    self.told("copy", &[&delivery.sha256], &path, limit).await?;
+                }
+                // What stands in the address lets anybody read the file: it is no argument, which others could list.
+                (Staging::Pull, _, Some(url)) => {
+                    let url = Input::Bytes(url.clone().into_bytes());
+                    let seconds = limit.as_secs().to_string();
+                    self.told("pull", &[&delivery.sha256, &seconds], &url, limit).await?;
+                }
+                _ => send("keep", &[&delivery.sha256]).await?,
+            }
         }
         self.must("link", &[folder, &delivery.name, &delivery.sha256], &nothing).await.map(drop)
     }
@@ -276,6 +297,20 @@ impl Cluster for Slurm {
         }
         let failed = |error: std::io::Error| ClusterError::Refused(format!("an artifact: {error}"));
         tokio::fs::write(to, &answered.output).await.map_err(failed)
+    }
+
+    async fn remove(&self, tag: &AttemptTag) -> Result<(), ClusterError> {
+        self.must("remove", &[tag.as_str()], &Input::Bytes(Vec::new())).await.map(drop)
+    }
+
+    async fn folders(&self) -> Result<Vec<AttemptTag>, ClusterError> {
+        let text = self.text("folders", &[], &Input::Bytes(Vec::new())).await?;
+        Ok(text.lines().filter_map(AttemptTag::recognise).collect())
+    }
+
+    async fn trim(&self, unused: Duration) -> Result<(), ClusterError> {
+        let minutes = unused.as_secs().div_ceil(60).to_string();
+        self.must("trim", &[&minutes], &Input::Bytes(Vec::new())).await.map(drop)
     }
 
     async fn check(&self) -> Vec<Check> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use belvedere_domain::task::TaskConfig;
+use belvedere_domain::task::{TaskConfig, TaskId};
 use belvedere_store::tasks::TaskFile;
 use sha2::{Digest as _, Sha256};
 
@@ -21,6 +21,8 @@ pub struct Delivery {
     pub size: u64,
     /// Hexadecimal SHA-256.
     pub sha256: String,
+    /// Where the cluster can fetch it, for a short while.
+    pub url: Option<String>,
 }
 
 /// Where bytes are.
@@ -37,13 +39,18 @@ impl Delivery {
     pub fn bytes(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         let sha256 = hex::encode(Sha256::digest(&bytes));
-        Self { name: name.into(), size: bytes.len() as u64, sha256, content: Content::Bytes(bytes) }
+        Self { name: name.into(), size: bytes.len() as u64, sha256, content: Content::Bytes(bytes), url: None }
     }
 
     /// True for files of a dataset, which a cluster may keep for later attempts.
     pub fn is_data(&self) -> bool {
         self.name.strip_prefix(DATA).is_some_and(|rest| rest.starts_with('/'))
     }
+}
+
+/// The path on this server of a file of a task's dataset.
+pub fn input_path(task: TaskId, sha256: &str) -> String {
+    format!("/v1/tasks/{task}/inputs/{sha256}")
 }
 
 /// What the program gets as variables, beside those of its folder.
@@ -53,6 +60,8 @@ pub struct Variables {
     pub tracking_uri: Option<String>,
     /// The run to be taken up.
     pub run_id: Option<String>,
+    /// Place of the task in its sweep, from 0.
+    pub place: Option<u32>,
 }
 
 /// Stored names of the dataset's files, in order.
@@ -78,6 +87,7 @@ pub fn deliveries(
         content: Content::File(folder.join(&file.stored_name)),
         size: file.size_bytes,
         sha256: file.sha256.clone(),
+        url: None,
     });
     let mut all: Vec<Delivery> = user.collect();
     all.push(Delivery::bytes(START, START_SCRIPT));
@@ -105,6 +115,9 @@ pub fn deliveries(
     if let Some(run) = &variables.run_id {
         variable("MLFLOW_RUN_ID", run);
     }
+    if let Some(place) = variables.place {
+        variable("TASK_INDEX", &place.to_string());
+    }
     if let Some((pin, located)) = data {
         let named = data_names(pin).into_iter().zip(&pin.files).zip(located);
         all.extend(named.map(|((name, file), path)| Delivery {
@@ -112,6 +125,7 @@ pub fn deliveries(
             content: Content::File(path),
             size: file.size,
             sha256: file.sha256.clone(),
+            url: None,
         }));
     }
     all
@@ -130,7 +144,8 @@ mod tests {
         let file = |path: &str| PinnedFile { path: path.into(), size: 1, sha256: "00".into() };
         let pin = Pin { files: vec![file("data/é 1.csv"), file("other/é 1.csv")], ..Pin::default() };
         let located = vec![PathBuf::from("/a"), PathBuf::from("/b")];
-        let variables = Variables { tracking_uri: Some("@/output/mlruns".into()), run_id: None };
+        let variables =
+            Variables { tracking_uri: Some("@/output/mlruns".into()), place: Some(3), ..Variables::default() };
         let all = deliveries(&config, &[], std::path::Path::new("/x"), Some((&pin, located)), &variables);
         let told: Vec<_> = all
             .iter()
@@ -149,6 +164,7 @@ mod tests {
                 "env/MLFLOW_EXPERIMENT_NAME: it's",
                 "env/MLFLOW_TRACKING_URI: @/output/mlruns",
                 "env/MLFLOW_ALLOW_FILE_STORE: true",
+                "env/TASK_INDEX: 3",
                 "data/x__1.csv from /a",
                 "data/x__1-2.csv from /b",
             ]

@@ -7,7 +7,7 @@ dir=$1 kind=$2 entry=$3 style=$4 python=$5
 # Variables are files, so that they mean the same inside a container; @/ stands for the folder.
 for file in "$dir"/env/*; do
     name=${file##*/}
-    case $name in TASK_INPUT | MLFLOW_TRACKING_URI | MLFLOW_ALLOW_FILE_STORE | MLFLOW_EXPERIMENT_NAME | MLFLOW_RUN_ID) ;; *) continue ;; esac
+    case $name in TASK_INPUT | TASK_INDEX | MLFLOW_TRACKING_URI | MLFLOW_ALLOW_FILE_STORE | MLFLOW_EXPERIMENT_NAME | MLFLOW_RUN_ID) ;; *) continue ;; esac
     # The last line has no end.
     IFS= read -r value <"$file" || :
     case $value in @/*) value=$dir/${value#@/} ;; esac

@@ -168,6 +168,8 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use belvedere_domain::{DatasetName, StepName};
+
     use super::*;
 
     #[test]

@@ -25,9 +25,10 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>, headers: HeaderMap) 
     }
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut response = if accept.contains("application/json") {
-        axum::Json(json!({"datasets": rows.iter().map(item).collect::<Vec<_>>()})).into_response()
+        let items = rows.iter().map(|row| item(row, state.tasks.is_some()));
+        axum::Json(json!({"datasets": items.collect::<Vec<_>>()})).into_response()
     } else {
-        Html(page(&listed(&state, rows).await?)).into_response()
+        Html(page(&listed(&state, rows).await?, state.tasks.is_some())).into_response()
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -84,14 +85,23 @@ fn state_of(row: &DatasetRow) -> &'static str {
     }
 }
 
-fn item(row: &DatasetRow) -> serde_json::Value {
-    json!({
+/// Where the tasks that read a dataset are listed, for who may see them.
+fn tasks_url(row: &DatasetRow) -> String {
+    format!("/v1/tasks?dataset={}", utf8_percent_encode(row.name.as_str(), NON_ALPHANUMERIC))
+}
+
+fn item(row: &DatasetRow, with_tasks: bool) -> serde_json::Value {
+    let mut item = json!({
         "dataset": row.name,
         "state": state_of(row),
         "revision": row.served.as_ref().unwrap_or(&row.target),
         "pending_jobs": row.pending_jobs,
         "errors": row.errors,
-    })
+    });
+    if with_tasks {
+        item["tasks_url"] = tasks_url(row).into();
+    }
+    item
 }
 
 const STYLE: &str = "
@@ -108,7 +118,7 @@ td.links div a { margin: 0 0 0 .5rem; }
 .dot.busy { background: #d9a200; } .dot.bad { background: #c9372c; } code { font-size: .95em; }
 ";
 
-fn page(rows: &[Listed]) -> String {
+fn page(rows: &[Listed], with_tasks: bool) -> String {
     let busy = rows.iter().any(|listed| listed.row.pending_jobs > 0);
     // The page needs no script: while something is being prepared it asks again by itself.
     let refresh = if busy { "<meta http-equiv=\"refresh\" content=\"2\">" } else { "" };
@@ -117,7 +127,7 @@ fn page(rows: &[Listed]) -> String {
          csv, json, Parquet, Arrow or text files; this page shows it after a reload.</p>"
             .to_owned()
     } else {
-        let rows: String = rows.iter().map(table_row).collect();
+        let rows: String = rows.iter().map(|listed| table_row(listed, with_tasks)).collect();
         format!(
             "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Dataset</th><th scope=\"col\">State</th>\
              <th scope=\"col\">Answers</th></tr></thead><tbody>{rows}</tbody></table></div>"
@@ -136,7 +146,7 @@ fn page(rows: &[Listed]) -> String {
     )
 }
 
-fn table_row(Listed { row, splits }: &Listed) -> String {
+fn table_row(Listed { row, splits }: &Listed, with_tasks: bool) -> String {
     let name = row.name.as_str();
     let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
     let state = state_of(row);
@@ -153,6 +163,7 @@ fn table_row(Listed { row, splits }: &Listed) -> String {
         }
     }
     let link = |path: &str| format!("<a href=\"/{path}?dataset={encoded}\">{path}</a>");
+    let tasks = if with_tasks { format!("<a href=\"{}\">tasks</a>", tasks_url(row)) } else { String::new() };
     let links: String = ["splits", "parquet", "info", "size", "is-valid"].iter().map(|path| link(path)).collect();
     let shown: String = splits.iter().take(SPLITS_SHOWN).map(split_line).collect();
     let more = match splits.len().saturating_sub(SPLITS_SHOWN) {
@@ -162,7 +173,7 @@ fn table_row(Listed { row, splits }: &Listed) -> String {
     // Names of datasets hold only letters, digits, `-`, `_`, `.` and `/`: nothing to escape.
     format!(
         "<tr><th scope=\"row\">{name}</th><td class=\"state\"><span class=\"dot{dot}\"></span>{state}{note}</td>\
-         <td class=\"links\">{links}{shown}{more}</td></tr>"
+         <td class=\"links\">{links}{tasks}{shown}{more}</td></tr>"
     )
 }
 

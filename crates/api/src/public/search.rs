@@ -119,7 +119,7 @@ async fn answer(state: &Arc<ApiState>, params: &Params, headers: &HeaderMap) -> 
 fn query(params: &Params) -> Result<String, ApiError> {
     let query = params.required("query")?;
     if query.chars().nth(MAX_QUERY).is_some() {
-        return Err(invalid(format!("Parameter 'query' must not have more than {MAX_QUERY} characters")));
+        return Err(too_long());
     }
     Ok(query.to_owned())
 }
@@ -146,6 +146,32 @@ async fn whole(state: &ApiState, split: &Split, wanted: &Wanted, headers: &Heade
     let urls = &state.services.settings.urls;
     let body = serve::with_urls(&body, urls, &serve::base_url(state, headers), split.revision());
     Ok(rows::respond(state, split.revision(), &etag, Body::from(body)))
+}
+
+/// The numbers of all rows that match a text, the best first.
+///
+/// # Errors
+/// As those of a page.
+pub(crate) async fn matching(state: &ApiState, split: &Split, query: &str, mode: Mode) -> Result<Vec<u64>, ApiError> {
+    if query.chars().nth(MAX_QUERY).is_some() {
+        return Err(too_long());
+    }
+    let features = split.index(state).await?.features.clone();
+    if features.is_some_and(|features| !is_searchable(&features)) {
+        return Err(nothing_to_search(state, split.revision()));
+    }
+    let rules = match belvedere_jobs::search::rules(&state.services, &split.found.key.dataset, split.revision()).await {
+        Ok(rules) => rules,
+        Err(JobError::RevisionGone) => return split.is_gone(state).await,
+        Err(error) => return Err(ApiError::internal(&error)),
+    };
+    let wanted = Wanted { query: query.to_owned(), mode, offset: 0, length: None, rules };
+    let (_, found) = look(state, split, &wanted, false, false).await?;
+    Ok(found.matches.iter().map(|found| found.row).collect())
+}
+
+fn too_long() -> ApiError {
+    invalid(format!("Parameter 'query' must not have more than {MAX_QUERY} characters"))
 }
 
 fn body(found: &SearchPage, partial: bool, with_matches: bool) -> String {

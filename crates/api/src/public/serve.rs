@@ -93,7 +93,8 @@ fn address(state: &ApiState, request: &HeaderMap) -> String {
     let host = request.get(header::HOST).and_then(|host| host.to_str().ok());
     // Only what parses as host and port gets into an answer.
     let host = host.filter(|host| host.parse::<axum::http::uri::Authority>().is_ok() && !host.contains('@'));
-    format!("http://{}", host.unwrap_or("localhost"))
+    let scheme = if state.settings.tls { "https" } else { "http" };
+    format!("{scheme}://{}", host.unwrap_or("localhost"))
 }
 
 /// Replaces the placeholders of stored URLs. Only texts that begin with the address placeholder, or with an address

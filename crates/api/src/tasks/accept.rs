@@ -3,24 +3,28 @@
 
 use axum::extract::Multipart;
 use axum::http::HeaderMap;
-use belvedere_domain::ErrorCode;
-use belvedere_domain::task::{ConfigError, TaskConfig, TaskId, strict_json};
-use belvedere_store::tasks::{NewTask, RequestKey, Submitted, TaskFile};
+use belvedere_domain::task::{ConfigError, Sweep, TaskConfig, TaskId, strict_json};
+use belvedere_domain::{DatasetName, ErrorCode};
+use belvedere_store::tasks::{NewSweep, NewTask, RequestKey, Submitted, TaskFile};
 use belvedere_tasks::archive::{self, ArchiveError, ArchiveLimits};
 use belvedere_tasks::cluster::Needs;
 use belvedere_tasks::entry::{self, Entry};
-use belvedere_tasks::{DatasetError, Member, Pin, Reference, Upload, new_task_id};
+use belvedere_tasks::{DatasetError, Member, Pin, Reference, Upload, new_task_id, new_task_ids};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::TaskService;
 use super::caller::Caller;
 use super::problem::Problem;
+use super::shared::readable;
 use crate::state::ApiState;
 
 /// Names of the parts that are read.
 const PARTS: [&str; 5] = ["files", "file", "config", "script", "archive"];
 /// The name that clients of the first task managers give to the configuration.
 const CONFIG_NAME: &str = "submiter_confs.json";
+/// Tasks of a sweep that are active at a time, where it does not say.
+const PARALLEL: u32 = 10;
 /// Longest key of a request that may be repeated.
 const MAX_KEY_BYTES: usize = 255;
 
@@ -35,6 +39,16 @@ pub(super) struct Accepted {
     fingerprint: String,
 }
 
+impl Accepted {
+    /// Refuses a request for many tasks where one is expected.
+    pub(super) fn refuse_sweep(&self) -> Result<(), Problem> {
+        match self.config.sweep {
+            None => Ok(()),
+            Some(_) => Err(Problem::at("/sweep", "these are many tasks; send them to /v1/sweeps")),
+        }
+    }
+}
+
 /// What became of a request.
 pub(super) struct Stored {
     pub(super) id: TaskId,
@@ -43,7 +57,13 @@ pub(super) struct Stored {
 }
 
 /// Reads and checks a request.
-pub(super) async fn read(service: &TaskService, caller: &Caller, multipart: Multipart) -> Result<Accepted, Problem> {
+pub(super) async fn read(
+    state: &ApiState,
+    service: &TaskService,
+    caller: &Caller,
+    headers: &HeaderMap,
+    multipart: Multipart,
+) -> Result<Accepted, Problem> {
     let (upload, fields) = receive(service, multipart).await?;
     let index = find_config(&upload, &fields)?;
     let file = &upload.files()[index];
@@ -61,6 +81,17 @@ pub(super) async fn read(service: &TaskService, caller: &Caller, multipart: Mult
     let entry = entry::choose(&config, &programs).map_err(|error| Problem::invalid(vec![error]))?;
     look_into_archive(&upload, &entry).await?;
     let pin = pin(service, &config).await?;
+    if let Some(pin) = &pin {
+        let nothing = || {
+            let (pointer, named) = match (&config.selection, &config.dataset) {
+                (Some(id), _) => ("/selection", format!("there is no selection `{id}`")),
+                (None, name) => ("/dataset_name", format!("there is no dataset `{}`", name.as_deref().unwrap_or(""))),
+            };
+            Problem::at(pointer, named)
+        };
+        let dataset = DatasetName::new(&pin.dataset).map_err(|_| nothing())?;
+        readable(state, caller, &dataset, headers).await.map_err(|()| nothing())?;
+    }
     let fingerprint = fingerprint(&upload, &fields);
     Ok(Accepted { upload, text, config, entry, needs, pin, fingerprint })
 }
@@ -124,12 +155,18 @@ fn find_config(upload: &Upload, fields: &[String]) -> Result<usize, Problem> {
 }
 
 async fn pin(service: &TaskService, config: &TaskConfig) -> Result<Option<Pin>, Problem> {
-    let Some(name) = &config.dataset else { return Ok(None) };
-    let wrong = |message: String| Problem::at("/dataset_name", message);
-    let reference = Reference::parse(name).map_err(|error| wrong(error.to_string()))?;
-    match service.datasets.pin(&reference).await {
+    let (pointer, pinned) = match (&config.selection, &config.dataset) {
+        (Some(id), _) => ("/selection", service.datasets.pin_selection(id).await),
+        (None, Some(name)) => {
+            let reference = Reference::parse(name).map_err(|error| Problem::at("/dataset_name", error.to_string()))?;
+            let reference = Reference { format: config.format, ..reference };
+            ("/dataset_name", service.datasets.pin(&reference).await)
+        }
+        (None, None) => return Ok(None),
+    };
+    match pinned {
         Ok(pin) => Ok(Some(pin)),
-        Err(DatasetError::Unknown(text) | DatasetError::Gone(text)) => Err(wrong(text)),
+        Err(DatasetError::Unknown(text) | DatasetError::Gone(text)) => Err(Problem::at(pointer, text)),
         Err(DatasetError::NotReady(text)) => Err(Problem::new(ErrorCode::TaskDatasetNotReady, text).retry_after(2)),
         Err(error @ DatasetError::Passing(_)) => Err(crate::error::ApiError::internal(&error).into()),
     }
@@ -161,28 +198,33 @@ pub(super) async fn store(
 ) -> Result<Stored, Problem> {
     let Accepted { upload, text, config, pin, fingerprint, .. } = accepted;
     let tasks = &state.services.store.tasks;
-    let key = key.map(|key| RequestKey { route: "tasks".to_owned(), key, fingerprint });
+    let route = if config.sweep.is_some() { "sweeps" } else { "tasks" };
+    let key = key.map(|key| RequestKey { route: route.to_owned(), key, fingerprint });
     if let Some(key) = &key
         && let Some(known) = tasks.find_request(&caller.name, key).await?
     {
         return outcome(known, None);
     }
     let member: &Member = service.catalog.member(&config.cluster)?;
-    let id = new_task_id((state.settings.clock)().0);
+    let now = (state.settings.clock)().0;
+    let id = new_task_id(now);
     let files = service.inbox.commit(id, upload).await?;
     let task = NewTask {
         id,
         owner: caller.name.clone(),
         cluster: config.cluster.clone(),
         experiment: config.experiment.clone(),
-        dataset: pin.as_ref().and_then(|pin| belvedere_domain::DatasetName::new(&pin.dataset).ok()),
+        dataset: pin.as_ref().and_then(|pin| DatasetName::new(&pin.dataset).ok()),
         pin: pin.as_ref().map(|pin| serde_json::to_string(pin).expect("a pin has a JSON form")),
         config: text,
         files,
         key,
         limits: member.limits,
     };
-    let submitted = tasks.submit(task).await;
+    let submitted = match config.sweep {
+        None => tasks.submit(task).await,
+        Some(sweep) => tasks.submit_sweep(many(task, sweep, now)).await,
+    };
     if !matches!(submitted, Ok(Submitted::Created)) {
         // Where the answer of the database was lost the task may be there, and keeps its files.
         if submitted.is_ok() {
@@ -192,6 +234,15 @@ pub(super) async fn store(
     let stored = outcome(submitted?, Some(id))?;
     service.wake();
     Ok(stored)
+}
+
+/// The tasks of a sweep.
+fn many(shared: NewTask, sweep: Sweep, now: i64) -> NewSweep {
+    let ids = new_task_ids(now, sweep.points.len());
+    let points = ids.into_iter().zip(sweep.points.into_iter().map(|point| Value::Object(point).to_string()));
+    let limits = shared.limits;
+    let most = limits.per_owner.min(limits.per_cluster).clamp(1, PARALLEL);
+    NewSweep { shared, max_parallel: sweep.max_parallel.unwrap_or(most), points: points.collect() }
 }
 
 fn outcome(submitted: Submitted, id: Option<TaskId>) -> Result<Stored, Problem> {

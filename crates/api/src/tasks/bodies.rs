@@ -1,11 +1,13 @@
 //! Tasks as clients see them.
 
 use belvedere_domain::Timestamp;
-use belvedere_domain::task::TaskConfig;
-use belvedere_store::tasks::{AttemptRow, Event, TaskFile, TaskRow};
+use belvedere_domain::task::{State, TaskConfig};
+use belvedere_store::tasks::{AttemptRow, Event, SweepRow, TaskFile, TaskRow};
+use belvedere_tasks::Pin;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// RFC 3339, as in all answers.
 pub(super) fn time(at: Timestamp) -> String {
@@ -31,6 +33,11 @@ pub(super) struct Task {
     run_id: Option<String>,
     run_url: Option<String>,
     dataset: Option<Box<RawValue>>,
+    dataset_url: Option<String>,
+    selection: Option<String>,
+    sweep: Option<String>,
+    sweep_index: Option<u32>,
+    parameters: Option<Value>,
     cancel_requested: bool,
     created_at: String,
     changed_at: String,
@@ -40,7 +47,10 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn of(row: TaskRow) -> Self {
-        let config = TaskConfig::parse(row.config.as_bytes()).ok();
+        let point = row.element.as_ref().map(|element| element.point.as_str());
+        let config = TaskConfig::stored(&row.config, point).ok();
+        let parameters = config.as_ref().map(|config| Value::Object(config.params.clone()));
+        let selection = config.as_ref().and_then(|config| config.selection.clone());
         let infra = config.as_ref().map(|config| config.infra.clone()).unwrap_or_default();
         let name = |name: Option<belvedere_domain::task::PlainName>| name.map(|name| name.to_string());
         let attempt = &row.attempt;
@@ -62,12 +72,68 @@ impl Task {
             run_id: attempt.run_id.clone(),
             run_url: attempt.run_url.clone(),
             dataset: row.pin.clone().and_then(|pin| RawValue::from_string(pin).ok()),
+            dataset_url: row.pin.as_deref().and_then(dataset_url),
+            selection,
+            sweep: row.element.as_ref().map(|element| element.sweep.to_string()),
+            sweep_index: row.element.as_ref().map(|element| element.place),
+            parameters,
             cancel_requested: row.cancel_at.is_some(),
             created_at: time(row.created_at),
             changed_at: time(row.changed_at),
             attempt: self::attempt(attempt),
             config: RawValue::from_string(row.config).ok(),
         }
+    }
+}
+
+/// Where the dataset of a task can be looked at, at the revision that it reads.
+fn dataset_url(pin: &str) -> Option<String> {
+    let pin: Pin = serde_json::from_str(pin).ok()?;
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let (dataset, revision) = (encoded(&pin.dataset), encoded(&pin.revision));
+    Some(match &pin.split {
+        None => format!("/splits?dataset={dataset}&revision={revision}"),
+        Some((config, split)) => {
+            let (config, split) = (encoded(config), encoded(split));
+            format!("/rows?dataset={dataset}&config={config}&split={split}&revision={revision}")
+        }
+    })
+}
+
+/// A sweep, and where its tasks are.
+pub(super) fn sweep(row: &SweepRow) -> Value {
+    let tasks: u32 = row.states.iter().map(|(_, count)| count).sum();
+    let counts: Map<String, Value> =
+        row.states.iter().map(|(state, count)| (state.as_str().to_owned(), json!(count))).collect();
+    json!({
+        "id": row.id.to_string(),
+        "owner": row.owner,
+        "state": sweep_state(&row.states),
+        "runner_location": row.cluster.as_str(),
+        "experiment_name": row.experiment,
+        "size": row.size,
+        "max_parallel": row.max_parallel,
+        "tasks": tasks,
+        "ended": row.states.iter().filter(|(state, _)| state.is_final()).map(|(_, count)| count).sum::<u32>(),
+        "states": counts,
+        "dataset": row.pin.clone().and_then(|pin| RawValue::from_string(pin).ok()),
+        "dataset_url": row.pin.as_deref().and_then(dataset_url),
+        "created_at": time(row.created_at),
+        "config": RawValue::from_string(row.config.clone()).ok(),
+        "tasks_url": format!("/v1/tasks?sweep={}", row.id),
+    })
+}
+
+/// The states of all tasks in one word.
+fn sweep_state(states: &[(State, u32)]) -> &'static str {
+    let any = |is: &dyn Fn(State) -> bool| states.iter().any(|(state, count)| *count > 0 && is(*state));
+    match () {
+        () if any(&|state| !state.is_final() && state != State::Queued) => "running",
+        () if any(&|state| state == State::Queued) && any(&State::is_final) => "running",
+        () if any(&|state| state == State::Queued) => "queued",
+        () if any(&|state| !matches!(state, State::Succeeded | State::Cancelled)) => "failed",
+        () if any(&|state| state == State::Cancelled) => "cancelled",
+        () => "succeeded",
     }
 }
 

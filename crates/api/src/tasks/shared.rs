@@ -4,6 +4,7 @@ use axum::extract::Multipart;
 use axum::extract::multipart::MultipartRejection;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use belvedere_domain::DatasetName;
 use belvedere_domain::task::{State as TaskState, TaskId};
 use belvedere_store::tasks::{TaskFilter, TaskRow};
 use serde_json::Value;
@@ -12,6 +13,7 @@ use super::accept::Stored;
 use super::caller::Caller;
 use super::problem::Problem;
 use super::{TaskService, accept};
+use crate::auth::reading;
 use crate::params::Params;
 use crate::state::ApiState;
 
@@ -24,6 +26,21 @@ pub(super) fn fresh(body: impl IntoResponse) -> Response {
     let mut response = body.into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Whether the caller may read a dataset. What may not be read looks as if it did not exist.
+pub(super) async fn readable(
+    state: &ApiState,
+    caller: &Caller,
+    dataset: &DatasetName,
+    headers: &HeaderMap,
+) -> Result<(), ()> {
+    if caller.is_admin {
+        return Ok(());
+    }
+    reading::readable(state, dataset.as_str(), headers).await.map(drop).map_err(|error| {
+        tracing::debug!(dataset.name = %dataset, code = error.code().as_str(), "a dataset is not given to a task");
+    })
 }
 
 /// A task that the caller reaches.
@@ -42,7 +59,8 @@ pub(super) async fn take(
     let multipart = multipart.map_err(|error| no_form(&error))?;
     let key = accept::key(headers)?;
     let service = service(state);
-    let accepted = accept::read(service, caller, multipart).await?;
+    let accepted = accept::read(state, service, caller, headers, multipart).await?;
+    accepted.refuse_sweep()?;
     let stored = accept::store(state, service, caller, accepted, key).await?;
     let row = state.services.store.tasks.task(stored.id, Some(&caller.name)).await?.ok_or_else(Problem::not_found)?;
     Ok((stored, row))
@@ -72,11 +90,15 @@ pub(super) async fn select(
         }
     };
     let before = params.get("cursor").map(TaskId::parse).transpose();
+    let dataset = params.get("dataset").map(DatasetName::new).transpose();
+    let sweep = params.get("sweep").map(TaskId::parse).transpose();
     let filter = TaskFilter {
         owner: caller.scope().map(str::to_owned),
         state: state_wanted,
         experiment: params.get("experiment").map(str::to_owned),
         before: before.map_err(|error| wrong("cursor", &error.to_string()))?,
+        dataset: dataset.map_err(|error| wrong("dataset", &error.to_string()))?,
+        sweep: sweep.map_err(|error| wrong("sweep", &error.to_string()))?,
     };
     Ok((state.services.store.tasks.list(filter, limit).await?, limit))
 }

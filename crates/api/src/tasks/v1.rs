@@ -8,7 +8,7 @@ use axum::extract::{Multipart, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use belvedere_domain::ErrorCode;
-use belvedere_store::tasks::{Cancelled, Retried};
+use belvedere_store::tasks::{Cancelled, Deleted, Retried};
 use serde_json::{Value, json};
 
 use super::caller::Caller;
@@ -43,11 +43,13 @@ pub(super) async fn submit(
 pub(super) async fn plan(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
+    headers: HeaderMap,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Problem> {
     let multipart = multipart.map_err(|error| no_form(&error))?;
-    let accepted = accept::read(service(&state), &caller, multipart).await?;
+    let accepted = accept::read(&state, service(&state), &caller, &headers, multipart).await?;
     let config = &accepted.config;
+    let points = config.sweep.as_ref().map(|sweep| &sweep.points);
     Ok(fresh(Json(json!({
         "cluster": config.cluster.as_str(),
         "experiment_name": config.experiment,
@@ -55,6 +57,8 @@ pub(super) async fn plan(
         "needs": accepted.needs,
         "parameters": config.params,
         "tracking": {"mode": config.mode.as_str(), "uri": config.tracking_uri},
+        "retries": {"max": config.retry.max, "on": config.retry.on.iter().map(|state| state.as_str()).collect::<Vec<_>>()},
+        "sweep": points,
         "dataset": accepted.pin,
         "files": accepted.upload.files().iter().map(bodies::file).collect::<Vec<_>>(),
     }))))
@@ -149,6 +153,27 @@ pub(super) async fn retry(
     }
     let row = reach(&state, &caller, &id).await?;
     Ok(fresh((StatusCode::ACCEPTED, Json(bodies::Task::of(row)))))
+}
+
+/// `DELETE /v1/tasks/{id}`: a task that has ended, with all that it left.
+pub(super) async fn delete(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let row = reach(&state, &caller, &id).await?;
+    match state.services.store.tasks.delete(row.id, caller.scope()).await? {
+        Deleted::Unknown => Err(Problem::not_found()),
+        Deleted::Refused(now) => {
+            let text = format!("Only a task that has ended can be deleted; this one is {now}. Cancel it first.");
+            Err(Problem::new(ErrorCode::TaskStateConflict, text))
+        }
+        Deleted::Gone(folders) => {
+            tracing::info!(task.id = %row.id, user.name = %caller.name, "a task is deleted");
+            service(&state).inbox.remove(&folders).await;
+            Ok(fresh(StatusCode::NO_CONTENT))
+        }
+    }
 }
 
 /// `GET /v1/clusters`: those there are, and whether they answer.

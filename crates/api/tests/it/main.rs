@@ -29,6 +29,7 @@ mod search;
 mod sql;
 mod statistics;
 mod tasks;
+mod tls;
 mod views;
 mod webhook;
 

@@ -1,10 +1,13 @@
 //! Tasks, as programs that submit them see them. Nothing runs here: that is the monitor's, which has tests of its own.
 
+mod choosing;
+mod fetching;
 mod following;
+mod sweeping;
 
 use std::sync::Arc;
 
-use belvedere_api::{Answer, ApiSettings, ApiState, HubDatasets, Router, TaskService, ask_with};
+use belvedere_api::{Answer, ApiSettings, ApiState, HubDatasets, InputLinks, Router, TaskService, ask_with};
 use belvedere_domain::Role;
 use belvedere_domain::task::{State, TaskId};
 use belvedere_store::tasks::{Advance, Artifact, Facts, LogKey, LogPiece};
@@ -68,6 +71,7 @@ impl Tasks {
         let app = TestApp::with(quick).await;
         app.write("wine_classification/wine.csv", "alcohol,class\n13.2,1\n");
         app.write("other/a.csv", "a\n1\n");
+        app.write("secret/a.csv", "a\n1\n");
         app.settle().await;
         for (name, role) in [("ana", Role::User), ("bob", Role::User), ("root", Role::Admin)] {
             add_user(&app, name, role).await;
@@ -78,11 +82,13 @@ impl Tasks {
             catalog = catalog.with_profile(name, profile).unwrap();
         }
         let inbox = Inbox::new(folder.path().to_owned());
-        let datasets: Arc<dyn Datasets> = Arc::new(HubDatasets::new(Arc::clone(&app.services)));
+        let datasets: Arc<dyn Datasets> = Arc::new(HubDatasets::new(Arc::clone(&app.services), &inbox));
         let limits = UploadLimits { files: 4, file_bytes: 10_000, total_bytes: 20_000 };
-        let service = TaskService::new(Arc::new(catalog), inbox.clone(), datasets, limits, None);
+        let links = InputLinks::shared(&app.services).await.unwrap();
+        let service = TaskService::new(Arc::new(catalog), inbox.clone(), datasets, limits, None).with_links(links);
         let mut options = ApiSettings::default();
         options.auth.passwords = belvedere_api::Passwords::with_costs(8, 1);
+        options.reading.private = vec!["local/secret".to_owned()];
         let state = ApiState::new(Arc::clone(&app.services), Arc::clone(&app.refresher), options);
         let router = belvedere_api::router(state.with_tasks(Arc::new(service)));
         let (ana, bob, root) = (session(&app, "ana").await, session(&app, "bob").await, session(&app, "root").await);
@@ -104,6 +110,11 @@ impl Tasks {
         let mut headers = vec![("content-type", "multipart/form-data; boundary=--x")];
         headers.extend(key.map(|key| ("idempotency-key", key)));
         self.ask("POST", path, token, &headers, form(parts)).await
+    }
+
+    async fn post_json(&self, path: &str, token: &str, body: &Json) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.ask("POST", path, token, &headers, body.to_string().into_bytes()).await
     }
 
     async fn submit(&self, token: &str) -> TaskId {
@@ -428,7 +439,7 @@ async fn e080_a_task_keeps_its_revision() {
     let newer = tasks.get(&format!("/v1/tasks/{newer}"), &tasks.ana).await.json()["dataset"].clone();
     assert_ne!(before["revision"], newer["revision"]);
     // The old bytes are gone, so they are not given out as the new ones.
-    let datasets = HubDatasets::new(Arc::clone(&tasks.app.services));
+    let datasets = HubDatasets::new(Arc::clone(&tasks.app.services), &tasks.inbox);
     let pin = serde_json::from_value(before).unwrap();
     assert!(matches!(datasets.locate(&pin).await, Err(belvedere_tasks::DatasetError::Gone(_))));
     assert!(datasets.locate(&serde_json::from_value(newer).unwrap()).await.is_ok());

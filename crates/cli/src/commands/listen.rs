@@ -1,10 +1,11 @@
 //! Arguments of commands that listen.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use belvedere_api::{AdminSettings, ApiState, Router, TokenHash};
+use belvedere_api::{AdminSettings, ApiState, Router, Tls, TokenHash};
 use belvedere_store::Store;
 use clap::Args;
 use tokio::net::{TcpListener, lookup_host};
@@ -25,6 +26,12 @@ pub struct ListenArgs {
     /// Listen on this port; 0 lets the system choose one [default: 8000].
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
+    /// Answer by TLS, with the certificate in this file (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of the certificate (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
 }
 
 impl ListenArgs {
@@ -32,7 +39,9 @@ impl ListenArgs {
     pub fn flags(&self) -> Vec<Flag> {
         let host = self.host.as_ref().map(|host| flag("--host", "api.uvicorn_hostname", host));
         let port = self.port.map(|port| flag("--port", "api.uvicorn_port", &port.to_string()));
-        host.into_iter().chain(port).collect()
+        let cert = self.tls_cert.as_ref().map(|path| flag("--tls-cert", "api.tls_cert", &path.to_string_lossy()));
+        let key = self.tls_key.as_ref().map(|path| flag("--tls-key", "api.tls_key", &path.to_string_lossy()));
+        host.into_iter().chain(port).chain(cert).chain(key).collect()
     }
 }
 
@@ -42,6 +51,7 @@ pub struct Sockets {
     api: TcpListener,
     admin: Place,
     settings: AdminSettings,
+    tls: Option<Arc<Tls>>,
     /// Good for the admin service as long as this process runs.
     token: String,
 }
@@ -53,11 +63,12 @@ impl Sockets {
     ///
     /// With a hint, when an address cannot be used.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let tls = tls(config)?;
         let api = bind(config).await?;
         let token = fresh_token()?;
         let settings = admin::settings(config, Some(TokenHash::of("command line", &token)))?;
         let admin = Place::choose(config).await?;
-        Ok(Self { api, admin, settings, token })
+        Ok(Self { api, admin, settings, tls, token })
     }
 
     /// The address of the public API.
@@ -85,12 +96,16 @@ impl Sockets {
         self.settings.clone()
     }
 
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Tells where the admin service is, if it has a place of its own.
     pub fn announce_admin(&self, console: &Console) {
         if let Place::Own(listener) = &self.admin
             && let Ok(address) = listener.local_addr()
         {
-            console.say(&format!("the admin service is at http://{address}/admin"));
+            console.say(&format!("the admin service is at {}://{address}/admin", self.scheme()));
         }
     }
 
@@ -101,7 +116,7 @@ impl Sockets {
     /// When the note cannot be written.
     pub fn note(&self, config: &Config) -> anyhow::Result<Option<KeptNote>> {
         let Some(address) = self.admin.address(self.address()?) else { return Ok(None) };
-        ServerNote { url: format!("http://{address}"), token: self.token.clone() }.keep(config)
+        ServerNote { url: format!("{}://{address}", self.scheme()), token: self.token.clone() }.keep(config)
     }
 
     /// Answers requests until `stop`, as [`answer`] does.
@@ -110,13 +125,14 @@ impl Sockets {
     ///
     /// When a socket fails.
     pub async fn answer(self, state: Arc<ApiState>, config: &Config, stop: &CancellationToken) -> std::io::Result<()> {
+        let tls = self.tls.as_ref();
         match self.admin {
-            Place::Off => answer(self.api, belvedere_api::router(state), config, stop).await,
-            Place::Shared => answer(self.api, belvedere_api::router_with_admin(state), config, stop).await,
+            Place::Off => answer_by(self.api, tls, belvedere_api::router(state), config, stop).await,
+            Place::Shared => answer_by(self.api, tls, belvedere_api::router_with_admin(state), config, stop).await,
             Place::Own(listener) => {
                 let (public, admin) = (belvedere_api::router(Arc::clone(&state)), belvedere_api::admin_router(state));
-                let public = answer(self.api, public, config, stop);
-                let admin = answer(listener, admin, config, stop);
+                let public = answer_by(self.api, tls, public, config, stop);
+                let admin = answer_by(listener, tls, admin, config, stop);
                 tokio::try_join!(public, admin).map(|((), ())| ())
             }
         }
@@ -194,15 +210,47 @@ pub async fn answer(
     config: &Config,
     stop: &CancellationToken,
 ) -> std::io::Result<()> {
+    answer_by(listener, None, router, config, stop).await
+}
+
+/// As [`answer`], by TLS where there is a certificate.
+async fn answer_by(
+    listener: TcpListener,
+    tls: Option<&Arc<Tls>>,
+    router: Router,
+    config: &Config,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
     let grace_is_over = async {
         stop.cancelled().await;
         tokio::time::sleep(config.worker.grace_seconds).await;
     };
+    let serve = async {
+        match tls {
+            Some(tls) => belvedere_api::serve_tls(listener, Arc::clone(tls), router, stop.clone()).await,
+            None => belvedere_api::serve(listener, router, stop.clone()).await,
+        }
+    };
     tokio::select! {
-        served = belvedere_api::serve(listener, router, stop.clone()) => served,
+        served = serve => served,
         () = grace_is_over => {
             tracing::info!("cutting off the answers that were not read in time");
             Ok(())
+        }
+    }
+}
+
+/// The certificate of the configuration.
+fn tls(config: &Config) -> anyhow::Result<Option<Arc<Tls>>> {
+    let hint = "give both files in the PEM form with `--tls-cert` and `--tls-key`";
+    match (&config.api.tls_cert, &config.api.tls_key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => {
+            let loaded = Tls::load(cert, key).context(Advice::usage("TLS cannot be offered", hint))?;
+            Ok(Some(Arc::new(loaded)))
+        }
+        _ => {
+            Err(Advice::usage("a certificate is good for nothing without its key, and the key without it", hint).into())
         }
     }
 }

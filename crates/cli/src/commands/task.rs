@@ -1,20 +1,24 @@
 //! `belvedere task`: programs on datasets. Asks a server, as every client does.
 
 mod client;
+mod options;
+mod run;
+mod sweep;
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value as Json, json};
+use serde_json::Value as Json;
 
 use super::admin::ServerArgs;
 use crate::config::Config;
-use crate::exit::{Advice, Exit};
+use crate::exit::Exit;
 use crate::output::{Output, Table};
 use crate::progress::encoded;
-use client::{Client, Part};
+use client::Client;
+pub use run::{RowArgs, RunArgs};
+pub use sweep::SweepCommand;
 
 const EXAMPLES: &str = "\
 The server that runs on the store of the configuration is asked, or the one that `--url` names, with
@@ -25,6 +29,9 @@ Examples:
       runs train.py on this machine; it finds its files by TASK_INPUT and TASK_OUTPUT
   belvedere task run train.py --cluster atena02 --image sklearn --instance-type cpu
   belvedere task run train.py --config submiter_confs.json
+  belvedere task run train.py --dataset local/wine/default/train --where 'alcohol > 13' --sample 1000
+      trains on exactly these rows
+  belvedere task run train.py --sweep lr=0.1,0.01 --sweep depth=3,5 --max-parallel 2
   belvedere task logs 019a…  --follow";
 
 /// How often a followed task is looked at.
@@ -49,6 +56,12 @@ pub enum TaskCommand {
         /// In this state only, as `running`.
         #[arg(long)]
         state: Option<String>,
+        /// Of this dataset only, by its full name.
+        #[arg(long)]
+        dataset: Option<String>,
+        /// Of this sweep only.
+        #[arg(long)]
+        sweep: Option<String>,
         /// Which server, which form.
         #[command(flatten)]
         server: ServerArgs,
@@ -83,6 +96,36 @@ pub enum TaskCommand {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// Delete a task that has ended, with all that it left.
+    Delete {
+        /// Its id.
+        id: String,
+        /// Which server, which form.
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Delete tasks that ended long ago, and remove what nobody needs any more. For admins.
+    Clean {
+        /// Tasks that ended so long ago: `30d`, `12h`, `90m`. Without it no task is deleted.
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        older_than: Option<u64>,
+        /// Remove folders on clusters, too, of which the store knows nothing, and end what runs there. They may belong to
+        /// another server that uses the same folder.
+        #[arg(long)]
+        orphans: bool,
+        /// Remove nothing; tell what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+        /// Which server, which form.
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Look after sweeps: tasks that differ by parameters alone.
+    Sweep {
+        /// What to do.
+        #[command(subcommand)]
+        command: SweepCommand,
+    },
     /// Try a task again that has ended without success.
     Retry {
         /// Its id.
@@ -93,53 +136,6 @@ pub enum TaskCommand {
     },
 }
 
-/// Arguments of `belvedere task run`.
-#[derive(Args, Debug)]
-pub struct RunArgs {
-    /// The program, and files beside it.
-    #[arg(required = true)]
-    pub files: Vec<PathBuf>,
-    /// Read the configuration of the task from this file; the other options add to it.
-    #[arg(long = "task-config", value_name = "FILE")]
-    pub task_config: Option<PathBuf>,
-    /// The dataset: NAME, NAMESPACE/NAME or NAMESPACE/NAME/CONFIG/SPLIT.
-    #[arg(long)]
-    pub dataset: Option<String>,
-    /// Where to run [default: local].
-    #[arg(long)]
-    pub cluster: Option<String>,
-    /// A parameter of the program, as NAME=VALUE; a value that is JSON is taken as such. May be given several times.
-    #[arg(long = "param", value_name = "NAME=VALUE")]
-    pub params: Vec<String>,
-    /// Name of the experiment.
-    #[arg(long)]
-    pub experiment: Option<String>,
-    /// Run this command line, in the folder of the archive that is sent.
-    #[arg(long = "run", value_name = "COMMAND")]
-    pub command: Option<String>,
-    /// Image to run in.
-    #[arg(long)]
-    pub image: Option<String>,
-    /// Kind of machine.
-    #[arg(long)]
-    pub instance_type: Option<String>,
-    /// Account to charge.
-    #[arg(long)]
-    pub account: Option<String>,
-    /// Where MLflow is; with it the run is tracked.
-    #[arg(long, value_name = "URL")]
-    pub tracking_uri: Option<String>,
-    /// Do nothing; show what would be submitted.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print what it prints until it ends; the exit code is 1 unless it succeeds.
-    #[arg(long, conflicts_with = "dry_run")]
-    pub follow: bool,
-    /// Which server, which form.
-    #[command(flatten)]
-    pub server: ServerArgs,
-}
-
 /// Does it.
 ///
 /// # Errors
@@ -147,11 +143,13 @@ pub struct RunArgs {
 /// With a hint, when no server answers, or the server refuses.
 pub async fn run(args: TaskArgs, config: &Config, output: Output) -> anyhow::Result<Exit> {
     match args.command {
-        TaskCommand::Run(args) => submit(*args, config, output).await,
-        TaskCommand::List { state, server } => {
+        TaskCommand::Run(args) => run::run(*args, config, output).await,
+        TaskCommand::List { state, dataset, sweep, server } => {
             let client = Client::connect(&server, config)?;
-            let query = state.map_or_else(String::new, |state| format!("?state={}", encoded(&state)));
-            let answer = client.get(&format!("/v1/tasks{query}")).await?;
+            let filters = [("state", state), ("dataset", dataset), ("sweep", sweep)];
+            let query = filters.map(|(name, value)| value.map(|value| format!("{name}={}", encoded(&value))));
+            let query = query.into_iter().flatten().collect::<Vec<_>>().join("&");
+            let answer = client.get(&format!("/v1/tasks?{query}")).await?;
             list(&answer["tasks"], &server, output)
         }
         TaskCommand::Status { id, server } => {
@@ -168,6 +166,17 @@ pub async fn run(args: TaskArgs, config: &Config, output: Output) -> anyhow::Res
             let answer = Client::connect(&server, config)?.post(&path(&id, "/cancel")).await?;
             show(&answer, &server, output)
         }
+        TaskCommand::Delete { id, server } => {
+            Client::connect(&server, config)?.delete(&path(&id, "")).await?;
+            Ok(Exit::Done)
+        }
+        TaskCommand::Clean { older_than, orphans, dry_run, server } => {
+            let older = older_than.map_or_else(String::new, |seconds| format!("&older_seconds={seconds}"));
+            let path = format!("/v1/tasks/tidy?dry_run={dry_run}&orphans={orphans}{older}");
+            let answer = Client::connect(&server, config)?.post(&path).await?;
+            cleaned(&answer, &server, output)
+        }
+        TaskCommand::Sweep { command } => sweep::run(command, config, output).await,
         TaskCommand::Retry { id, server } => {
             let answer = Client::connect(&server, config)?.post(&path(&id, "/retry")).await?;
             show(&answer, &server, output)
@@ -175,81 +184,48 @@ pub async fn run(args: TaskArgs, config: &Config, output: Output) -> anyhow::Res
     }
 }
 
+/// Seconds of an age.
+fn age(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no age; write it as `30d`, `12h` or `90m`");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let unit = match unit {
+        "d" => 86_400,
+        "h" => 3600,
+        "m" => 60,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(wrong)
+}
+
+/// Tells what was removed.
+fn cleaned(answer: &Json, server: &ServerArgs, output: Output) -> anyhow::Result<Exit> {
+    if server.json {
+        output.print_json(answer).context("standard output cannot be written")?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&["", "cluster", "name"]);
+    let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    for id in answer["tasks"].as_array().into_iter().flatten() {
+        table.row(["task".to_owned(), String::new(), text(id)]);
+    }
+    for kind in ["folders", "orphans"] {
+        for (cluster, names) in answer[kind].as_object().into_iter().flatten() {
+            for name in names.as_array().into_iter().flatten() {
+                table.row([kind.trim_end_matches('s').to_owned(), cluster.clone(), text(name)]);
+            }
+            if let Some(error) = names["error"].as_str() {
+                table.row([kind.to_owned(), cluster.clone(), error.to_owned()]);
+            }
+        }
+    }
+    output.print_table(&table).context("standard output cannot be written")?;
+    let word = if answer["dry_run"] == true { "Nothing was removed: this is what would be.\n" } else { "" };
+    output.print(word).context("standard output cannot be written")?;
+    Ok(Exit::Done)
+}
+
 fn path(id: &str, rest: &str) -> String {
     format!("/v1/tasks/{}{rest}", encoded(id))
-}
-
-async fn submit(args: RunArgs, config: &Config, output: Output) -> anyhow::Result<Exit> {
-    let client = Client::connect(&args.server, config)?;
-    let mut parts = vec![Part::bytes("config", "submiter_confs.json", task_config(&args)?)];
-    for file in &args.files {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let bytes = std::fs::read(file);
-        let bytes = bytes.with_context(|| Advice::usage(format!("{} cannot be read", file.display()), ""))?;
-        parts.push(Part::bytes("files", &name, bytes));
-    }
-    if args.dry_run {
-        let plan = client.send_form("/v1/tasks/plan", &parts).await?;
-        output.print_json(&plan).context("standard output cannot be written")?;
-        return Ok(Exit::Done);
-    }
-    let task = client.send_form("/v1/tasks", &parts).await?;
-    if !args.follow {
-        return show(&task, &args.server, output);
-    }
-    let id = task["id"].as_str().unwrap_or_default().to_owned();
-    let ended = print_log(&client, &id, "out", true, output).await?;
-    if ended == "succeeded" {
-        return Ok(Exit::Done);
-    }
-    let task = client.get(&path(&id, "")).await?;
-    let reason = task["reason"].as_str().unwrap_or("no reason is known");
-    let hint = format!("`belvedere task logs {id} --err` shows what it said");
-    Err(Advice::environment(format!("the task {id} is {ended}: {reason}"), hint).into())
-}
-
-/// The configuration that the options make, on top of the one in a file.
-fn task_config(args: &RunArgs) -> anyhow::Result<Vec<u8>> {
-    let mut config = match &args.task_config {
-        None => Map::from_iter([("args_style".to_owned(), json!("none"))]),
-        Some(path) => read_config(path)?,
-    };
-    let mut set = |key: &str, value: Option<Json>| {
-        if let Some(value) = value {
-            config.insert(key.to_owned(), value);
-        }
-    };
-    set("dataset_name", args.dataset.as_ref().map(|name| json!(name)));
-    set("experiment_name", args.experiment.as_ref().map(|name| json!(name)));
-    set("command", args.command.as_ref().map(|command| json!(command)));
-    set("tracking_uri", args.tracking_uri.as_ref().map(|uri| json!(uri)));
-    set("model_tracking", args.tracking_uri.as_ref().map(|_| json!(true)));
-    set("runner_location", args.cluster.as_ref().map(|name| json!(name)));
-    let cluster = config.entry("runner_location").or_insert_with(|| json!("local")).as_str().unwrap_or("").to_owned();
-    let mut params = config.get("model_params").and_then(Json::as_object).cloned().unwrap_or_default();
-    for param in &args.params {
-        let Some((name, value)) = param.split_once('=') else {
-            return Err(
-                Advice::usage(format!("`--param {param}` has no value"), "write it as `--param NAME=VALUE`").into()
-            );
-        };
-        params.insert(name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| json!(value)));
-    }
-    config.insert("model_params".to_owned(), params.into());
-    let infra = [("image_name", &args.image), ("instance_type", &args.instance_type), ("account", &args.account)];
-    for (key, value) in infra {
-        let Some(value) = value else { continue };
-        let clusters = config.entry("clusters").or_insert_with(|| json!({}));
-        let block = &mut clusters[cluster.as_str()]["infra_config"];
-        block[key] = json!(value);
-    }
-    Ok(serde_json::to_vec(&config)?)
-}
-
-fn read_config(path: &Path) -> anyhow::Result<Map<String, Json>> {
-    let wrong = || Advice::usage(format!("{} is no JSON object", path.display()), "");
-    let text = std::fs::read(path).with_context(wrong)?;
-    serde_json::from_slice(&text).with_context(wrong)
 }
 
 /// Prints a stream from its beginning; with `follow` until the task has ended. The state of the task.

@@ -6,7 +6,12 @@
 use serde_json::{Map, Value};
 
 use super::names::{ClusterName, PlainName};
+use super::state::State;
 use super::strict_json;
+
+mod sweep;
+
+pub use sweep::{MAX_POINTS, Sweep};
 
 /// Longest experiment, dataset or file name, in characters.
 pub const MAX_NAME_CHARS: usize = 128;
@@ -72,6 +77,45 @@ impl ExecutionMode {
     }
 }
 
+/// Which form a split of a dataset has for the program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InputFormat {
+    /// As Parquet.
+    Parquet,
+    /// The files that the split is made of, as they are.
+    Original,
+}
+
+/// When a task is tried again without anybody asking.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RetryPolicy {
+    /// Attempts after the first one, at most.
+    pub max: u32,
+    /// Ends after which another attempt makes sense.
+    pub on: Vec<State>,
+}
+
+/// Most attempts that a task may ask for beside the first one.
+const MAX_RETRIES: u64 = 20;
+/// Ends that are not the program's.
+const NOT_THE_PROGRAMS: [State; 3] = [State::NodeFailed, State::Preempted, State::Lost];
+/// Ends after which a task may ask for another attempt. What somebody cancelled or a cluster refused is not tried again.
+const MAY_BE_RETRIED: [State; 6] =
+    [State::NodeFailed, State::Preempted, State::Lost, State::Timeout, State::OutOfMemory, State::Failed];
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { max: 0, on: NOT_THE_PROGRAMS.to_vec() }
+    }
+}
+
+impl RetryPolicy {
+    /// Whether another attempt follows the one of this number, from 1, which ended so.
+    pub fn wants_another(&self, number: u32, ended: State) -> bool {
+        number <= self.max && self.on.contains(&ended)
+    }
+}
+
 /// What the task needs of the cluster. What is not said is the cluster's to decide.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Resources {
@@ -101,6 +145,14 @@ pub struct Infra {
 pub struct TaskConfig {
     /// `dataset_name`, to be resolved; `None` where the task reads no dataset.
     pub dataset: Option<String>,
+    /// `selection`: the id of chosen rows, in place of a dataset.
+    pub selection: Option<String>,
+    /// `dataset_format`; `None`: Parquet for a split, the files as they are for a dataset.
+    pub format: Option<InputFormat>,
+    /// `max_retries` and `retry_on`.
+    pub retry: RetryPolicy,
+    /// `sweep`: the parameters of each of many tasks.
+    pub sweep: Option<Sweep>,
     /// `model_params`, for the program.
     pub params: Map<String, Value>,
     /// `runner_location`.
@@ -141,13 +193,28 @@ impl TaskConfig {
         }
     }
 
+    /// Reads a stored text, and adds the parameters that a task of a sweep has of its own.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn stored(text: &str, point: Option<&str>) -> Result<Self, Vec<ConfigError>> {
+        let mut config = Self::parse(text.as_bytes())?;
+        if let Some(point) = point {
+            let point: Map<String, Value> =
+                serde_json::from_str(point).map_err(|error| vec![ConfigError::new("/sweep", error.to_string())])?;
+            config.params.extend(point);
+            config.sweep = None;
+        }
+        Ok(config)
+    }
+
     /// What the program gets as its parameters: a JSON object.
     pub fn params_json(&self) -> String {
         Value::Object(self.params.clone()).to_string()
     }
 }
 
-struct Reader {
+pub(in crate::task::config) struct Reader {
     errors: Vec<ConfigError>,
 }
 
@@ -159,6 +226,24 @@ impl Reader {
             Some(Value::Object(params)) => params.clone(),
             Some(_) => self.wrong("/model_params", "expected an object of parameters").unwrap_or_default(),
         };
+        let selection = self.text(fields, "", "selection", MAX_NAME_CHARS);
+        if selection.as_deref().is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric())) {
+            self.wrong::<()>("/selection", "expected the id of a selection");
+        }
+        if selection.is_some() && dataset.is_some() {
+            self.wrong::<()>("/selection", "a selection has its dataset; leave out either this or `dataset_name`");
+        }
+        let format = match self.text(fields, "", "dataset_format", 64).as_deref() {
+            None => None,
+            Some("parquet") => Some(InputFormat::Parquet),
+            Some("original") => Some(InputFormat::Original),
+            Some(_) => self.wrong("/dataset_format", "expected `parquet` or `original`"),
+        };
+        if selection.is_some() && format == Some(InputFormat::Original) {
+            self.wrong::<()>("/dataset_format", "chosen rows come as Parquet");
+        }
+        let retry = self.retry(fields);
+        let sweep = self.sweep(fields);
         let cluster = self.plain(fields, "", "runner_location");
         if cluster.is_none() && matches!(fields.get("runner_location"), None | Some(Value::Null)) {
             self.wrong::<()>("/runner_location", "the name of a cluster is missing");
@@ -183,6 +268,10 @@ impl Reader {
         let cluster = cluster?;
         Some(TaskConfig {
             dataset,
+            selection,
+            format,
+            retry,
+            sweep,
             params,
             cluster,
             mode,
@@ -194,6 +283,37 @@ impl Reader {
             resources,
             arguments,
         })
+    }
+
+    fn retry(&mut self, fields: &Map<String, Value>) -> RetryPolicy {
+        let max = match fields.get("max_retries") {
+            None | Some(Value::Null) => 0,
+            Some(value) => match value.as_u64().filter(|max| *max <= MAX_RETRIES) {
+                Some(max) => u32::try_from(max).unwrap_or_default(),
+                None => self
+                    .wrong("/max_retries", format!("expected a whole number, at most {MAX_RETRIES}"))
+                    .unwrap_or_default(),
+            },
+        };
+        let names = match fields.get("retry_on") {
+            None | Some(Value::Null) => return RetryPolicy { max, ..RetryPolicy::default() },
+            Some(Value::Array(names)) => names.as_slice(),
+            Some(_) => self.wrong("/retry_on", "expected a list of states").unwrap_or_default(),
+        };
+        let mut on = Vec::with_capacity(names.len().min(MAY_BE_RETRIED.len()));
+        for (index, name) in names.iter().enumerate() {
+            let state = name.as_str().and_then(State::parse).filter(|state| MAY_BE_RETRIED.contains(state));
+            match state {
+                Some(state) if !on.contains(&state) => on.push(state),
+                Some(_) => {}
+                None => {
+                    let known = MAY_BE_RETRIED.map(State::as_str).join(", ");
+                    self.wrong::<()>(format!("/retry_on/{index}"), format!("expected one of {known}"));
+                    break;
+                }
+            }
+        }
+        RetryPolicy { max, on }
     }
 
     /// The mode, and the place of MLflow from the nearest block that names one.

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0009_history.sql"),
     include_str!("../../migrations/sqlite/0010_tasks.sql"),
     include_str!("../../migrations/sqlite/0011_restricted.sql"),
+    include_str!("../../migrations/sqlite/0012_sweeps.sql"),
 ];
 
 /// Programs that know at least so many migrations may work on this schema, though they do not know all of it: during an

@@ -3,6 +3,7 @@
 use belvedere_domain::task::{State, TaskId};
 
 use super::submit::{event, full, new_attempt};
+use super::sweeps::go_on;
 use super::{ActiveLimits, Advance as Change, Cancelled, Retried, decode};
 use crate::StoreError;
 use crate::codec::microseconds;
@@ -63,11 +64,38 @@ impl Script for Advance {
         }
         let Some(step) = step else { return Ok(true) };
         let (state, active) = (step.to().as_str(), i64::from(!step.to().is_final()));
-        let sql = "UPDATE task SET state = $3, active = $4, changed_at = $5 WHERE id = $1 AND attempt = $2";
-        transaction.rows(sql, values![&id, *number, state, active, now]).await?;
+        let sql = "UPDATE task SET state = $3, active = $4, changed_at = $5 WHERE id = $1 AND attempt = $2 \
+                   RETURNING sweep, cancel_at";
+        let row = transaction.rows(sql, values![&id, *number, state, active, now]).await?.pop();
         event(transaction, *task, *number, actor, state, facts.reason.as_deref()).await?;
+        let Some(mut row) = row.filter(|_| step.to().is_final()) else { return Ok(true) };
+        let (sweep, is_cancelled) = (row.opt_text()?, row.opt_int()?.is_some());
+        match facts.again {
+            Some(seconds) if !is_cancelled => {
+                let next = number + 1;
+                another(transaction, *task, next, now + microseconds(seconds)).await?;
+                event(transaction, *task, next, actor, "retried", None).await?;
+            }
+            _ => go_on(transaction, sweep.as_deref()).await?,
+        }
         Ok(true)
     }
+}
+
+/// Makes the next attempt at a task, not to be acted on before a time.
+async fn another<T: Transaction>(
+    transaction: &mut T,
+    id: TaskId,
+    number: u32,
+    not_before: i64,
+) -> Result<(), StoreError> {
+    new_attempt(transaction, id, number).await?;
+    let (id, now) = (id.to_string(), transaction.now());
+    let sql = "UPDATE task_attempt SET not_before = $3 WHERE task = $1 AND number = $2";
+    transaction.rows(sql, values![&id, number, not_before]).await?;
+    let sql = "UPDATE task SET attempt = $2, state = $3, active = 1, cancel_at = NULL, cancel_by = NULL, \
+               changed_at = $4 WHERE id = $1";
+    transaction.rows(sql, values![&id, number, State::Queued.as_str(), now]).await.map(drop)
 }
 
 /// A task as a user names it, its attempt locked until the end: number, version, state, owner, cluster.
@@ -77,6 +105,7 @@ struct Named {
     owner: String,
     cluster: String,
     cancel: bool,
+    sweep: Option<String>,
 }
 
 async fn find<T: Transaction>(
@@ -86,14 +115,14 @@ async fn find<T: Transaction>(
 ) -> Result<Option<Named>, StoreError> {
     // The update locks the rows, so that the monitor's changes come before or after.
     let sql = "UPDATE task SET changed_at = changed_at WHERE id = $1 AND (CAST($2 AS TEXT) IS NULL OR owner = $2) \
-               RETURNING attempt, owner, cluster, cancel_at";
+               RETURNING attempt, owner, cluster, cancel_at, sweep";
     let Some(mut row) = transaction.rows(sql, values![id.to_string(), owner]).await?.pop() else { return Ok(None) };
     let (number, owner, cluster) = (row.count()?, row.text()?, row.text()?);
-    let cancel = row.opt_int()?.is_some();
+    let (cancel, sweep) = (row.opt_int()?.is_some(), row.opt_text()?);
     let sql = "UPDATE task_attempt SET version = version WHERE task = $1 AND number = $2 RETURNING state";
     let attempt: Option<Row> = transaction.rows(sql, values![id.to_string(), number]).await?.pop();
     let mut attempt = attempt.ok_or_else(|| StoreError::Corrupt(format!("the task {id} has no attempt {number}")))?;
-    Ok(Some(Named { number, state: decode::state(&attempt.text()?)?, owner, cluster, cancel }))
+    Ok(Some(Named { number, state: decode::state(&attempt.text()?)?, owner, cluster, cancel, sweep }))
 }
 
 /// Asks for the end of a task.
@@ -109,7 +138,9 @@ impl Script for Cancel {
 
     async fn run<T: Transaction>(&self, transaction: &mut T) -> Result<Cancelled, StoreError> {
         let (now, id) = (transaction.now(), self.id.to_string());
-        let Some(Named { number, state, cancel, .. }) = find(transaction, self.id, self.owner.as_deref()).await? else {
+        let Some(Named { number, state, cancel, sweep, .. }) =
+            find(transaction, self.id, self.owner.as_deref()).await?
+        else {
             return Ok(Cancelled::Unknown);
         };
         if state.is_final() {
@@ -130,6 +161,7 @@ impl Script for Cancel {
         let sql = "UPDATE task SET state = $2, active = 0, changed_at = $3 WHERE id = $1";
         transaction.rows(sql, values![&id, cancelled, now]).await?;
         event(transaction, self.id, number, &self.actor, cancelled, None).await?;
+        go_on(transaction, sweep.as_deref()).await?;
         Ok(Cancelled::AtOnce)
     }
 }
@@ -155,14 +187,11 @@ impl Script for Retry {
         if !state.is_final() || state == State::Succeeded {
             return Ok(Retried::Refused(state));
         }
-        if full(transaction, &owner, &cluster, self.limits).await?.is_some() {
+        if full(transaction, &owner, &cluster, self.limits, 1).await?.is_some() {
             return Ok(Retried::Full);
         }
-        let (next, now) = (number + 1, transaction.now());
-        new_attempt(transaction, self.id, next).await?;
-        let sql = "UPDATE task SET attempt = $2, state = $3, active = 1, cancel_at = NULL, cancel_by = NULL, \
-                   changed_at = $4 WHERE id = $1";
-        transaction.rows(sql, values![self.id.to_string(), next, State::Queued.as_str(), now]).await?;
+        let next = number + 1;
+        another(transaction, self.id, next, 0).await?;
         event(transaction, self.id, next, &self.actor, "retried", None).await?;
         Ok(Retried::Attempt(next))
     }

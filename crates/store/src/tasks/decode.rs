@@ -3,7 +3,7 @@
 use belvedere_domain::Timestamp;
 use belvedere_domain::task::{AttemptTag, ClusterName, State, TaskId};
 
-use super::{ActiveAttempt, AttemptRow, TaskRow};
+use super::{ActiveAttempt, AttemptRow, Element, TaskRow};
 use crate::StoreError;
 use crate::portable::Row;
 
@@ -20,10 +20,11 @@ macro_rules! attempt_columns {
 macro_rules! select_tasks {
     ($rest:literal) => {
         concat!(
-            "SELECT t.id, t.owner, t.cluster, t.experiment, t.dataset, t.pin, t.config, t.cancel_at, t.created_at, \
-             t.changed_at, ",
+            "SELECT t.id, t.owner, t.cluster, t.experiment, t.dataset, COALESCE(s.pin, t.pin), \
+             COALESCE(s.config, t.config), t.cancel_at, t.created_at, t.changed_at, t.sweep, t.place, t.point, ",
             crate::tasks::decode::attempt_columns!(),
-            "FROM task t JOIN task_attempt a ON a.task = t.id AND a.number = t.attempt ",
+            "FROM task t JOIN task_attempt a ON a.task = t.id AND a.number = t.attempt \
+             LEFT JOIN task_sweep s ON s.id = t.sweep ",
             $rest
         )
     };
@@ -85,8 +86,19 @@ pub(super) fn task(mut row: Row) -> Result<TaskRow, StoreError> {
         cancel_at: time(row)?,
         created_at: Timestamp(row.int()?),
         changed_at: Timestamp(row.int()?),
+        element: element(row)?,
         attempt: attempt(row)?,
     })
+}
+
+fn element(row: &mut Row) -> Result<Option<Element>, StoreError> {
+    let (sweep, place, point) = (row.opt_text()?, row.opt_int()?, row.opt_text()?);
+    let (Some(sweep), Some(place)) = (sweep, place) else { return Ok(None) };
+    Ok(Some(Element {
+        sweep: TaskId::parse(&sweep).map_err(StoreError::corrupt)?,
+        place: u32::try_from(place).map_err(StoreError::corrupt)?,
+        point: point.unwrap_or_default(),
+    }))
 }
 
 pub(super) fn active(mut row: Row, now: Timestamp) -> Result<ActiveAttempt, StoreError> {

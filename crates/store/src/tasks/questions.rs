@@ -39,23 +39,32 @@ pub(crate) struct List {
     pub(crate) limit: u32,
 }
 
-question!(List => Vec<TaskRow>, "list tasks", |self, transaction| {
-    let TaskFilter { owner, state, experiment, before } = &self.filter;
-    let (state, before) = (state.map(State::as_str), before.map(|id| id.to_string()));
-    let params = values![owner.as_deref(), state, experiment.as_deref(), before, self.limit];
-    // One text for each of the two ways into the table, as neither database plans by the values.
-    let sql = match owner {
-        Some(_) => select_tasks!(
-            "WHERE t.owner = $1 AND (CAST($2 AS TEXT) IS NULL OR t.state = $2) \
+/// Tasks that fit a filter; the beginning of the condition is the way into the table.
+macro_rules! listing {
+    ($way:literal) => {
+        concat!(
+            select_tasks!("WHERE "),
+            $way,
+            " AND (CAST($1 AS TEXT) IS NULL OR t.owner = $1) AND (CAST($2 AS TEXT) IS NULL OR t.state = $2) \
              AND (CAST($3 AS TEXT) IS NULL OR t.experiment = $3) AND (CAST($4 AS TEXT) IS NULL OR t.id < $4) \
+             AND (CAST($6 AS TEXT) IS NULL OR t.dataset = $6) AND (CAST($7 AS TEXT) IS NULL OR t.sweep = $7) \
              ORDER BY t.id DESC LIMIT $5"
-        ),
-        None => select_tasks!(
-            "WHERE CAST($1 AS TEXT) IS NULL AND (CAST($2 AS TEXT) IS NULL OR t.state = $2) \
-             AND (CAST($3 AS TEXT) IS NULL OR t.experiment = $3) AND (CAST($4 AS TEXT) IS NULL OR t.id < $4) \
-             ORDER BY t.id DESC LIMIT $5"
-        ),
+        )
     };
+}
+
+question!(List => Vec<TaskRow>, "list tasks", |self, transaction| {
+    let TaskFilter { owner, state, experiment, before, dataset, sweep } = &self.filter;
+    let (state, before) = (state.map(State::as_str), before.map(|id| id.to_string()));
+    let (dataset, sweep) = (dataset.as_ref().map(DatasetName::as_str), sweep.map(|id| id.to_string()));
+    // One text for each of the ways into the table, as neither database plans by the values.
+    let sql = match (owner, dataset, &sweep) {
+        (_, _, Some(_)) => listing!("t.sweep = $7"),
+        (_, Some(_), None) => listing!("t.dataset = $6"),
+        (Some(_), None, None) => listing!("t.owner = $1"),
+        (None, None, None) => listing!("t.id > ''"),
+    };
+    let params = values![owner.as_deref(), state, experiment.as_deref(), before, self.limit, dataset, sweep];
     transaction.rows(sql, params).await?.into_iter().map(decode::task).collect()
 });
 
@@ -98,7 +107,8 @@ question!(Attempts => Vec<AttemptRow>, "list attempts", |self, transaction| {
 pub(crate) struct Files(pub(crate) TaskId);
 
 question!(Files => Vec<TaskFile>, "list files of a task", |self, transaction| {
-    let sql = "SELECT stored_name, original_name, size_bytes, sha256 FROM task_file WHERE task = $1 ORDER BY position";
+    let sql = "SELECT stored_name, original_name, size_bytes, sha256 FROM task_file \
+               WHERE task = COALESCE((SELECT sweep FROM task WHERE id = $1), $1) ORDER BY position";
     let rows = transaction.rows(sql, values![self.0.to_string()]).await?;
     let file = |mut row: crate::portable::Row| {
         Ok(TaskFile {

@@ -3,7 +3,7 @@
 use belvedere_domain::DatasetName;
 use belvedere_domain::task::{State, TaskId};
 
-use super::{ActiveLimits, KEY_SECONDS, NewTask, RequestKey, Submitted, decode};
+use super::{ActiveLimits, KEY_SECONDS, NewTask, RequestKey, Submitted, TaskFile, decode};
 use crate::StoreError;
 use crate::portable::{Script, Transaction, Value, values};
 
@@ -24,7 +24,7 @@ impl Script for Submit {
         {
             return Ok(known);
         }
-        if let Some(full) = full(transaction, &task.owner, task.cluster.as_str(), task.limits).await? {
+        if let Some(full) = full(transaction, &task.owner, task.cluster.as_str(), task.limits, 1).await? {
             return Ok(full);
         }
         let id = Value::from(task.id.to_string());
@@ -47,34 +47,46 @@ impl Script for Submit {
             )
             .await?;
         new_attempt(transaction, task.id, 1).await?;
-        for (position, file) in task.files.iter().enumerate() {
-            transaction
-                .rows(
-                    "INSERT INTO task_file (task, position, stored_name, original_name, size_bytes, sha256) \
-                     VALUES ($1, $2, $3, $4, $5, $6)",
-                    &[
-                        id.clone(),
-                        i64::try_from(position).unwrap_or(i64::MAX).into(),
-                        (&file.stored_name).into(),
-                        (&file.original_name).into(),
-                        i64::try_from(file.size_bytes).unwrap_or(i64::MAX).into(),
-                        (&file.sha256).into(),
-                    ],
-                )
-                .await?;
-        }
+        put_files(transaction, task.id, &task.files).await?;
         event(transaction, task.id, 1, &task.owner, "submitted_by", None).await?;
-        if let Some(key) = &task.key {
-            transaction
-                .rows(
-                    "INSERT INTO task_key (owner, route, key, fingerprint, task, created_at) \
-                     VALUES ($1, $2, $3, $4, $5, $6)",
-                    values![&task.owner, &key.route, &key.key, &key.fingerprint, task.id.to_string(), now],
-                )
-                .await?;
-        }
+        put_key(transaction, task).await?;
         Ok(Submitted::Created)
     }
+}
+
+/// Stores the files of a task or a sweep.
+pub(super) async fn put_files<T: Transaction>(
+    transaction: &mut T,
+    id: TaskId,
+    files: &[TaskFile],
+) -> Result<(), StoreError> {
+    let id = Value::from(id.to_string());
+    for (position, file) in files.iter().enumerate() {
+        transaction
+            .rows(
+                "INSERT INTO task_file (task, position, stored_name, original_name, size_bytes, sha256) \
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+                &[
+                    id.clone(),
+                    i64::try_from(position).unwrap_or(i64::MAX).into(),
+                    (&file.stored_name).into(),
+                    (&file.original_name).into(),
+                    i64::try_from(file.size_bytes).unwrap_or(i64::MAX).into(),
+                    (&file.sha256).into(),
+                ],
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// Stores the key of a request.
+pub(super) async fn put_key<T: Transaction>(transaction: &mut T, task: &NewTask) -> Result<(), StoreError> {
+    let Some(key) = &task.key else { return Ok(()) };
+    let sql = "INSERT INTO task_key (owner, route, key, fingerprint, task, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
+    let now = transaction.now();
+    let params = values![&task.owner, &key.route, &key.key, &key.fingerprint, task.id.to_string(), now];
+    transaction.rows(sql, params).await.map(drop)
 }
 
 /// What is known of a request.
@@ -93,14 +105,14 @@ impl Script for KeyOf {
     }
 }
 
-async fn take_turn<T: Transaction>(transaction: &mut T, owner: &str) -> Result<(), StoreError> {
+pub(super) async fn take_turn<T: Transaction>(transaction: &mut T, owner: &str) -> Result<(), StoreError> {
     let sql = "INSERT INTO task_owner (owner, submissions) VALUES ($1, 1) \
                ON CONFLICT (owner) DO UPDATE SET submissions = task_owner.submissions + 1";
     transaction.rows(sql, values![owner]).await.map(drop)
 }
 
 /// Forgets old keys and looks for this one.
-async fn known<T: Transaction>(
+pub(super) async fn known<T: Transaction>(
     transaction: &mut T,
     owner: &str,
     key: &RequestKey,
@@ -126,21 +138,22 @@ async fn found<T: Transaction>(
     Ok(Some(if same { Submitted::Replayed(task) } else { Submitted::KeyTaken }))
 }
 
-/// Which limit is reached, if one is.
+/// Which limit keeps so many more tasks from being active, if one does.
 pub(super) async fn full<T: Transaction>(
     transaction: &mut T,
     owner: &str,
     cluster: &str,
     limits: ActiveLimits,
+    more: u32,
 ) -> Result<Option<Submitted>, StoreError> {
     let of_owner = "SELECT COUNT(*) FROM task WHERE owner = $1 AND active = 1";
     let count = one_count(transaction, of_owner, owner).await?;
-    if count >= limits.per_owner {
+    if count.saturating_add(more) > limits.per_owner {
         return Ok(Some(Submitted::OwnerFull(count)));
     }
     let on_cluster = "SELECT COUNT(*) FROM task WHERE cluster = $1 AND active = 1";
     let count = one_count(transaction, on_cluster, cluster).await?;
-    Ok((count >= limits.per_cluster).then_some(Submitted::ClusterFull(count)))
+    Ok((count.saturating_add(more) > limits.per_cluster).then_some(Submitted::ClusterFull(count)))
 }
 
 async fn one_count<T: Transaction>(transaction: &mut T, sql: &'static str, name: &str) -> Result<u32, StoreError> {

@@ -174,7 +174,14 @@ suite! {
         e066_logs_come_back_from_any_place
         artifacts_are_replaced_as_a_whole
         e056_one_process_watches_a_cluster
-        the_relation_task_is_there;
+        the_relation_task_is_there
+        tasks_of_a_sweep_take_turns
+        a_sweep_is_cancelled_as_a_whole
+        a_sweep_counts_as_many_tasks_as_may_be_active
+        an_end_may_be_followed_by_another_attempt
+        a_deleted_task_leaves_folders_to_be_removed
+        selections_are_kept_while_they_are_used
+        tasks_are_listed_by_their_dataset;
     users:
         a_name_is_given_once
         users_come_back_without_their_password

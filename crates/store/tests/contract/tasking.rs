@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use belvedere_domain::task::{ClusterName, State, TaskId};
 use belvedere_store::tasks::{
-    ActiveLimits, Advance, Artifact, Cancelled, Facts, LogKey, LogPiece, NewTask, RequestKey, Retried, Submitted,
-    TaskFile, TaskFilter,
+    ActiveLimits, Advance, Artifact, Cancelled, Deleted, Facts, LogKey, LogPiece, NewSelection, NewSweep, NewTask,
+    OldFolder, RequestKey, Retried, Submitted, SweepCancelled, TaskFile, TaskFilter,
 };
 
 use crate::bed::{Bed, dataset_name, postgres_client};
@@ -298,4 +298,167 @@ pub(crate) async fn the_relation_task_is_there(bed: &Bed) {
     let sql = "SELECT schemaname::text FROM pg_tables WHERE tablename = 'task'";
     let schema: String = client.query_one(sql, &[]).await.unwrap().get(0);
     assert_eq!(schema, "public");
+}
+
+const ENDED: &[State] = &[State::Staging, State::Submitting, State::Submitted, State::Collecting, State::Succeeded];
+
+fn failing(end: State) -> [State; 5] {
+    [State::Staging, State::Submitting, State::Submitted, State::Collecting, end]
+}
+
+fn sweep(number: u8, size: u8, max_parallel: u32) -> NewSweep {
+    let points = (1..=size).map(|place| (id(number + place), format!(r#"{{"n":{place}}}"#))).collect();
+    NewSweep { shared: task(number, "ana"), max_parallel, points }
+}
+
+async fn active(bed: &Bed) -> Vec<TaskId> {
+    let active = bed.store.tasks.active(&cluster("atena02"), 100).await.unwrap();
+    active.into_iter().map(|active| active.task).collect()
+}
+
+pub(crate) async fn tasks_of_a_sweep_take_turns(bed: &Bed) {
+    let tasks = &bed.store.tasks;
+    let new = sweep(10, 5, 2);
+    assert_eq!(tasks.submit_sweep(new.clone()).await.unwrap(), Submitted::Created);
+    assert_eq!(active(bed).await, [id(11), id(12)]);
+    let third = tasks.task(id(13), Some("ana")).await.unwrap().unwrap();
+    // What they share is theirs.
+    assert_eq!((&third.config, &third.pin), (&new.shared.config, &new.shared.pin));
+    let element = third.element.unwrap();
+    assert_eq!((element.sweep, element.place, element.point.as_str()), (id(10), 2, r#"{"n":3}"#));
+    assert_eq!(tasks.files(id(13)).await.unwrap(), new.shared.files);
+    go(bed, id(11), ENDED, Facts::default()).await;
+    assert_eq!(active(bed).await, [id(12), id(13)]);
+    // One that is cancelled makes room, too.
+    assert_eq!(tasks.cancel(id(12), None, "ana").await.unwrap(), Cancelled::AtOnce);
+    go(bed, id(13), &failing(State::Failed), Facts::default()).await;
+    assert_eq!(active(bed).await, [id(14), id(15)]);
+    let found = tasks.sweep(id(10), Some("ana")).await.unwrap().unwrap();
+    let states = [(State::Cancelled, 1), (State::Failed, 1), (State::Queued, 2), (State::Succeeded, 1)];
+    assert_eq!((found.states.as_slice(), found.size, found.max_parallel), (&states[..], 5, 2));
+    let of_sweep = TaskFilter { sweep: Some(id(10)), ..TaskFilter::default() };
+    assert_eq!(tasks.list(of_sweep, 10).await.unwrap().len(), 5);
+    assert_eq!(tasks.sweep(id(10), Some("bob")).await.unwrap(), None);
+    assert_eq!(tasks.sweeps(Some("bob"), None, 10).await.unwrap(), []);
+    assert_eq!(tasks.sweeps(None, None, 10).await.unwrap(), [found]);
+    // Only what has not succeeded is tried again, and no more at a time than before.
+    assert_eq!(tasks.retry_sweep(id(10), Some("bob"), "bob").await.unwrap(), None);
+    assert_eq!(tasks.retry_sweep(id(10), Some("ana"), "ana").await.unwrap(), Some(2));
+    assert_eq!(active(bed).await, [id(14), id(15)]);
+    go(bed, id(14), ENDED, Facts::default()).await;
+    assert_eq!(active(bed).await, [id(12), id(15)]);
+    assert_eq!(tasks.task(id(12), None).await.unwrap().unwrap().attempt.number, 2);
+}
+
+pub(crate) async fn a_sweep_is_cancelled_as_a_whole(bed: &Bed) {
+    let tasks = &bed.store.tasks;
+    tasks.submit_sweep(sweep(10, 4, 2)).await.unwrap();
+    go(bed, id(11), &[State::Staging, State::Submitting, State::Submitted], Facts::default()).await;
+    assert_eq!(tasks.cancel_sweep(id(10), Some("bob"), "bob").await.unwrap(), None);
+    let cancelled = tasks.cancel_sweep(id(10), Some("ana"), "ana").await.unwrap();
+    assert_eq!(cancelled, Some(SweepCancelled { at_once: 3, requested: 1 }));
+    assert_eq!(active(bed).await, [id(11)]);
+    go(bed, id(11), &[State::Collecting, State::Cancelled], Facts { again: Some(0.0), ..Facts::default() }).await;
+    assert_eq!(active(bed).await, []);
+    assert_eq!(tasks.task(id(11), None).await.unwrap().unwrap().attempt.number, 1);
+}
+
+pub(crate) async fn a_sweep_counts_as_many_tasks_as_may_be_active(bed: &Bed) {
+    let tasks = &bed.store.tasks;
+    let limits = ActiveLimits { per_owner: 3, per_cluster: 20 };
+    let limited = |number, parallel| {
+        let new = sweep(number, 6, parallel);
+        NewSweep { shared: NewTask { limits, ..new.shared }, ..new }
+    };
+    assert_eq!(tasks.submit_sweep(limited(10, 4)).await.unwrap(), Submitted::OwnerFull(0));
+    assert_eq!(tasks.submit_sweep(limited(20, 2)).await.unwrap(), Submitted::Created);
+    assert_eq!(tasks.submit_sweep(limited(30, 2)).await.unwrap(), Submitted::OwnerFull(2));
+    assert_eq!(submit(bed, NewTask { limits, ..task(40, "ana") }).await, Submitted::Created);
+}
+
+pub(crate) async fn an_end_may_be_followed_by_another_attempt(bed: &Bed) {
+    let tasks = &bed.store.tasks;
+    submit(bed, task(1, "ana")).await;
+    go(bed, id(1), &failing(State::NodeFailed), Facts { again: Some(3600.0), ..Facts::default() }).await;
+    let found = tasks.task(id(1), None).await.unwrap().unwrap();
+    assert_eq!((found.attempt.number, found.attempt.state), (2, State::Queued));
+    let active = tasks.active(&cluster("atena02"), 10).await.unwrap();
+    assert!(active[0].attempt.not_before.0 > active[0].now.0 + 3_500_000_000);
+    let attempts = tasks.attempts(id(1)).await.unwrap();
+    assert_eq!(attempts[0].state, State::NodeFailed);
+    assert_eq!(tasks.events(id(1), 0, 100).await.unwrap().last().unwrap().kind, "retried");
+}
+
+pub(crate) async fn a_deleted_task_leaves_folders_to_be_removed(bed: &Bed) {
+    let tasks = &bed.store.tasks;
+    submit(bed, task(1, "ana")).await;
+    assert_eq!(tasks.delete(id(1), None).await.unwrap(), Deleted::Refused(State::Queued));
+    go(bed, id(1), ENDED, Facts { ended_at: Some(belvedere_domain::Timestamp(1)), ..Facts::default() }).await;
+    let here = cluster("atena02");
+    // The folder of an attempt that has ended is not needed any more.
+    let old = tasks.old_folders(&here, 0.0, 10).await.unwrap();
+    assert_eq!(old, [OldFolder { tag: id(1).tag(1), attempt: Some((id(1), 1)) }]);
+    assert_eq!(tasks.delete(id(1), Some("bob")).await.unwrap(), Deleted::Unknown);
+    assert_eq!(tasks.old(Some("bob"), -1.0, 10).await.unwrap(), []);
+    assert_eq!(tasks.old(None, 3600.0, 10).await.unwrap(), []);
+    assert_eq!(tasks.old(Some("ana"), -1.0, 10).await.unwrap().len(), 1);
+    assert_eq!(tasks.delete(id(1), Some("ana")).await.unwrap(), Deleted::Gone(vec![id(1)]));
+    assert_eq!(tasks.task(id(1), None).await.unwrap(), None);
+    assert_eq!(tasks.events(id(1), 0, 10).await.unwrap(), []);
+    let left = tasks.old_folders(&here, 3600.0, 10).await.unwrap();
+    assert_eq!(left, [OldFolder { tag: id(1).tag(1), attempt: None }]);
+    assert_eq!(tasks.old_folders(&cluster("other"), 0.0, 10).await.unwrap(), []);
+    tasks.folder_gone(&left[0]).await.unwrap();
+    assert_eq!(tasks.old_folders(&here, 0.0, 10).await.unwrap(), []);
+    // A folder that was removed before is not removed again.
+    submit(bed, task(2, "ana")).await;
+    go(bed, id(2), ENDED, Facts { ended_at: Some(belvedere_domain::Timestamp(1)), ..Facts::default() }).await;
+    tasks.folder_gone(&OldFolder { tag: id(2).tag(1), attempt: Some((id(2), 1)) }).await.unwrap();
+    tasks.delete(id(2), None).await.unwrap();
+    assert_eq!(tasks.old_folders(&here, 0.0, 10).await.unwrap(), []);
+    // The last task of a sweep takes along what they shared.
+    tasks.submit_sweep(sweep(10, 2, 2)).await.unwrap();
+    tasks.cancel_sweep(id(10), None, "ana").await.unwrap();
+    assert_eq!(tasks.known(vec![id(1), id(10), id(11)]).await.unwrap(), [id(10), id(11)]);
+    assert_eq!(tasks.delete(id(11), None).await.unwrap(), Deleted::Gone(vec![id(11)]));
+    assert_eq!(tasks.delete(id(12), None).await.unwrap(), Deleted::Gone(vec![id(12), id(10)]));
+    assert_eq!(tasks.known(vec![id(10), id(12)]).await.unwrap(), []);
+}
+
+pub(crate) async fn selections_are_kept_while_they_are_used(bed: &Bed) {
+    let tasks = &bed.store.tasks;
+    let new = NewSelection {
+        id: "ab12".into(),
+        created_by: "ana".into(),
+        dataset: dataset_name("local/wine"),
+        revision: "r1".into(),
+        config: "default".into(),
+        split: "train".into(),
+        question: r#"{"where":"\"a\">1"}"#.into(),
+        num_rows: 3,
+        sha256: "cd".repeat(32),
+        rows: vec![0, 255, 7],
+    };
+    assert_eq!(tasks.selection("ab12").await.unwrap(), None);
+    tasks.put_selection(new.clone()).await.unwrap();
+    tasks.put_selection(NewSelection { created_by: "bob".into(), ..new.clone() }).await.unwrap();
+    assert_eq!(tasks.selection("ab12").await.unwrap().unwrap().0, new);
+    tasks.use_selection("ab12").await.unwrap();
+    assert!(tasks.drop_selections(3600.0).await.unwrap().is_empty());
+    assert_eq!(tasks.drop_selections(-1.0).await.unwrap(), ["ab12"]);
+    assert_eq!(tasks.selection("ab12").await.unwrap(), None);
+}
+
+pub(crate) async fn tasks_are_listed_by_their_dataset(bed: &Bed) {
+    submit(bed, task(1, "ana")).await;
+    submit(bed, task(2, "bob")).await;
+    submit(bed, NewTask { dataset: None, ..task(3, "ana") }).await;
+    let list = async |filter: TaskFilter| -> Vec<TaskId> {
+        bed.store.tasks.list(filter, 10).await.unwrap().into_iter().map(|task| task.id).collect()
+    };
+    let of_wine = TaskFilter { dataset: Some(dataset_name("local/wine")), ..TaskFilter::default() };
+    assert_eq!(list(of_wine.clone()).await, [id(2), id(1)]);
+    assert_eq!(list(TaskFilter { owner: Some("ana".into()), ..of_wine }).await, [id(1)]);
+    let other = TaskFilter { dataset: Some(dataset_name("local/other")), ..TaskFilter::default() };
+    assert_eq!(list(other).await, []);
 }

@@ -135,8 +135,16 @@ impl Monitor {
         };
         let mut facts = self.end_run(member, &task.config, &active, &task.attempt.run_id, outcome, &fetched).await;
         facts.reason = facts.reason.or(task.attempt.reason);
+        facts.again = self.again(&task.config, active.attempt.number, outcome);
         self.tasks.put_artifacts(active.task, active.attempt.number, fetched).await?;
         self.move_to(&mut active, Some(outcome), facts, tick).await.map(drop)
+    }
+
+    /// Seconds until another attempt, if the task asks for one after such an end.
+    fn again(&self, config: &str, number: u32, ended: State) -> Option<f64> {
+        let policy = TaskConfig::parse(config.as_bytes()).ok()?.retry;
+        let rest = self.settings.rest * (1 << (number - 1).min(5));
+        policy.wants_another(number, ended).then_some(rest.as_secs_f64())
     }
 
     /// The rest of the streams, and the files.

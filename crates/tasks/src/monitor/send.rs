@@ -161,7 +161,8 @@ impl Monitor {
     ) -> Result<Result<Prepared, Obstacle>, StoreError> {
         let files = self.tasks.files(task.id).await?;
         let never = |text: &dyn std::fmt::Display| Ok(Err(Obstacle::Final(text.to_string())));
-        let config = match TaskConfig::parse(task.config.as_bytes()) {
+        let point = task.element.as_ref().map(|element| element.point.as_str());
+        let config = match TaskConfig::stored(&task.config, point) {
             Ok(config) => config,
             Err(errors) => return never(&errors.first().map_or_else(String::new, ToString::to_string)),
         };
@@ -188,8 +189,16 @@ impl Monitor {
             },
         };
         let (variables, facts) = self.track(member, &config, active).await;
-        let folder = self.inbox.folder(task.id);
-        let files = stage::deliveries(&config, &files, &folder, located, &variables);
+        let variables = Variables { place: task.element.as_ref().map(|element| element.place), ..variables };
+        let folder = self.inbox.folder(task.element.as_ref().map_or(task.id, |element| element.sweep));
+        let mut files = stage::deliveries(&config, &files, &folder, located, &variables);
+        if let (Some(server), Some(sign)) = (&member.pull_from, &self.sign) {
+            for file in files.iter_mut().filter(|file| file.is_data()) {
+                let path = stage::input_path(task.id, &file.sha256);
+                let query = sign(&path, active.now.0 / 1_000_000);
+                file.url = Some(format!("{}{path}?{query}", server.trim_end_matches('/')));
+            }
+        }
         let attempt = &active.attempt;
         let submission = Submission {
             tag: attempt.tag.clone(),
@@ -209,7 +218,7 @@ impl Monitor {
             return (Variables::default(), Facts::default());
         };
         let tracking = Tracking::parse(uri);
-        let mut variables = Variables { tracking_uri: Some(tracking.variable()), run_id: None };
+        let mut variables = Variables { tracking_uri: Some(tracking.variable()), ..Variables::default() };
         let mut facts = Facts::default();
         if let Tracking::Server(server) = tracking
             && self.may_ask(member, &server)

@@ -82,6 +82,35 @@ case_keep() { # SHA256 : a file of a dataset, for this and later attempts
     case $(sha256sum "$to") in "$1 "*) mv "$to" "$root/.data/$1" ;; *) rm -f "$to"; echo "a file of the dataset did not arrive as it was sent"; return 65 ;; esac
 }
 
+# arrived SHA256 : moves what has come to its place, if it is what was meant.
+arrived() {
+    to=$root/.data/.$1.$mark
+    case $(sha256sum "$to") in "$1 "*) mv "$to" "$root/.data/$1" ;; *) rm -f "$to"; echo "a file of the dataset did not arrive as it was sent"; return 65 ;; esac
+}
+
+case_copy() { # SHA256 ; the path of a file of the server, which this machine sees, too, on standard input
+    IFS= read -r path
+    mkdir -p "$root/.data" || return 1
+    cp -- "$path" "$root/.data/.$1.$mark" || { rm -f "$root/.data/.$1.$mark"; return 1; }
+    arrived "$1"
+}
+
+case_pull() { # SHA256 SECONDS ; an address on standard input
+    IFS= read -r url
+    mkdir -p "$root/.data" || return 1
+    to=$root/.data/.$1.$mark
+    # The address is good for who has it: neither program gets it as an argument.
+    if command -v curl >/dev/null; then
+        printf 'url = "%s"\n' "$url" | timeout -k 5 "$2" curl -fsS --config - --output "$to" 2>&1
+    elif command -v wget >/dev/null; then
+        printf '%s\n' "$url" | timeout -k 5 "$2" wget -q --input-file=- --output-document="$to" 2>&1
+    else
+        echo "neither curl nor wget is there to fetch files with"
+        false
+    fi || { rm -f "$to"; echo "a file of the dataset could not be fetched from the server"; return 1; }
+    arrived "$1"
+}
+
 case_link() { # FOLDER NAME SHA256
     touch "$root/.data/$3" && { ln "$root/.data/$3" "$root/.incoming/$1/$2" 2>/dev/null || cp "$root/.data/$3" "$root/.incoming/$1/$2"; }
 }
@@ -190,6 +219,20 @@ case_get() { # TAG MAX ; the path on standard input
     head -c "$2" -- "$path"
 }
 
+case_remove() { # TAG
+    case $1 in bv-*) rm -rf "${root:?}/$1" ;; *) return 1 ;; esac
+}
+
+case_folders() {
+    cd "$root" 2>/dev/null || return 0
+    for folder in bv-*; do [ ! -d "$folder" ] || printf '%s\n' "$folder"; done
+}
+
+case_trim() { # MINUTES
+    [ ! -d "$root/.data" ] || find "$root/.data" -type f -mmin "+$1" -delete
+    [ ! -d "$root/.incoming" ] || find "$root/.incoming" -mindepth 1 -maxdepth 1 -mmin "+$1" -exec rm -rf {} +
+}
+
 case_facts() {
     printf 'sbatch %s\n' "$(sbatch --version 2>&1 | head -n 1)"
     printf 'controller %s\n' "$(limited scontrol ping 2>&1 | head -n 1)"
@@ -203,7 +246,7 @@ case_facts() {
 
 printf '\036BEGIN %s\036' "$mark"
 case $verb in
-ping | bring | drop | put | has | keep | link | commit | submit | lookup | list | evidence | cancel | tails | outputs | get | facts) "case_$verb" "$@" 2>&1 ;;
+ping | bring | drop | put | has | keep | copy | pull | link | commit | submit | lookup | list | evidence | cancel | tails | outputs | get | remove | folders | trim | facts) "case_$verb" "$@" 2>&1 ;;
 *) echo "there is no verb $verb"; false ;;
 esac
 printf '\036END %s %d\036' "$mark" "$?"

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use belvedere_domain::task::{ClusterName, State, TaskConfig, TaskId};
 use belvedere_store::Store;
-use belvedere_store::tasks::{ActiveLimits, LogKey, NewTask, Submitted, TaskRow};
+use belvedere_store::tasks::{ActiveLimits, LogKey, NewSweep, NewTask, Submitted, TaskRow};
 use belvedere_tasks::datasets::{DatasetError, Datasets, Pin, PinnedFile, Reference};
 use belvedere_tasks::{
     Catalog, Inbox, Local, LocalSettings, Monitor, MonitorSettings, UploadLimits, local::SandboxRule, new_task_id,
@@ -26,7 +26,11 @@ impl Datasets for Wine {
         let bytes = std::fs::read(&self.0).map_err(|error| DatasetError::Gone(error.to_string()))?;
         let sha256 = hex::encode(Sha256::digest(&bytes));
         let file = PinnedFile { path: "wine.csv".into(), size: bytes.len() as u64, sha256 };
-        Ok(Pin { dataset: "local/wine".into(), revision: "r1".into(), split: None, files: vec![file] })
+        Ok(Pin { dataset: "local/wine".into(), revision: "r1".into(), files: vec![file], ..Pin::default() })
+    }
+
+    async fn pin_selection(&self, id: &str) -> Result<Pin, DatasetError> {
+        Err(DatasetError::Unknown(format!("there is no selection {id}")))
     }
 
     async fn locate(&self, _: &Pin) -> Result<Vec<PathBuf>, DatasetError> {
@@ -43,7 +47,7 @@ pub(crate) struct Bed {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) inbox: Inbox,
     datasets: Arc<dyn Datasets>,
-    settings: MonitorSettings,
+    pub(crate) settings: MonitorSettings,
     folder: tempfile::TempDir,
 }
 
@@ -94,6 +98,10 @@ impl Bed {
         self.folder.path()
     }
 
+    pub(crate) fn datasets(&self) -> Arc<dyn Datasets> {
+        Arc::clone(&self.datasets)
+    }
+
     /// As if the server had been killed and started again.
     pub(crate) fn restart(&mut self, name: &str) {
         self.monitor = monitor(&self.store, &self.catalog, &self.inbox, &self.datasets, &self.settings, name);
@@ -129,6 +137,42 @@ impl Bed {
         };
         assert_eq!(self.store.tasks.submit(task).await.unwrap(), Submitted::Created);
         id
+    }
+
+    /// Stores a sweep as a server does; its id and those of its tasks.
+    pub(crate) async fn submit_sweep(
+        &self,
+        config: &str,
+        files: &[(&str, &str)],
+        max_parallel: u32,
+    ) -> (TaskId, Vec<TaskId>) {
+        let parsed = TaskConfig::parse(config.as_bytes()).unwrap();
+        let limits = UploadLimits { files: 10, file_bytes: 1 << 20, total_bytes: 1 << 20 };
+        let mut upload = self.inbox.begin(limits).await.unwrap();
+        for (name, text) in files {
+            let mut file = upload.file(name).await.unwrap();
+            file.write(text.as_bytes()).await.unwrap();
+            file.finish().await.unwrap();
+        }
+        let id = new_task_id(1_700_000_000_000_000);
+        let files = self.inbox.commit(id, upload).await.unwrap();
+        let shared = NewTask {
+            id,
+            owner: "ana".into(),
+            cluster: parsed.cluster.clone(),
+            experiment: parsed.experiment.clone(),
+            dataset: None,
+            pin: None,
+            config: config.to_owned(),
+            files,
+            key: None,
+            limits: ActiveLimits { per_owner: 100, per_cluster: 100 },
+        };
+        let points = parsed.sweep.unwrap().points.into_iter().map(|point| serde_json::Value::Object(point).to_string());
+        let ids = belvedere_tasks::new_task_ids(1_700_000_000_000_000, points.len());
+        let sweep = NewSweep { shared, max_parallel, points: ids.iter().copied().zip(points).collect() };
+        assert_eq!(self.store.tasks.submit_sweep(sweep).await.unwrap(), Submitted::Created);
+        (id, ids)
     }
 
     pub(crate) async fn task(&self, id: TaskId) -> TaskRow {

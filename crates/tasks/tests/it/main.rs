@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+mod again;
 mod bed;
 mod local;
 mod mlflow;
 mod real;
 mod slurm;
 mod slurm_faults;
+mod staging;
+mod tidy;

@@ -46,7 +46,7 @@ impl Client {
             return Ok(Self::There(Server::new(url, token)));
         }
         if let Some(note) = ServerNote::read(config) {
-            let server = Self::There(Server::new(&note.url, Some(token.unwrap_or(note.token))));
+            let server = Self::There(Server::noted(&note.url, token.unwrap_or(note.token)));
             if server.is_alive().await {
                 return Ok(server);
             }

@@ -6,6 +6,7 @@ mod buckets;
 mod machine;
 mod places;
 mod store;
+mod tasks;
 
 use clap::Args;
 use serde::Serialize;
@@ -106,6 +107,7 @@ async fn examine(loaded: Result<Loaded, ConfigError>) -> Vec<Finding> {
     if let Ok(config) = &config {
         findings.extend(places::examine(config));
         findings.push(store::examine(config).await);
+        findings.extend(tasks::examine(config).await);
         findings.extend(buckets::examine(config).await);
         findings.push(port(config));
     }

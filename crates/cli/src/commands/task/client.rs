@@ -37,17 +37,16 @@ impl Client {
     /// The server that is named, or the one that runs on the store.
     pub(super) fn connect(args: &ServerArgs, config: &Config) -> anyhow::Result<Self> {
         let token = server::token(args)?;
-        let (url, token) = match &args.url {
-            Some(url) => (url.clone(), token),
+        match &args.url {
+            Some(url) => Ok(Self(Server::new(url, token))),
             None => {
                 let note = ServerNote::read(config).ok_or_else(|| {
                     let hint = "start one with `belvedere serve FOLDER`, or name one with `--url`";
                     Advice::environment("no server runs on this store", hint)
                 })?;
-                (note.url, Some(token.unwrap_or(note.token)))
+                Ok(Self(Server::noted(&note.url, token.unwrap_or(note.token))))
             }
-        };
-        Ok(Self(Server::new(&url, token)))
+        }
     }
 
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Json> {
@@ -56,6 +55,15 @@ impl Client {
 
     pub(super) async fn post(&self, path: &str) -> anyhow::Result<Json> {
         json(&self.ask("POST", path, Some((None, Vec::new()))).await?.body, path)
+    }
+
+    pub(super) async fn post_json(&self, path: &str, body: &Json) -> anyhow::Result<Json> {
+        let body = (Some("application/json".to_owned()), body.to_string().into_bytes());
+        json(&self.ask("POST", path, Some(body)).await?.body, path)
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.ask("DELETE", path, None).await.map(drop)
     }
 
     /// Sends files.

@@ -31,6 +31,11 @@ section! {
         uvicorn_hostname: String = "localhost" { fate: Read("serve and api"), flag: "--host" },
         /// The port to listen on; 0 lets the system choose one.
         uvicorn_port: u16 = "8000" { fate: Read("serve and api"), flag: "--port" },
+        /// File with the certificate of this server in the PEM form, and those that it is signed by: then the API and the
+        /// admin service answer by TLS alone. It is read again when it changes.
+        tls_cert: Option<PathBuf> = "" { fate: Read("serve and api"), flag: "--tls-cert" },
+        /// File with the key of that certificate.
+        tls_key: Option<PathBuf> = "" { fate: Read("serve and api"), flag: "--tls-key" },
         /// Listen on an address that other machines reach, although nobody has a login: no admin among the users, no
         /// `admin.tokens`, no `admin.hf_organization`.
         open: bool = "false" { fate: Read("serve and api") },

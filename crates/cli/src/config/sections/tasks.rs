@@ -49,6 +49,14 @@ section! {
         max_artifact_files: u32 = "1000" { fate: Read("serve and api") },
         /// Most bytes that are kept of what an attempt leaves.
         max_artifact_bytes: u64 = "10_000_000_000" { fate: Read("serve and api"), unit: "bytes" },
+        /// How long tasks are kept after their end; 0: until somebody deletes them.
+        keep_seconds: Duration = "0" { fate: Read("serve and api") },
+        /// How long the folders of attempts stay where they ran, after their end.
+        keep_folders_seconds: Duration = "86_400" { fate: Read("serve and api") },
+        /// How long selections are kept after their last use.
+        keep_selections_seconds: Duration = "7_776_000" { fate: Read("serve and api") },
+        /// How long a task that asks for it rests before it is tried again for the first time; each time it is twice as long.
+        rest_seconds: Duration = "30" { fate: Read("serve and api") },
         /// Hosts of MLflow servers at which the server makes runs for tasks that name them, as `host` or `host:port`. Servers
         /// that the description of a cluster names need not be here.
         tracking_hosts: Vec<String> = "" { fate: Read("serve and api") },
