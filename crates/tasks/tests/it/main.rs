@@ -9,5 +9,6 @@ mod mlflow;
 mod real;
 mod slurm;
 mod slurm_faults;
+mod slurm_sweeps;
 mod staging;
 mod tidy;
