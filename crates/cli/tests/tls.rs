@@ -8,7 +8,8 @@ use std::process::Command;
 use common::{Server, folder, program, run};
 
 const WINE: (&str, &[u8]) = ("data/wine/a.csv", b"alcohol,class\n13.2,1\n12.4,2\n11.9,2\n");
-const SCRIPT: (&str, &[u8]) = ("count.sh", b"echo \"lr $(cat $TASK_PARAMS)\"; wc -c <\"$TASK_INPUT\" >\"$TASK_OUTPUT/size\"\n");
+const SCRIPT: (&str, &[u8]) =
+    ("count.sh", b"echo \"lr $(cat $TASK_PARAMS)\"; wc -c <\"$TASK_INPUT\" >\"$TASK_OUTPUT/size\"\n");
 
 fn certificate(folder: &Path) {
     let made = Command::new("openssl")

@@ -15,6 +15,7 @@ use belvedere_store::StoreError;
 use belvedere_store::tasks::{ActiveAttempt, Advance, Facts, Tasks};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -105,7 +105,7 @@ async fn folders_of_attempts_are_found_and_removed() {
     std::fs::write(&path, "wine").unwrap();
     let tag = stage(&catalog, &delivery(path, b"wine", None)).await.unwrap();
     std::fs::create_dir(root.join("bv-somebody-else")).unwrap();
-    assert_eq!(cluster.folders().await.unwrap(), [tag.clone()]);
+    assert_eq!(cluster.folders().await.unwrap(), std::slice::from_ref(&tag));
     cluster.remove(&tag).await.unwrap();
     cluster.remove(&tag).await.unwrap();
     assert_eq!(cluster.folders().await.unwrap(), []);

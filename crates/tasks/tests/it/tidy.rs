@@ -24,7 +24,7 @@ async fn folders_go_when_they_were_kept_long_enough_and_tasks_when_the_operator_
     bed.settings.keep_folders = Duration::ZERO;
     bed.restart("two");
     let tidied = bed.monitor.tidy(&here(&bed)).await.unwrap();
-    assert_eq!(tidied.folders, [task.attempt.tag.clone()]);
+    assert_eq!(tidied.folders, std::slice::from_ref(&task.attempt.tag));
     assert!(!work.exists());
     // What it left and printed stays with the task.
     let artifacts = bed.inbox.artifacts(id, 1);
@@ -56,7 +56,7 @@ async fn e055_what_no_task_has_is_found() {
         "older".into(),
     );
     let member = here(&bed);
-    assert_eq!(monitor.orphans(&member, false).await.unwrap().unwrap(), [tag.clone()]);
+    assert_eq!(monitor.orphans(&member, false).await.unwrap().unwrap(), std::slice::from_ref(&tag));
     assert_eq!(bed.monitor.orphans(&member, true).await.unwrap().unwrap(), []);
     let work = bed.folder().join("work").join(tag.as_str());
     assert!(work.is_dir());

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 
 fn numbers() -> String {
-    let word = |n: u32| if n % 3 == 0 { "fizz" } else { "plain" };
+    let word = |n: u32| if n.is_multiple_of(3) { "fizz" } else { "plain" };
     (0..100).fold("n,word\n".to_owned(), |text, n| format!("{text}{n},{}\n", word(n)))
 }
 
