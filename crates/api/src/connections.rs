@@ -168,13 +168,15 @@ struct Watched<T> {
     /// Bytes of the preface that have come.
     matched: usize,
     unread: Duration,
-    waits: Option<Pin<Box<Sleep>>>,
+    /// A flush that is done says nothing about a write that waits, so each has its own.
+    write_waits: Option<Pin<Box<Sleep>>>,
+    flush_waits: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Watched<T> {
     fn new(inner: T, patience: Patience) -> Self {
         let begins = Some(Box::pin(sleep(patience.head)));
-        Self { inner, begins, matched: 0, unread: patience.unread, waits: None }
+        Self { inner, begins, matched: 0, unread: patience.unread, write_waits: None, flush_waits: None }
     }
 
     /// Looks at the first bytes.
@@ -190,17 +192,21 @@ impl<T> Watched<T> {
             self.begins = None;
         }
     }
+}
 
-    /// Passes on what came of writing, unless nothing has for too long.
-    fn watch<R>(&mut self, cx: &mut Context<'_>, came: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
-        if came.is_ready() {
-            self.waits = None;
-            return came;
-        }
-        let unread = self.unread;
-        ready!(self.waits.get_or_insert_with(|| Box::pin(sleep(unread))).as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client reads nothing")))
+/// Passes on what came of writing, unless nothing has for too long.
+fn watch<R>(
+    waits: &mut Option<Pin<Box<Sleep>>>,
+    unread: Duration,
+    cx: &mut Context<'_>,
+    came: Poll<io::Result<R>>,
+) -> Poll<io::Result<R>> {
+    if came.is_ready() {
+        *waits = None;
+        return came;
     }
+    ready!(waits.get_or_insert_with(|| Box::pin(sleep(unread))).as_mut().poll(cx));
+    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client reads nothing")))
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
@@ -221,7 +227,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let came = Pin::new(&mut this.inner).poll_write(cx, bytes);
-        this.watch(cx, came)
+        watch(&mut this.write_waits, this.unread, cx, came)
     }
 
     fn poll_write_vectored(
@@ -231,7 +237,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let came = Pin::new(&mut this.inner).poll_write_vectored(cx, bytes);
-        this.watch(cx, came)
+        watch(&mut this.write_waits, this.unread, cx, came)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -241,12 +247,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let came = Pin::new(&mut this.inner).poll_flush(cx);
-        this.watch(cx, came)
+        watch(&mut this.flush_waits, this.unread, cx, came)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let came = Pin::new(&mut this.inner).poll_shutdown(cx);
-        this.watch(cx, came)
+        watch(&mut this.flush_waits, this.unread, cx, came)
     }
 }
