@@ -28,6 +28,10 @@ impl Datasets for None {
         Err(DatasetError::Unknown("there is none".to_owned()))
     }
 
+    async fn pin_selection(&self, _: &str) -> Result<Pin, DatasetError> {
+        Err(DatasetError::Unknown("there is none".to_owned()))
+    }
+
     async fn locate(&self, _: &Pin) -> Result<Vec<PathBuf>, DatasetError> {
         Err(DatasetError::Gone("there is none".to_owned()))
     }
