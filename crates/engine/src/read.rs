@@ -41,6 +41,12 @@ pub trait TableStream: Send {
     /// [`EngineError`] with file and line.
     fn next_table(&mut self) -> Result<Option<RecordBatch>, EngineError>;
 
+    /// The line, from 1, that a row of the last table begins in; `None` where that is not known.
+    fn line_of_row(&self, row: usize) -> Option<u64> {
+        let _ = row;
+        None
+    }
+
     /// Bytes of the stored file consumed so far (compressed bytes for compressed files): what estimates extrapolate by.
     fn bytes_consumed(&self) -> u64;
 }

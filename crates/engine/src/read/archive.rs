@@ -43,6 +43,10 @@ impl TableStream for ArchiveStream {
         }
     }
 
+    fn line_of_row(&self, row: usize) -> Option<u64> {
+        self.current.as_ref().and_then(|stream| stream.line_of_row(row))
+    }
+
     fn bytes_consumed(&self) -> u64 {
         let current = self.current.as_ref().map_or(0, |stream| stream.bytes_consumed());
         (self.consumed + current).min(self.file.size)

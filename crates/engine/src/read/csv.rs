@@ -87,6 +87,12 @@ impl TableStream for CsvStream {
         self.read_table().map_err(|error| error.in_file(&self.path))
     }
 
+    fn line_of_row(&self, row: usize) -> Option<u64> {
+        let width = self.layout.as_ref()?.width;
+        let start = self.spans.get(row * width..)?.iter().take(width).find_map(|span| span.start_in_text())?;
+        Some(self.input.line_of(start))
+    }
+
     fn bytes_consumed(&self) -> u64 {
         self.input.bytes_consumed()
     }

@@ -29,6 +29,11 @@ impl Span {
         Self { length: span.length | ASIDE, ..span }
     }
 
+    /// Where the field begins in the text; `None` for one that lies aside or has no text.
+    pub(super) fn start_in_text(self) -> Option<usize> {
+        (self.length & ASIDE == 0 && self.length > 0).then_some(self.start as usize)
+    }
+
     /// The text of the field.
     #[inline]
     pub(super) fn bytes<'a>(self, text: &'a [u8], side: &'a [u8]) -> &'a [u8] {

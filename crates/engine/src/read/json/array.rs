@@ -136,7 +136,7 @@ fn build(text: &[u8], items: &[Range<usize>], types: &Types) -> Result<RecordBat
         return table(features, builder, items.len()).map_err(Failed::Table);
     }
     let feature = features.get(COLUMN).unwrap_or(&Feature::Json);
-    let mut builder = Builder::new(feature);
+    let mut builder = Builder::new(feature, 0);
     for item in items {
         let mut cursor = Cursor { text, at: item.start };
         builder.append(&mut cursor).map_err(|fault| Failed::Json(item.start, fault))?;

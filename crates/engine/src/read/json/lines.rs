@@ -1,18 +1,30 @@
 //! Objects one after the other, usually one per line.
 
 use arrow::array::RecordBatch;
+use belvedere_domain::Features;
 
-use super::build::StructBuilder;
+use super::build::{self, StructBuilder};
 use super::cursor::{Cursor, Fault};
 use super::shape::{Rules, Shape};
-use super::{Context, check_cells, columns, failure, table};
+use super::{Context, MAX_CELLS, check_cells, columns, failure, table};
 use crate::error::EngineError;
 use crate::read::TableStream;
 use crate::read::input::Input;
 
+/// Batches after which the known types are tried again, once they did not do.
+const MAX_PAUSE: u32 = 64;
+
 pub(super) struct LinesStream {
     context: Context,
     input: Input,
+    /// Features that are known and that batches are read as at once, with their number of fields; outer `None`: not asked
+    /// for yet.
+    expected: Option<Option<(Features, u64)>>,
+    /// Batches to go until the next try, and how many to wait after the next failure.
+    pause: u32,
+    next_pause: u32,
+    /// The line of the first row of the last table; `None`: its rows are not one per line.
+    first_line: Option<u64>,
 }
 
 /// What the objects of a batch look like.
@@ -28,10 +40,13 @@ struct Batch {
 
 impl LinesStream {
     pub(super) fn new(context: Context, input: Input) -> Self {
-        Self { context, input }
+        Self { context, input, expected: None, pause: 0, next_pause: 1, first_line: None }
     }
 
     fn read_table(&mut self) -> Result<Option<RecordBatch>, EngineError> {
+        if let Some(table) = self.as_expected()? {
+            return Ok(Some(table));
+        }
         let batch = self.observe()?;
         if batch.rows.objects == 0 {
             return Ok(None);
@@ -55,10 +70,46 @@ impl LinesStream {
             builder.append(&mut cursor, rows).map_err(|fault| failure(&self.input, start, fault))?;
             rows += 1;
         }
-        self.input.discard(batch.end);
+        self.take(batch.end, rows);
         // Objects without any key are no rows.
         let rows = if features.is_empty() { 0 } else { rows };
         table(&features, builder, rows).map(Some)
+    }
+
+    /// Forgets the text of a batch of so many rows, and remembers where they stood.
+    fn take(&mut self, end: usize, rows: usize) {
+        let text = &self.input.text()[..end];
+        let blanks = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let one_per_line = line_ends(&text[blanks..]) + 1 == rows;
+        self.first_line = one_per_line.then(|| self.input.line_of(blanks));
+        self.input.discard(end);
+    }
+
+    /// Reads the next batch as what is known, in one pass instead of two. `None` for whatever is not exactly as expected: then
+    /// nothing was taken, and looking at the batch first finds out why.
+    fn as_expected(&mut self) -> Result<Option<RecordBatch>, EngineError> {
+        if self.expected.is_none()
+            && let Some(known) = self.context.known()
+        {
+            // Objects without any key are no rows.
+            let fields = build::supports(known).filter(|_| !known.is_empty());
+            self.expected = Some(fields.map(|fields| (known.clone(), fields)));
+        }
+        let Some(Some((features, fields))) = &self.expected else { return Ok(None) };
+        if self.pause > 0 {
+            self.pause -= 1;
+            return Ok(None);
+        }
+        let (features, max_rows) = (features.clone(), MAX_CELLS / (*fields).max(1));
+        let cut = self.cut()?;
+        if let Some((builder, rows, end)) = build_until(self.input.text(), cut, &features, max_rows) {
+            self.next_pause = 1;
+            self.take(end, rows);
+            return table(&features, builder, rows).map(Some);
+        }
+        self.pause = self.next_pause;
+        self.next_pause = (self.next_pause * 2).min(MAX_PAUSE);
+        Ok(None)
     }
 
     /// Finds the next batch and what is in it.
@@ -96,6 +147,26 @@ impl LinesStream {
     }
 }
 
+/// The objects that start before the cut as rows of these features, their number, and where the last one ends. `None` if there
+/// are none, one is no such object, or the features that they would tell by themselves are others.
+fn build_until(text: &[u8], cut: usize, features: &Features, max_rows: u64) -> Option<(StructBuilder, usize, usize)> {
+    let mut builder = StructBuilder::new(features);
+    let mut cursor = Cursor { text, at: 0 };
+    let (mut rows, mut end) = (0, 0);
+    loop {
+        cursor.blanks();
+        if cursor.at >= cut {
+            return (rows > 0 && builder.tells_its_features()).then_some((builder, rows, end));
+        }
+        if rows as u64 >= max_rows {
+            return None;
+        }
+        builder.append(&mut cursor, rows).ok()?;
+        rows += 1;
+        end = cursor.at;
+    }
+}
+
 /// Observes the objects that start before the cut. `start`: where the last one looked at starts.
 fn look(text: &[u8], cut: usize, start: &mut usize) -> Result<Batch, Fault> {
     let mut cursor = Cursor { text, at: 0 };
@@ -130,7 +201,14 @@ impl TableStream for LinesStream {
         self.read_table().map_err(|error| error.in_file(&self.context.place.path()))
     }
 
+    fn line_of_row(&self, row: usize) -> Option<u64> {
+        self.first_line.map(|line| line + row as u64)
+    }
+
     fn bytes_consumed(&self) -> u64 {
         self.input.bytes_consumed()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,14 @@
 //! JSON as written in a file → the compact spelling that columns of JSON text store.
 
-use super::cursor::{Cursor, Fault, Kind};
+use super::cursor::{Cursor, Fault, Kind, MAX_DEPTH};
 use crate::fit::json_text::{write_float, write_text};
 
 /// Appends the cell for the value at the cursor. A text that itself is JSON is stored as it stands, as the
 /// reference does; any other value as compact JSON.
-pub(super) fn append_cell(cursor: &mut Cursor<'_>, bytes: &mut Vec<u8>) -> Result<(), Fault> {
+/// `depth`: how many values it lies in.
+pub(super) fn append_cell(cursor: &mut Cursor<'_>, bytes: &mut Vec<u8>, depth: usize) -> Result<(), Fault> {
     if cursor.kind()? != Kind::Text {
-        return append(cursor, bytes);
+        return append(cursor, bytes, depth);
     }
     let mut text = Vec::new();
     cursor.string()?.append_to(&mut text)?;
@@ -27,7 +28,10 @@ fn is_json(text: &[u8]) -> bool {
     valid && inner.at == text.len()
 }
 
-fn append(cursor: &mut Cursor<'_>, bytes: &mut Vec<u8>) -> Result<(), Fault> {
+fn append(cursor: &mut Cursor<'_>, bytes: &mut Vec<u8>, depth: usize) -> Result<(), Fault> {
+    if depth > MAX_DEPTH {
+        return Err(cursor.too_deep());
+    }
     match cursor.kind()? {
         Kind::Null => {
             cursor.word("null")?;
@@ -63,7 +67,7 @@ fn append(cursor: &mut Cursor<'_>, bytes: &mut Vec<u8>) -> Result<(), Fault> {
                     bytes.push(b',');
                 }
                 first = false;
-                append(cursor, bytes)?;
+                append(cursor, bytes, depth + 1)?;
             }
             bytes.push(b']');
         }
@@ -80,7 +84,7 @@ fn append(cursor: &mut Cursor<'_>, bytes: &mut Vec<u8>) -> Result<(), Fault> {
                 cursor.key()?.append_to(&mut name)?;
                 append_text(&name, bytes);
                 bytes.push(b':');
-                append(cursor, bytes)?;
+                append(cursor, bytes, depth + 1)?;
             }
             bytes.push(b'}');
         }
