@@ -1,5 +1,7 @@
 //! The real program in a process of its own, asked over HTTP on loopback.
 
+use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -20,18 +22,44 @@ impl Server {
     /// When it cannot be started.
     pub fn start(program: &Path, folder: &Path, state: &Path) -> anyhow::Result<Self> {
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let process = Command::new(program)
-            .arg("serve")
-            .arg(folder)
-            .arg("--state")
-            .arg(state)
-            .args(["--host", "127.0.0.1", "--quiet", "--port", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("{} cannot be started", program.display()))?;
+        let mut command = Command::new(program);
+        command.arg("serve").arg(folder).arg("--state").arg(state);
+        command.args(["--host", "127.0.0.1", "--quiet", "--port", &port.to_string()]);
+        Self::run(command, port)
+    }
+
+    /// Starts this program with arguments that make it serve on the port which is appended to them.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn this(arguments: &[&OsStr]) -> anyhow::Result<Self> {
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(arguments).arg(port.to_string());
+        Self::run(command, port)
+    }
+
+    fn run(mut command: Command, port: u16) -> anyhow::Result<Self> {
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let process = process.with_context(|| format!("{:?} cannot be started", command.get_program()))?;
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         Ok(Self { process, agent, base: format!("http://127.0.0.1:{port}") })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Never for a server that was started here.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        self.base.trim_start_matches("http://").parse().context("an address")
+    }
+
+    /// The body of the answer to a path.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn body(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        Ok(self.agent.get(format!("{}{path}", self.base)).call()?.body_mut().read_to_vec()?)
     }
 
     /// The status of the answer to a path, whose body is read.

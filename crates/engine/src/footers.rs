@@ -1,5 +1,7 @@
 //! Footers of Parquet files, parsed once and kept as long as a memory bound allows.
 
+mod walk;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +41,16 @@ impl Footer {
         let features = features_arrow::features_of(&schema).map_err(|error| error.in_file(path));
         let told = features_arrow::told_features(&schema).ok().flatten();
         Ok(Self { arrow, features, told })
+    }
+
+    /// With a page index that is found by looking, where the file has none and needs one.
+    fn with_pages_of(self, file: &Ranges) -> Self {
+        let Some(index) = walk::offset_index(file, self.metadata()) else { return self };
+        let metadata = ParquetMetaData::clone(self.metadata()).into_builder().set_offset_index(Some(index)).build();
+        match ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new()) {
+            Ok(arrow) => Self { arrow, ..self },
+            Err(_) => self,
+        }
     }
 
     /// Number of rows.
@@ -127,11 +139,13 @@ impl FooterCache {
     /// # Errors
     /// [`Unreadable`](ErrorKind::Unreadable) when it is no Parquet file; those of opening and reading.
     pub(crate) fn open(&self, file: &SourceFile) -> Result<(Ranges, Arc<Footer>), EngineError> {
+        let mut is_here = false;
         let (ranges, identity) = match self.elsewhere.as_ref().and_then(|elsewhere| elsewhere.open(file)) {
             Some(opened) => opened.map(|(file, identity)| (Ranges::of(file), identity))?,
             None => {
                 let opened = LocalFile::open(file)?;
                 let identity = opened.identity();
+                is_here = true;
                 (Ranges::new(opened), identity)
             }
         };
@@ -140,7 +154,9 @@ impl FooterCache {
             return Ok((ranges, footer));
         }
         // Two threads may read the same footer at the same time; the later one wins, and both are right.
-        let footer = Arc::new(Footer::read(&ranges, &file.path)?);
+        let footer = Footer::read(&ranges, &file.path)?;
+        // Looking for pages far away would fetch most of the file.
+        let footer = Arc::new(if is_here { footer.with_pages_of(&ranges) } else { footer });
         self.lock().insert(key, Arc::clone(&footer), self.max_bytes);
         Ok((ranges, footer))
     }

@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark's output is its figures")]
 
 mod data;
+mod load;
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,18 @@ use clap::Parser;
 struct Arguments {
     /// The program to measure, built for release.
     belvedere: PathBuf,
+    /// Only what a server does under load.
+    #[arg(long)]
+    load_only: bool,
+    /// Connections of the load.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Seconds of each load.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Answer everything with the bytes of this file, on this port.
+    #[arg(long, hide = true, num_args = 2)]
+    bare: Option<Vec<String>>,
     /// Size of the csv file of the first measure, in bytes.
     #[arg(long, default_value_t = 200_000_000)]
     csv_bytes: u64,
@@ -40,7 +53,13 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some([file, port]) = arguments.bare.as_deref() {
+        return load::serve_bytes(std::fs::read(file)?, port.parse()?);
+    }
     let folder = tempfile::tempdir()?;
+    if arguments.load_only {
+        return under_load(&arguments, folder.path());
+    }
     println!("cold start to /first-rows, one csv file of {} bytes:", arguments.csv_bytes);
     let big = folder.path().join("big");
     let file = big.join("csv/data.csv");
@@ -74,6 +93,52 @@ fn main() -> anyhow::Result<()> {
     print("peer: /healthcheck", &mut health);
     let ratio = median(&pages).as_secs_f64() / median(&health).as_secs_f64();
     println!("  ratio of the medians: {ratio:.1}");
+    drop(server);
+    under_load(&arguments, folder.path())
+}
+
+/// Cached answers under load, each beside a bare route with the same bytes.
+fn under_load(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
+    println!("{} connections, {} s each, answers per second:", arguments.connections, arguments.seconds);
+    let data = folder.join("load");
+    data::write_rows(&data.join("rows/data.csv"), 10_000)?;
+    let state = tempfile::tempdir()?;
+    let server = Server::start(&arguments.belvedere, &data, state.path())?;
+    let split = "dataset=local/rows&config=default&split=train";
+    let routes = [
+        "/splits?dataset=local/rows".to_owned(),
+        "/size?dataset=local/rows".to_owned(),
+        "/info?dataset=local/rows".to_owned(),
+        "/is-valid?dataset=local/rows".to_owned(),
+        format!("/first-rows?{split}"),
+    ];
+    server.wait_for(&format!("/statistics?{split}"), Duration::from_secs(120))?;
+    let duration = Duration::from_secs_f64(arguments.seconds);
+    for route in &routes {
+        server.wait_for(route, Duration::from_secs(60))?;
+        let bytes = server.body(route)?;
+        let body = folder.join("body");
+        std::fs::write(&body, &bytes)?;
+        // The first argument is that of a server to measure, which there is none of then.
+        let bare = Server::this(&["-".as_ref(), "--bare".as_ref(), body.as_ref()])?;
+        bare.wait_for("/", Duration::from_secs(10))?;
+        let mut rates = [Vec::new(), Vec::new()];
+        for _ in 0..3 {
+            for (server, rates) in [&server, &bare].into_iter().zip(&mut rates) {
+                rates.push(load::answers_per_second(server.address()?, route, arguments.connections, duration)?);
+            }
+        }
+        let [ours, theirs] = rates.map(|mut rates| {
+            rates.sort_by(f64::total_cmp);
+            rates[rates.len() / 2]
+        });
+        let name = route.split('?').next().unwrap_or_default();
+        println!(
+            "  {name:<12} {:>6} B: {ours:>7.0}, bare route {theirs:>7.0}, ratio {:.2}",
+            bytes.len(),
+            ours / theirs
+        );
+    }
     Ok(())
 }
 
