@@ -7,8 +7,8 @@ use serde_json::{Value as JsonValue, json};
 use std::sync::Arc;
 
 use crate::params::DEFAULT_LENGTH;
-use crate::public::format;
 use crate::public::views::ENDPOINTS;
+use crate::public::{format, schema};
 use crate::state::ApiState;
 
 /// The document.
@@ -53,6 +53,15 @@ fn entries() -> Vec<Entry> {
             if endpoint.split.is_some() {
                 parameters.push(("split", required(&[endpoint.dataset, endpoint.config]), SPLIT));
             }
+            if endpoint.path == "/splits" {
+                parameters.push((
+                    "search",
+                    false,
+                    "List only splits whose name or whose config's name has this text, in any case.",
+                ));
+                parameters.push(("offset", false, "First of the splits listed, from 0."));
+                parameters.push(("limit", false, "Number of splits listed; all when absent."));
+            }
             if endpoint.path == "/statistics" {
                 parameters.push(("where", false, SELECTED));
             }
@@ -73,6 +82,60 @@ fn entries() -> Vec<Entry> {
             ("format", false, FORMAT),
             ("revision", false, REVISION),
         ],
+        json: true,
+    });
+    entries.push(Entry {
+        path: "/cell",
+        summary: "The whole value of one cell: text as <code>text/plain</code>, media and bytes as they are stored, everything \
+                  else as JSON; 204 for a null, a redirection for a file of the repository. <code>Range</code> gives a part.",
+        parameters: vec![
+            ("dataset", true, DATASET),
+            ("config", true, CONFIG),
+            ("split", true, SPLIT),
+            ("row", true, "The row, from 0."),
+            ("column", true, "The name of the column."),
+            ("revision", false, REVISION),
+        ],
+        json: true,
+    });
+    entries.push(Entry {
+        path: "/sample",
+        summary: "Rows of a split chosen by a seed, each as likely as any other and none twice, with their numbers. The same \
+                  seed gives the same rows of a revision, and more of them begin with fewer.",
+        parameters: vec![
+            ("dataset", true, DATASET),
+            ("config", true, CONFIG),
+            ("split", true, SPLIT),
+            ("seed", false, "A whole number from 0, which is also what comes when it is absent."),
+            ("n", false, "Number of rows; 100 when absent."),
+            ("where", false, "Choose among the rows that match this condition, as for <code>/filter</code>."),
+            ("columns", false, COLUMNS),
+            ("format", false, FORMAT),
+            ("revision", false, REVISION),
+        ],
+        json: true,
+    });
+    entries.push(Entry {
+        path: "/schema",
+        summary: "The columns of a config for other programs.",
+        parameters: vec![
+            ("dataset", true, DATASET),
+            ("config", true, CONFIG),
+            (
+                "format",
+                false,
+                "<code>simple</code>: short names of types; <code>json-schema</code>: a JSON Schema of the rows (also by \
+                 <code>Accept: application/schema+json</code>); <code>arrow</code>: the Arrow schema in its JSON form.",
+            ),
+            ("revision", false, REVISION),
+        ],
+        json: true,
+    });
+    entries.push(Entry {
+        path: "/status",
+        summary: "How far a dataset is: its steps and jobs, its place in the queue with the wait to expect, and what went wrong \
+                  where. With <code>Accept: text/event-stream</code> as events, one at once and one after each change.",
+        parameters: vec![("dataset", true, DATASET)],
         json: true,
     });
     entries.push(Entry {
@@ -174,17 +237,21 @@ pub(crate) fn document() -> JsonValue {
 fn operation(entry: &Entry) -> JsonValue {
     let parameter = |(name, required, description): &(&str, bool, &str)| {
         let schema = match *name {
-            "offset" => json!({"type": "integer", "minimum": 0, "default": 0}),
+            "offset" | "seed" => json!({"type": "integer", "minimum": 0, "default": 0}),
+            "row" | "limit" => json!({"type": "integer", "minimum": 0}),
+            "n" => json!({"type": "integer", "minimum": 0, "default": DEFAULT_LENGTH}),
             "length" => json!({
                 "anyOf": [{"type": "integer", "minimum": 0}, {"const": "all"}],
                 "default": DEFAULT_LENGTH,
             }),
             "mode" => json!({"type": "string", "enum": ["any", "all", "phrase", "substring"], "default": "any"}),
+            "format" if entry.path == "/schema" => {
+                json!({"type": "string", "enum": schema::names(), "default": schema::names()[0]})
+            }
             "format" => json!({"type": "string", "enum": format::names(), "default": "json"}),
             _ => json!({"type": "string"}),
         };
-        // The texts are made for the page for people.
-        let description = description.replace("<code>", "`").replace("</code>", "`").replace("&gt;", ">");
+        let description = plain(description);
         json!({"name": name, "in": "query", "required": required, "description": description, "schema": schema})
     };
     if !entry.json {
@@ -197,13 +264,18 @@ fn operation(entry: &Entry) -> JsonValue {
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
         })
     };
-    let content: serde_json::Map<String, JsonValue> = match entry.parameters.iter().any(|(name, ..)| *name == "format")
-    {
-        true => format::media_types().map(|name| (name.to_owned(), media_schema(name))).collect(),
-        false => [("application/json".to_owned(), media_schema("application/json"))].into_iter().collect(),
+    let has_formats = entry.parameters.iter().any(|(name, ..)| *name == "format");
+    let media_types: Vec<&str> = match entry.path {
+        "/cell" => vec!["text/plain", "application/json", "application/octet-stream", "image/*", "audio/*", "video/*"],
+        "/schema" => vec!["application/json", "application/schema+json"],
+        "/status" => vec!["application/json", "text/event-stream"],
+        _ if has_formats => format::media_types().collect(),
+        _ => vec!["application/json"],
     };
+    let content: serde_json::Map<String, JsonValue> =
+        media_types.into_iter().map(|name| (name.to_owned(), media_schema(name))).collect();
     json!({
-        "summary": entry.summary,
+        "summary": plain(entry.summary),
         "parameters": entry.parameters.iter().map(parameter).collect::<Vec<_>>(),
         "responses": {
             "200": {
@@ -222,6 +294,11 @@ fn operation(entry: &Entry) -> JsonValue {
             "501": error("The dataset cannot be served as it is."),
         },
     })
+}
+
+/// A text that is made for the page for people.
+fn plain(text: &str) -> String {
+    text.replace("<code>", "`").replace("</code>", "`").replace("&gt;", ">")
 }
 
 fn media_schema(media_type: &str) -> JsonValue {
@@ -247,17 +324,24 @@ pub(crate) async fn docs(State(state): State<Arc<ApiState>>) -> Response {
                 format!("<dt><code>{name}</code> <span class=\"muted\">{need}</span></dt><dd>{description}</dd>")
             })
             .collect();
-        let query = match entry.parameters.iter().filter(|(_, required, _)| *required).count() {
-            0 => String::new(),
-            1 => format!("?dataset={example}"),
-            2 => format!("?dataset={example}&amp;config=default"),
-            3 => format!("?dataset={example}&amp;config=default&amp;split=train"),
-            _ => format!("?dataset={example}&amp;config=default&amp;split=train&amp;query=word"),
+        let value = |name: &str| match name {
+            "dataset" => example.as_str(),
+            "config" => "default",
+            "split" => "train",
+            _ => "word",
         };
+        let required = entry.parameters.iter().filter(|(_, required, _)| *required);
+        let query: Vec<String> = required.map(|(name, ..)| format!("{name}={}", value(name))).collect();
+        let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&amp;")) };
         let path = entry.path;
+        // Nobody knows here which columns the example has.
+        let needs_column = entry.parameters.iter().any(|(name, required, _)| *name == "column" && *required);
+        let attempt = match needs_column {
+            true => String::new(),
+            false => format!("<p>Try <a href=\"{path}{query}\"><code>{path}{query}</code></a></p>"),
+        };
         format!(
-            "<section><h2><code>GET {path}</code></h2><p>{}</p><dl>{parameters}</dl>\
-             <p>Try <a href=\"{path}{query}\"><code>{path}{query}</code></a></p></section>",
+            "<section><h2><code>GET {path}</code></h2><p>{}</p><dl>{parameters}</dl>{attempt}</section>",
             entry.summary
         )
     };

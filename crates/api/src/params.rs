@@ -88,7 +88,8 @@ impl Params {
         }
     }
 
-    fn number(&self, name: &str, default: u64) -> Result<u64, ApiError> {
+    /// A whole number from 0 to 2^63 - 1.
+    pub(crate) fn number(&self, name: &str, default: u64) -> Result<u64, ApiError> {
         let Some(text) = self.last(name) else { return Ok(default) };
         let text = text.trim();
         let (negative, digits) = match text.strip_prefix('-') {

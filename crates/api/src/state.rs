@@ -7,6 +7,7 @@ use std::time::Duration;
 use belvedere_domain::Timestamp;
 use belvedere_engine::call::Budget;
 use belvedere_jobs::{Caller, Observer, Refresher, Services};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::AdminSettings;
@@ -26,6 +27,9 @@ use crate::webhook::WebhookSecret;
 
 /// How often to look whether anybody still asks for a comparison; after twelve looks it is dropped.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Clients of one process that follow a dataset at the same time.
+const MAX_STATUS_STREAMS: usize = 1000;
 
 /// Settings of the HTTP API.
 #[derive(Clone, Debug)]
@@ -199,6 +203,8 @@ pub struct ApiState {
     pub(crate) rows_lookups: Lookups,
     pub(crate) request_ids: RequestIds,
     pub(crate) feed: Feed,
+    /// Places for clients that follow a dataset.
+    pub(crate) status_streams: Arc<Semaphore>,
     /// Ends answers that would otherwise never end.
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: Option<Arc<TaskService>>,
@@ -225,6 +231,7 @@ impl ApiState {
             rows_lookups: Lookups::default(),
             request_ids: RequestIds::new(),
             feed: Feed::default(),
+            status_streams: Arc::new(Semaphore::new(MAX_STATUS_STREAMS)),
             stop: CancellationToken::new(),
             tasks: None,
         }

@@ -138,14 +138,16 @@ impl Missing {
 fn hint(code: &str, message: &str) -> Option<&'static str> {
     Some(match ErrorCode::parse(code)? {
         _ if message.contains("is not among those of the split") => {
-            "give all files the same columns, and name each of them under `dataset_info` in README.md if that names any"
+            "give all files the same columns, or join them with `schema: union` under `configs` in README.md; columns named under \
+             `dataset_info` there must be all of them"
         }
         ErrorCode::ConfigNamesError => "correct the lines between the `---` at the top of README.md",
         ErrorCode::DatasetGenerationError | ErrorCode::StreamingRowsError | ErrorCode::FeaturesError => {
             "correct the file, or leave it out: name the files to read under `configs` in README.md"
         }
         ErrorCode::DatasetGenerationCastError => {
-            "give all files the same columns, or make them configs of their own in README.md"
+            "give all files the same columns, join them with `schema: union` under `configs` in README.md, or make them configs \
+             of their own there"
         }
         ErrorCode::FileFormatMismatchBetweenSplitsError => {
             "convert the files to one format, or name the files to read under `configs` in README.md"

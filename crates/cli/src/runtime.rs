@@ -9,6 +9,7 @@ use belvedere_api::{
     WebhookSecret,
 };
 use belvedere_domain::Graph;
+use belvedere_domain::data_files::Schemas;
 use belvedere_engine::statistics::Rules;
 use belvedere_hub::local::{Layout, LocalHub, LocalOptions, Root, RootError};
 use belvedere_hub::patterns::Pattern;
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::blobs::Places;
 use crate::config::Config;
-use crate::config::types::{Compat, LogRequests, StatisticsRules};
+use crate::config::types::{Compat, LogRequests, SchemaChoice, StatisticsRules};
 use crate::exit::Advice;
 use crate::optional::is_built;
 use crate::steps;
@@ -359,6 +360,10 @@ pub(crate) fn parquet(config: &Config) -> Parquet {
         url_template: config.parquet_and_info.url_template.clone(),
         max_read_bytes: config.rows_index.max_arrow_data_in_memory,
         max_row_group_bytes_for_copy: config.parquet_and_info.max_row_group_byte_size_for_copy.for_local_files(),
+        schemas: match config.parquet_and_info.schema {
+            SchemaChoice::Strict => Schemas::Strict,
+            SchemaChoice::Union => Schemas::Union,
+        },
         copies_max_bytes: config.parquet_layout.max_bytes,
     }
 }

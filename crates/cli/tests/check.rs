@@ -209,3 +209,27 @@ fn what_cannot_be_looked_at_is_a_usage_error() {
     hint: name at least one: `belvedere check FOLDER`, or set `serve.folders`
     ");
 }
+
+#[test]
+fn files_that_are_joined_are_warnings_with_the_way_out() {
+    let data = folder(&[
+        (
+            "data/birds/README.md",
+            b"---\nconfigs:\n- config_name: default\n  data_files: '*.csv'\n  schema: union\n---\n",
+        ),
+        ("data/birds/a.csv", b"name,weight\nrobin,18\nwren,9\n"),
+        ("data/birds/b.csv", b"name,weight,wings\nheron,1500,2\nowl,heavy,2\n"),
+    ]);
+    let shown = run(data.path(), &[], &["check", "data", "-q"]);
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.starts_with("exit code: 0"), "{shown}");
+    for told in [
+        "config default: 1 file with other columns or types than the first is joined with the others",
+        "column \"weight\": int64 in 1 and string in 1 of the files, served as string; to have int64, mend b.csv, line 3, or \
+         declare its type under `features` of the config",
+        "column \"wings\": served as int64, null in 1 that lack it",
+        "3 columns: name (string), weight (string), wings (int64)",
+    ] {
+        assert!(words.contains(told), "{told}\n{shown}");
+    }
+}

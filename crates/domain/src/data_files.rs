@@ -78,7 +78,45 @@ pub struct ResolvedConfig {
     pub splits: IndexMap<SplitName, Vec<String>>,
 }
 
+/// What becomes of the files of a config whose columns or types differ.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schemas {
+    /// The first file with rows decides, and one that differs is an error.
+    #[default]
+    Strict,
+    /// One schema holds them all: columns that a file lacks are null, values take the narrowest type that holds all.
+    Union,
+}
+
+impl Schemas {
+    /// The parameter of a config that chooses.
+    pub const PARAMETER: &str = "schema";
+}
+
 impl ResolvedConfig {
+    /// What the card says about files that differ; `None` when it says nothing.
+    ///
+    /// # Errors
+    /// A sentence for a value that is no choice.
+    pub fn schemas(&self) -> Result<Option<Schemas>, String> {
+        match self.parameters.get(Schemas::PARAMETER) {
+            None | Some(JsonValue::Null) => Ok(None),
+            Some(JsonValue::String(text)) if text == "strict" => Ok(Some(Schemas::Strict)),
+            Some(JsonValue::String(text)) if text == "union" => Ok(Some(Schemas::Union)),
+            Some(other) => {
+                Err(format!("`{}` of the config must be `strict` or `union`, not {other}", Schemas::PARAMETER))
+            }
+        }
+    }
+
+    /// The same config, with a schema that holds all its files.
+    #[must_use]
+    pub fn joined(mut self, features: Features) -> Self {
+        self.declared_features = Some(features);
+        self.parameters.insert(Schemas::PARAMETER.to_owned(), "union".into());
+        self
+    }
     /// All paths, split after split.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.splits.values().flatten().map(String::as_str)

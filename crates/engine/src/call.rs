@@ -1,8 +1,10 @@
 //! The calls: what can be asked of files, as plain data that crosses a process boundary as JSON.
 
+mod cell;
 mod duckdb_index;
 mod sql;
 mod statistics;
+mod survey;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,9 +19,11 @@ use crate::compare::Compared;
 pub use crate::search::call::{BuildSearchIndex, RowMatch, Search, SearchIndexBuilt, SearchPage, TextMatch};
 use crate::source::SourceFile;
 
+pub use cell::{Cell, CellValue, Extent};
 pub use duckdb_index::{DuckdbIndex, DuckdbIndexed};
 pub use sql::{Sql, SqlName, SqlPlan, SqlResult, SqlTable, SqlTableList, SqlTables};
 pub use statistics::{SelectedRows, SplitStatistics, Statistics};
+pub use survey::{ColumnReport, Difference, FileReport, SchemaReport, Survey, Surveyed};
 
 /// One piece of work on files.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +31,8 @@ pub use statistics::{SelectedRows, SplitStatistics, Statistics};
 pub enum Call {
     /// Read the files of a config and write them as Parquet.
     Convert(Convert),
+    /// Find out how the files of a config differ.
+    Survey(Survey),
     /// Describe files that already are Parquet, from their footers.
     Inspect(Inspect),
     /// The first rows of a split, straight from its source files.
@@ -37,6 +43,8 @@ pub enum Call {
     Filter(Filter),
     /// A piece of many rows in some format.
     Export(Export),
+    /// The whole value of one cell.
+    Cell(Cell),
     /// How two splits differ.
     Compare(Compare),
     /// A DuckDB file of a split. Only in programs that come with DuckDB.
@@ -65,12 +73,14 @@ impl Call {
         }
         match self {
             Self::Convert(Convert { files, .. })
+            | Self::Survey(Survey { files, .. })
             | Self::Inspect(Inspect { files, .. })
             | Self::Footers(Footers { files }) => files.iter().collect(),
             Self::Head(call) => call.files.iter().chain(&call.schema_files).collect(),
             Self::Rows(Rows { files, .. })
             | Self::Filter(Filter { files, .. })
             | Self::Export(Export { files, .. })
+            | Self::Cell(Cell { files, .. })
             | Self::DuckdbIndex(DuckdbIndex { files, .. })
             | Self::Search(Search { files, .. })
             | Self::BuildSearchIndex(BuildSearchIndex { files, .. })
@@ -88,6 +98,7 @@ impl Call {
             Self::Head(Head { media, .. })
             | Self::Rows(Rows { media, .. })
             | Self::Export(Export { media, .. })
+            | Self::Cell(Cell { media, .. })
             | Self::Search(Search { media, .. }) => Some(media),
             _ => None,
         }
@@ -109,11 +120,13 @@ impl Call {
 #[expect(missing_docs, reason = "named like the calls")]
 pub enum Reply {
     Convert(Converted),
+    Survey(Box<Surveyed>),
     Inspect(Inspected),
     Head(PageOfRows),
     Rows(PageOfRows),
     Filter(Filtered),
     Export(Exported),
+    Cell(CellValue),
     Compare(Box<Compared>),
     Footers(FooterList),
     DuckdbIndex(DuckdbIndexed),

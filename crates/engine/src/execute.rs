@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::call::{Call, Reply};
+use crate::cell::cell;
 use crate::compare::compare;
 use crate::convert::convert;
 use crate::error::{EngineError, ErrorKind};
@@ -15,6 +16,7 @@ use crate::relayout;
 use crate::rows::rows;
 use crate::search;
 use crate::statistics::statistics;
+use crate::survey::survey;
 use crate::task::Task;
 use crate::write::WriteOptions;
 
@@ -38,11 +40,13 @@ pub fn execute_with(call: &Call, footers: &FooterCache, task: &Task) -> Result<R
     task.check()?;
     match call {
         Call::Convert(call) => convert(call, WriteOptions::default(), footers).map(Reply::Convert),
+        Call::Survey(call) => survey(call, footers, task).map(|surveyed| Reply::Survey(Box::new(surveyed))),
         Call::Inspect(call) => inspect(call, footers).map(Reply::Inspect),
         Call::Head(call) => head(call).map(Reply::Head),
         Call::Rows(call) => rows(call, footers).map(Reply::Rows),
         Call::Filter(call) => filter(call, footers, task).map(Reply::Filter),
         Call::Export(call) => export(call, footers, task).map(Reply::Export),
+        Call::Cell(call) => cell(call, footers, task).map(Reply::Cell),
         Call::Compare(call) => compare(call, footers, task).map(|compared| Reply::Compare(Box::new(compared))),
         Call::DuckdbIndex(_) => Err(not_built("duckdb")),
         Call::Search(call) => search::search(call, footers, task).map(Reply::Search),

@@ -7,6 +7,7 @@
 //! that the same work runs in this process (files we wrote) or in a child with limits (anybody's files).
 
 pub mod call;
+mod cell;
 mod cells;
 pub mod compare;
 mod convert;
@@ -32,9 +33,11 @@ pub mod read;
 mod relayout;
 mod rows;
 mod scan;
+pub mod schema;
 pub mod search;
 pub mod source;
 pub mod statistics;
+mod survey;
 pub mod task;
 mod write;
 

@@ -136,6 +136,32 @@ impl<'a> MediaStore<'a> {
         }
     }
 
+    /// What the stored bytes of a cell are, as in `Content-Type`: what browsers may show, else anonymous bytes.
+    pub(crate) fn type_of(&self, feature: &Feature, cell: &MediaCell<'_>) -> &'static str {
+        let bytes = cell.bytes.unwrap_or_default();
+        match feature {
+            Feature::Image(_) => image::media_type(bytes),
+            Feature::Audio(_) => {
+                let kind = sniff::audio_by_content(bytes).or_else(|| cell.path.and_then(sniff::audio_by_name));
+                kind.map(|kind| kind.media_type)
+            }
+            Feature::Video(_) => sniff::video_media_type(bytes),
+            _ => sniff::is_pdf(bytes).then_some("application/pdf"),
+        }
+        .unwrap_or("application/octet-stream")
+    }
+
+    /// The link of a cell without bytes; `None` when it leads nowhere.
+    ///
+    /// # Errors
+    /// [`Cell`](ErrorKind::Cell) for a path outside of the repository.
+    pub(crate) fn url_of(&self, cell: &MediaCell<'_>) -> Result<Option<String>, EngineError> {
+        match cell.path.filter(|path| path.contains("://")).map(|path| self.link(path)).transpose()? {
+            Some(Content::Linked { url, .. }) => Ok(Some(url)),
+            _ => Ok(None),
+        }
+    }
+
     /// Width and height of an image in pixels as shown, from its header; `None` when there is none or it cannot be
     /// understood.
     pub(crate) fn image_size(&self, cell: &MediaCell<'_>) -> Option<(u32, u32)> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use belvedere_domain::view::ErrorBody;
 use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, Features, SplitName, StepName};
+use belvedere_engine::call::SchemaReport;
 use belvedere_engine::statistics::ColumnStatistics;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,9 @@ pub struct ParquetAndInfo {
     pub estimated_dataset_info: Option<EstimatedInfo>,
     /// At least one split was cut.
     pub partial: bool,
+    /// How the files differ, where one schema holds them all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_report: Option<SchemaReport>,
 }
 
 /// The info of a config.
@@ -271,6 +275,9 @@ pub struct ConfigInfo {
     pub dataset_info: DatasetInfo,
     /// At least one split was cut.
     pub partial: bool,
+    /// How the files differ, where one schema holds them all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_report: Option<SchemaReport>,
 }
 
 /// `dataset-info`.

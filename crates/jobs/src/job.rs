@@ -23,6 +23,7 @@ use crate::call::CallError;
 use crate::content::{ConfigNames, ConfigParquetMetadata, Written};
 use crate::context::Services;
 use crate::files::SplitFiles;
+use crate::identity::Identity;
 use crate::meter::Meter;
 use crate::scratch::ScratchDirectory;
 use crate::settings::Settings;
@@ -170,6 +171,19 @@ pub struct JobContext {
     meter: Meter,
 }
 
+/// The digest under which an error is stored, if there is one.
+pub(crate) struct Unstored(DigestBuilder);
+
+impl Unstored {
+    /// Passes an error on, to be stored under its own digest.
+    pub(crate) fn fail(self, ctx: &mut JobContext, error: JobError) -> JobError {
+        if matches!(error, JobError::Fail { .. }) {
+            ctx.digest = self.0;
+        }
+        error
+    }
+}
+
 /// A view of a parent, typed.
 #[derive(Debug)]
 pub struct Parent<T> {
@@ -301,6 +315,25 @@ impl JobContext {
         let stored = self.services.store.views.by_digest(&self.digest()).await?;
         let final_ = |code: Option<&str>| code.is_none_or(|code| ErrorCode::max_failed_runs_of(code) == 0);
         Ok(stored.filter(|stored| final_(stored.view.outcome.code())).map(|_| Ready::Reused))
+    }
+
+    /// After [`reuse`](Self::reuse) found nothing: the same with one input more, under which errors alone are stored
+    /// ([`Unstored::fail`]). For what only errors tell.
+    pub(crate) async fn reuse_error(
+        &mut self,
+        name: &str,
+        value: &impl Serialize,
+    ) -> Result<Result<Ready, Unstored>, JobError> {
+        let value = serde_json::to_vec(value).expect("inputs are plain values");
+        let digest = self.digest.clone().part(name, value);
+        if !self.forced {
+            let stored = self.services.store.views.by_digest(&digest.clone().finish()).await?;
+            let final_ = |code: &str| ErrorCode::max_failed_runs_of(code) == 0;
+            if stored.is_some_and(|stored| stored.view.outcome.code().is_some_and(final_)) {
+                return Ok(Ok(Ready::ReusedAs(digest.finish())));
+            }
+        }
+        Ok(Err(Unstored(digest)))
     }
 
     /// The view of this artifact that readers have now, if it may stand in for a new one: what it was made from is for
@@ -438,6 +471,22 @@ impl JobContext {
         let resolved = self.services.files.good_config(&self.key.dataset, &self.revision, &config).await;
         match &resolved {
             Ok(resolved) => self.input("config", resolved),
+            Err(error) => self.input("config", &error.to_string()),
+        }
+        resolved
+    }
+
+    /// As [`good_config`](Self::good_config) with the content of all its files. Where no cell tells the name of its file, names
+    /// do not go into the digest: renamed files in the same order are the same.
+    pub async fn config_with_contents(&mut self) -> Result<ResolvedConfig, JobError> {
+        let config = self.config()?.clone();
+        let resolved = self.services.files.good_config(&self.key.dataset, &self.revision, &config).await;
+        match &resolved {
+            Ok(resolved) => {
+                let manifest = self.manifest().await?;
+                let identity = Identity::of(resolved, &manifest, resolved.paths()).ok_or(JobError::RevisionGone)?;
+                self.input("config", &identity);
+            }
             Err(error) => self.input("config", &error.to_string()),
         }
         resolved

@@ -13,6 +13,7 @@ pub mod context;
 pub mod distant;
 pub mod files;
 pub mod gates;
+mod identity;
 pub mod job;
 pub mod maintenance;
 pub mod memory;

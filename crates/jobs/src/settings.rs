@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use belvedere_domain::Features;
+use belvedere_domain::data_files::Schemas;
 use belvedere_domain::view::REVISION_PLACEHOLDER;
 use belvedere_domain::{DatasetName, StepName};
 use belvedere_engine::Call;
@@ -145,6 +146,8 @@ pub struct Parquet {
     /// Configs of Parquet files with larger row groups, in bytes before compression, are converted rather than
     /// referenced; `None`: no limit.
     pub max_row_group_bytes_for_copy: Option<u64>,
+    /// What becomes of files that differ, where the card of a dataset says nothing.
+    pub schemas: Schemas,
     /// Bytes that private copies of Parquet files in our layout may take, all together; 0: none are made.
     pub copies_max_bytes: u64,
 }
@@ -157,6 +160,7 @@ impl Default for Parquet {
             url_template: "/datasets/%s/resolve/%s/%s".into(),
             max_read_bytes: 300_000_000,
             max_row_group_bytes_for_copy: None,
+            schemas: Schemas::Strict,
             copies_max_bytes: 20_000_000_000,
         }
     }

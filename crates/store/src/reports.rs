@@ -122,6 +122,10 @@ pub trait Reports: Send + Sync {
     /// One job; `None` when it has ended, or never was.
     async fn job(&self, id: JobId) -> Result<Option<JobDetail>, StoreError>;
 
+    /// How many jobs that may be claimed wait before this one: those of a higher priority, and older ones of its own.
+    /// Counts no further than `at_most`. Fairness among namespaces may let it go earlier or later than that.
+    async fn jobs_ahead(&self, job: &JobRecord, at_most: u32) -> Result<u64, StoreError>;
+
     /// Number of jobs by step, status, difficulty and rest. Takes time with the number of jobs: about a microsecond each.
     async fn job_counts(&self) -> Result<Vec<JobCount>, StoreError>;
 

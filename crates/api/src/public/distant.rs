@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use belvedere_store::{Blobs, StoreError};
 
+use super::range;
 use crate::headers::not_found;
 use crate::state::{ApiState, Delivery};
 
@@ -35,8 +36,7 @@ pub(crate) async fn send(
         response.headers_mut().insert(header::LOCATION, link);
         return Ok(response);
     }
-    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(|range| part(range, size));
-    let (status, range) = match range {
+    let (status, range) = match range::asked(headers).map(|extent| extent.within(size)) {
         None => (StatusCode::OK, 0..size),
         Some(Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
         Some(None) => {
@@ -61,56 +61,4 @@ pub(crate) async fn send(
 
 fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("digits are legal")
-}
-
-/// The bytes that a `Range` header asks for. `None`: all of them, since it asks for several parts or for what nobody
-/// understands. `Some(None)`: bytes that are not there.
-fn part(header: &str, size: u64) -> Option<Option<std::ops::Range<u64>>> {
-    let (first, last) = header.strip_prefix("bytes=")?.split_once('-')?;
-    let number = |text: &str| text.trim().parse::<u64>().ok();
-    match (first.trim(), last.trim()) {
-        ("", last) => {
-            let length = number(last)?.min(size);
-            Some((length > 0).then(|| size - length..size))
-        }
-        (first, "") => {
-            let first = number(first)?;
-            Some((first < size).then_some(first..size))
-        }
-        (first, last) => {
-            let (first, last) = (number(first)?, number(last)?);
-            if last < first {
-                return None;
-            }
-            Some((first < size).then(|| first..size.min(last.saturating_add(1))))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_understood_as_http_has_them() {
-        for (header, expected) in [
-            ("bytes=0-0", Some(Some(0..1))),
-            ("bytes=5-", Some(Some(5..10))),
-            ("bytes=-3", Some(Some(7..10))),
-            ("bytes=-30", Some(Some(0..10))),
-            ("bytes=2-30", Some(Some(2..10))),
-            ("bytes=2-18446744073709551615", Some(Some(2..10))),
-            ("bytes=10-", Some(None)),
-            ("bytes=10-12", Some(None)),
-            ("bytes=-0", Some(None)),
-            ("bytes=3-2", None),
-            ("bytes=0-1,4-5", None),
-            ("bytes=a-b", None),
-            ("rows=0-1", None),
-            ("bytes=-", None),
-        ] {
-            assert_eq!(part(header, 10), expected, "{header}");
-        }
-        assert_eq!(part("bytes=0-", 0), Some(None));
-    }
 }

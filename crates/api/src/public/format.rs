@@ -52,6 +52,11 @@ impl Shape {
         self.format == Format::Json && self.columns.is_empty()
     }
 
+    /// Answers have a bounded number of rows.
+    pub(crate) fn is_paged(&self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Number of rows asked for; `None`: all. Pages of JSON are bounded; in other formats `length` may be `all`, which
     /// is also what is given when nothing is said.
     ///

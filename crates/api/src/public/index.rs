@@ -75,7 +75,7 @@ async fn listed(state: &ApiState, rows: Vec<DatasetRow>) -> Result<Vec<Listed>, 
 }
 
 /// How far a dataset is.
-fn state_of(row: &DatasetRow) -> &'static str {
+pub(crate) fn state_of(row: &DatasetRow) -> &'static str {
     match (row.pending_jobs > 0, &row.served, row.errors > 0) {
         (true, None, _) => "preparing",
         (true, Some(served), _) if *served != row.target => "updating",

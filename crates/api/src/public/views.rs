@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use belvedere_domain::{ArtifactKey, ConfigName, SplitName, StepName};
 
+use super::splits::{self, Page};
 use super::{croissant, miss, serve, statistics};
 use crate::auth::reading;
 use crate::error::ApiError;
@@ -125,6 +126,7 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let (dataset, config, split) = (params.get("dataset"), params.get("config"), params.get("split"));
     let revision = params.revision()?;
+    let page = if endpoint.path == splits::PATH { Page::of(state, params)? } else { None };
     let dataset = dataset.ok_or_else(|| endpoint.missing())?;
     let (step, config, split) = match (config, split) {
         (Some(config), Some(split)) if endpoint.split.is_some() => (endpoint.split, Some(config), Some(split)),
@@ -151,7 +153,10 @@ async fn answer(
             let content = croissant::shorten(found.stored.view.content.as_str());
             Ok(serve::form(state, &found, headers, &content, "-short"))
         }
-        Some(found) => Ok(serve::view(state, &found, headers)),
+        Some(found) => Ok(match page.filter(|_| found.stored.view.outcome.is_ok()) {
+            Some(page) => serve::form(state, &found, headers, &page.cut(&found.stored.view.content), &page.tag()),
+            None => serve::view(state, &found, headers),
+        }),
         None => Err(miss::decide(state, &key, revision.as_ref()).await?),
     }
 }

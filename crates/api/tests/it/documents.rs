@@ -43,6 +43,8 @@ async fn every_documented_path_answers() {
                 "config" => "config=default",
                 "split" => "split=train",
                 "query" => "query=robin",
+                "row" => "row=0",
+                "column" => "column=name",
                 other => panic!("what to give as {other}?"),
             })
             .collect();

@@ -67,6 +67,8 @@ async fn routes(app: &TestApp) -> Vec<String> {
             "config" | "with_config" => "default",
             "split" | "with_split" => "train",
             "query" => "robin",
+            "row" => "0",
+            "column" => "name",
             _ => "",
         };
         let pairs = names.iter().map(|name| format!("{name}={}", value(name)));

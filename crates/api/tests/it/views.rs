@@ -209,3 +209,33 @@ async fn broken_parts_are_named_and_the_others_answer() {
     // The splits of the broken config are known from its files.
     assert_snapshot!(app.get("/splits?dataset=local/data").await.text(), @r#"{"splits":[{"dataset":"local/data","config":"bad","split":"train"},{"dataset":"local/data","config":"good","split":"train"}],"pending":[],"failed":[]}"#);
 }
+
+#[tokio::test]
+async fn many_splits_are_listed_page_by_page() {
+    let app = TestApp::new().await;
+    let configs: String = (0..30).map(|n| format!("- config_name: lang_{n:02}\n  data_files: {n:02}.csv\n")).collect();
+    app.write("data/README.md", format!("---\nconfigs:\n{configs}---\n"));
+    for n in 0..30 {
+        app.write(&format!("data/{n:02}.csv"), "a\n1\n");
+    }
+    app.settle().await;
+    let list = async |query: &str| {
+        let answer = app.get(&format!("/splits?dataset=local/data{query}")).await;
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        let body = answer.json();
+        let configs: Vec<String> =
+            body["splits"].as_array().unwrap().iter().map(|item| item["config"].as_str().unwrap().to_owned()).collect();
+        (configs, body["num_splits_total"].as_u64(), answer.header("etag").unwrap().to_owned())
+    };
+    let (all, total, etag) = list("").await;
+    assert_eq!((all.len(), total), (30, None), "the answer of old has nothing more");
+    let (page, total, other) = list("&offset=10&limit=5").await;
+    assert_eq!((&page[..], total), (&all[10..15], Some(30)));
+    assert_ne!(etag, other);
+    assert_eq!(list("&search=LANG_2&limit=3").await.0, ["lang_20", "lang_21", "lang_22"]);
+    assert_eq!(list("&search=train&limit=0").await.1, Some(30));
+    assert!(list("&offset=30").await.0.is_empty());
+    let of_config = app.get("/splits?dataset=local/data&config=lang_07&search=train").await.json();
+    assert_eq!((of_config["num_splits_total"].as_u64(), of_config.get("pending")), (Some(1), None));
+    assert_eq!(app.get("/splits?dataset=local/data&limit=x").await.status, 422);
+}

@@ -42,7 +42,7 @@ pub(super) fn project(features: &Features, columns: &[usize]) -> Features {
     Features::new(columns.iter().map(|&column| features[column].clone()))
 }
 
-fn unknown(features: &Features, parameter: &str, name: &str) -> EngineError {
+pub(crate) fn unknown(features: &Features, parameter: &str, name: &str) -> EngineError {
     let names: Vec<String> = features.iter().take(SHOWN).map(|(name, _)| format!("`{name}`")).collect();
     let more = match features.len().saturating_sub(SHOWN) {
         0 => String::new(),

@@ -44,6 +44,11 @@ struct Header {
     color: ColorType,
 }
 
+/// What an image is, as in `Content-Type`; `None` for what browsers should not be told to show.
+pub(super) fn media_type(bytes: &[u8]) -> Option<&'static str> {
+    Some(image::guess_format(bytes).ok()?.to_mime_type())
+}
+
 /// The image in a format for browsers, converted to `mode` (`RGB`, `L`, `RGBA`, `LA`; others are ignored) and turned
 /// upright. `format` is what it is where its first bytes do not tell.
 ///

@@ -69,6 +69,20 @@ pub(super) fn video_by_content(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// What the first bytes of a video tell, as in `Content-Type`.
+pub(super) fn video_media_type(bytes: &[u8]) -> Option<&'static str> {
+    Some(match video_by_content(bytes) {
+        ".mp4" => "video/mp4",
+        ".mov" => "video/quicktime",
+        ".webm" => "video/webm",
+        ".mkv" => "video/x-matroska",
+        ".avi" => "video/x-msvideo",
+        ".mpeg" => "video/mpeg",
+        ".ogv" => "video/ogg",
+        _ => return None,
+    })
+}
+
 /// True when `%PDF` is among the first 1,000 bytes.
 pub(super) fn is_pdf(bytes: &[u8]) -> bool {
     contains(bytes, 1_000, b"%PDF")

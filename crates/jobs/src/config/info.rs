@@ -20,6 +20,11 @@ impl Job for InfoJob {
 
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
         let content = sibling::<ParquetAndInfo>(ctx, "config-parquet-and-info").await?.content;
-        Ok(View::ok(&ConfigInfo { dataset_info: content.dataset_info, partial: content.partial }).into())
+        Ok(View::ok(&ConfigInfo {
+            dataset_info: content.dataset_info,
+            partial: content.partial,
+            schema_report: content.schema_report,
+        })
+        .into())
     }
 }

@@ -5,10 +5,10 @@
 //! digest of this view.
 
 use async_trait::async_trait;
-use belvedere_domain::data_files::{Reader, ResolvedConfig};
+use belvedere_domain::data_files::{Reader, ResolvedConfig, Schemas};
 use belvedere_domain::parquet_path::ParquetPath;
 use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Features, SplitName, Step, View};
-use belvedere_engine::call::{Convert, Converted, Inspect, Inspected};
+use belvedere_engine::call::{Convert, Converted, Inspect, Inspected, Survey, Surveyed};
 use belvedere_engine::{Call, ErrorKind, Reply};
 use belvedere_store::blobs::segment;
 use indexmap::IndexMap;
@@ -39,12 +39,16 @@ impl Job for ParquetAndInfoJob {
     }
 
     async fn run(&self, ctx: &mut JobContext) -> Result<Ready, JobError> {
-        let resolved = ctx.good_config().await?;
-        ctx.input_files(resolved.paths()).await?;
+        let resolved = ctx.config_with_contents().await?;
         let settings = ctx.settings().into_owned();
         let parquet = settings.parquet.clone();
         ctx.input("layout", &(LAYOUT, parquet.max_dataset_size_bytes, &parquet.target_revision, &parquet.url_template));
         ctx.input("hub", &settings.urls.converted);
+        let joins = joins_schemas(ctx, &resolved)?;
+        if joins {
+            // The report tells names.
+            ctx.input("schemas", &(Schemas::Union, resolved.paths().collect::<Vec<_>>()));
+        }
         let is_parquet = resolved.reader == Reader::Parquet;
         if is_parquet && let Some(max) = parquet.max_row_group_bytes_for_copy {
             ctx.input("row groups", &(max, ctx.services.settings.compat));
@@ -53,42 +57,78 @@ impl Job for ParquetAndInfoJob {
             crate::publish::parquet_again(ctx).await?;
             return Ok(reused);
         }
-        let referenced = if is_parquet { reference(ctx, &resolved).await? } else { None };
-        let made = match referenced {
-            Some(made) => made,
-            None if ctx.are_hashed(resolved.paths()).await? => convert(ctx, &resolved).await?,
-            // The revision with the final ids follows by itself; converting twice would keep every core busy twice.
-            None => return Err(JobError::Postpone { seconds: 2.0, reason: "large files are still being hashed" }),
+        // Errors tell names, whatever the format.
+        let unstored = match ctx.reuse_error("paths", &resolved.paths().collect::<Vec<_>>()).await? {
+            Ok(reused) => return Ok(reused),
+            Err(unstored) => unstored,
         };
-        let url = |path: &ParquetPath| url_of(ctx, path);
-        let item = |file: &FileBehind| {
-            let path = ParquetPath::parse(&file.path).expect("made from a path");
-            ParquetItem {
-                dataset: ctx.key.dataset.clone(),
-                config: path.config.clone(),
-                split: path.split.clone(),
-                url: url(&path),
-                filename: path.filename(),
-                size: file.size,
-            }
-        };
-        let mut files = made.files;
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        crate::publish::parquet(ctx, &files).await?;
-        let content = ParquetAndInfo {
-            parquet_files: files.iter().map(item).collect(),
-            dataset_info: info(
-                &ctx.key.dataset,
-                ctx.config()?,
-                &resolved,
-                made.features,
-                made.splits,
-                made.download_size,
-            ),
-            estimated_dataset_info: made.estimate,
-            partial: made.partial,
-        };
-        Ok(View::ok(&content).with_internal(&files).into())
+        compute(ctx, resolved, joins).await.map_err(|error| unstored.fail(ctx, error))
+    }
+}
+
+/// Makes the view.
+async fn compute(ctx: &mut JobContext, resolved: ResolvedConfig, joins: bool) -> Result<Ready, JobError> {
+    let is_parquet = resolved.reader == Reader::Parquet;
+    let hashed = ctx.are_hashed(resolved.paths()).await?;
+    let surveyed = match joins && (is_parquet || hashed) {
+        true => Some(survey(ctx, &resolved).await?),
+        false => None,
+    };
+    // Parquet files that agree are published as they are.
+    let agree = surveyed.as_ref().is_none_or(|surveyed| surveyed.report.alike == surveyed.report.files);
+    let referenced = if is_parquet && agree { reference(ctx, &resolved).await? } else { None };
+    let (resolved, schema_report) = match surveyed {
+        Some(surveyed) => (resolved.joined(surveyed.features), Some(surveyed.report)),
+        None => (resolved, None),
+    };
+    let made = match referenced {
+        Some(made) => made,
+        None if hashed => convert(ctx, &resolved).await?,
+        // The revision with the final ids follows by itself; converting twice would keep every core busy twice.
+        None => return Err(JobError::Postpone { seconds: 2.0, reason: "large files are still being hashed" }),
+    };
+    let url = |path: &ParquetPath| url_of(ctx, path);
+    let item = |file: &FileBehind| {
+        let path = ParquetPath::parse(&file.path).expect("made from a path");
+        ParquetItem {
+            dataset: ctx.key.dataset.clone(),
+            config: path.config.clone(),
+            split: path.split.clone(),
+            url: url(&path),
+            filename: path.filename(),
+            size: file.size,
+        }
+    };
+    let mut files = made.files;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    crate::publish::parquet(ctx, &files).await?;
+    let content = ParquetAndInfo {
+        parquet_files: files.iter().map(item).collect(),
+        dataset_info: info(&ctx.key.dataset, ctx.config()?, &resolved, made.features, made.splits, made.download_size),
+        estimated_dataset_info: made.estimate,
+        partial: made.partial,
+        schema_report,
+    };
+    Ok(View::ok(&content).with_internal(&files).into())
+}
+
+/// Whether one schema shall hold all files, whatever their columns: as the card says, else as the settings do. Declared columns
+/// are that schema already.
+pub(crate) fn joins_schemas(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<bool, JobError> {
+    let said = resolved.schemas().map_err(|message| JobError::fail(ErrorCode::DatasetGenerationError, message))?;
+    let chosen = said.unwrap_or(ctx.settings().parquet.schemas);
+    // The columns of folders of media follow from their names.
+    let is_open = resolved.declared_features.is_none() && resolved.reader_features.is_none();
+    Ok(chosen == Schemas::Union && is_open && resolved.reader.folder().is_none())
+}
+
+/// How the files differ.
+async fn survey(ctx: &JobContext, resolved: &ResolvedConfig) -> Result<Surveyed, JobError> {
+    let files = ctx.source_files(resolved.paths()).await?;
+    match ctx.call(Call::Survey(Survey { config: resolved.clone(), files })).await {
+        Ok(Reply::Survey(surveyed)) => Ok(*surveyed),
+        Ok(_) => Err(JobError::fail(ErrorCode::UnexpectedError, "the reader answered another question")),
+        Err(error) => Err(failure(ErrorCode::DatasetGenerationError, error)),
     }
 }
 

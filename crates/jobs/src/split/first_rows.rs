@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::call::CallError;
+use crate::config::parquet_and_info::joins_schemas;
 use crate::content::{ConfigParquetMetadata, Written};
 use crate::files::{asset_key, shows_media};
+use crate::identity::Identity;
 use crate::job::{Job, JobContext, JobError, Ready, ok_content};
 
 const STEP: Step = Step::split("split-first-rows")
@@ -46,6 +48,10 @@ impl Job for FirstRowsJob {
         let converted = converted_files(ctx, metadata.as_ref()).await?;
         if converted.is_none() {
             let resolved = ctx.good_config().await?;
+            if metadata.is_none() && joins_schemas(ctx, &resolved)? {
+                // The types follow from all files together.
+                return Err(JobError::Nothing("the files are joined first".to_owned()));
+            }
             let (paths, schema_paths) = paths_of(&resolved, ctx.split()?);
             let paths: Vec<&str> = paths.iter().map(String::as_str).chain(schema_paths).collect();
             ctx.input_files(paths).await?;
@@ -101,9 +107,10 @@ async fn source_of(ctx: &JobContext) -> Result<Digest, JobError> {
     let config = ctx.services.files.good_config(&ctx.key.dataset, &ctx.revision, ctx.config()?).await?;
     let (paths, schema_paths) = paths_of(&config, ctx.split()?);
     let manifest = ctx.manifest().await?;
-    let files: Vec<_> = paths.iter().map(String::as_str).chain(schema_paths).map(|path| manifest.get(path)).collect();
+    let paths = paths.iter().map(String::as_str).chain(schema_paths);
+    let identity = Identity::of(&config, &manifest, paths).ok_or(JobError::RevisionGone)?;
     let urls = (&settings.urls.hub, &settings.urls.assets);
-    let inputs = (&config, files, settings.first_rows, urls, settings.compat);
+    let inputs = (identity, settings.first_rows, urls, settings.compat);
     let inputs = serde_json::to_vec(&inputs).expect("inputs are plain values");
     Ok(DigestBuilder::new(STEP.name, STEP.version).part("source", inputs).finish())
 }

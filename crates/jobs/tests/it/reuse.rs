@@ -85,3 +85,66 @@ async fn a_forced_job_computes_anew() {
     app.run_jobs().await;
     assert_eq!(app.children.take_calls(), ["rows 0+100", "rows 0+100"]);
 }
+
+#[tokio::test]
+async fn renamed_files_in_the_same_order_are_nothing_new() {
+    let app = TestApp::new().await;
+    app.write("data/train-0.csv", "n\n0\n1\n");
+    app.write("data/train-1.csv", "n\n2\n3\n");
+    app.settle().await;
+    let before = app.get(ROWS).await.text();
+    app.children.take_calls();
+    for (old, new) in [("train-0.csv", "train-a.csv"), ("train-1.csv", "train-b.csv")] {
+        let content = std::fs::read(app.path(&format!("data/{old}"))).unwrap();
+        app.remove(&format!("data/{old}"));
+        app.write(&format!("data/{new}"), content);
+    }
+    app.settle().await;
+    assert_eq!(app.children.take_calls(), Vec::<String>::new());
+    let target = app.dataset("local/data").await.unwrap().target;
+    let after = app.get(ROWS).await;
+    assert_eq!((after.header("x-revision"), after.text()), (Some(target.as_str()), before));
+    // In another order they are another table, of which every part is there.
+    app.remove("data/train-b.csv");
+    app.write("data/train-0.csv", "n\n2\n3\n");
+    app.children.take_calls();
+    app.settle().await;
+    assert_eq!(app.children.take_calls()[0], "convert default, 2 of 2 files known");
+    assert_eq!(app.get(ROWS).await.json()["rows"][0]["row"]["n"], 2);
+}
+
+#[tokio::test]
+async fn a_file_that_grew_is_converted_again_and_the_others_are_not() {
+    let app = TestApp::new().await;
+    app.write("data/train-0.csv", "n\n0\n1\n");
+    app.write("data/train-1.csv", "n\n2\n3\n");
+    app.settle().await;
+    app.children.take_calls();
+    app.write("data/train-1.csv", "n\n2\n3\n4\n");
+    app.settle().await;
+    assert_eq!(app.children.take_calls()[0], "convert default, 1 of 2 files known");
+    let rows = app.get(ROWS).await.json();
+    let numbers: Vec<_> = rows["rows"].as_array().unwrap().iter().map(|row| row["row"]["n"].clone()).collect();
+    assert_eq!(numbers, [0, 1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn an_error_names_its_file_under_its_new_name() {
+    let app = TestApp::with_file("old.csv", "a,b\n1,2\n3,4,5\n").await;
+    let info = "/info?dataset=local/data&config=default";
+    assert!(app.get(info).await.text().contains("old.csv"));
+    // Nothing changed in this config: the error is known.
+    app.write("data/notes.md", "nothing");
+    app.settle().await;
+    app.children.take_calls();
+    app.write("data/notes.md", "nothing new");
+    app.settle().await;
+    let calls = app.children.take_calls();
+    assert!(!calls.iter().any(|call| call.starts_with("convert")), "{calls:?}");
+    let content = std::fs::read(app.path("data/old.csv")).unwrap();
+    app.remove("data/old.csv");
+    app.write("data/new.csv", content);
+    app.settle().await;
+    let told = app.get(info).await.text();
+    assert!(told.contains("new.csv") && !told.contains("old.csv"), "{told}");
+}

@@ -95,6 +95,14 @@ impl Reports for Postgres {
         rows.first().map(detail).transpose()
     }
 
+    async fn jobs_ahead(&self, job: &JobRecord, at_most: u32) -> Result<u64, StoreError> {
+        let sql = concat!(include_str!("../sql/jobs_ahead.sql"), " LIMIT $3)").replace('?', "$");
+        let sql = format!("{sql} AS ahead");
+        let (priority, at_most) = (i64::from(job.priority.rank()), i64::from(at_most));
+        let rows = self.read("count jobs ahead", &sql, &[&priority, &job.id.0, &at_most]).await?;
+        rows.first().map_or(Ok(0), |row| get(row, 0).map(total))
+    }
+
     async fn job_counts(&self) -> Result<Vec<JobCount>, StoreError> {
         let rows = self.read("count jobs", include_str!("sql/job_counts.sql"), &[]).await?;
         let counts = rows.iter().map(|row| {

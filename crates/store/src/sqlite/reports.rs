@@ -126,6 +126,15 @@ impl Reports for Sqlite {
         .await
     }
 
+    async fn jobs_ahead(&self, job: &JobRecord, at_most: u32) -> Result<u64, StoreError> {
+        let (priority, id) = (job.priority.rank(), job.id.0);
+        self.read("count jobs ahead", move |session| {
+            let mut statement = session.prepare(&format!("{} LIMIT ?3)", include_str!("../sql/jobs_ahead.sql")))?;
+            Ok(total(statement.query_row(params![priority, id, at_most], |row| row.get(0))?))
+        })
+        .await
+    }
+
     async fn job_counts(&self) -> Result<Vec<JobCount>, StoreError> {
         self.read("count jobs", |session| {
             // Along the index of lanes, so that nothing is sorted and no row is read.

@@ -151,6 +151,7 @@ suite! {
         builders_are_counted
         datasets_are_found_by_their_errors
         lists_of_jobs_are_cut_per_step
+        jobs_ahead_are_older_or_more_urgent
         a_job_is_found_until_it_ends
         counts_tell_resting_jobs_apart
         cancelled_jobs_wait_again

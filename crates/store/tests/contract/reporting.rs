@@ -1,7 +1,7 @@
 //! What operators ask and change.
 
 use belvedere_domain::job::JobStatus;
-use belvedere_domain::{JobId, View};
+use belvedere_domain::{JobId, Priority, View};
 use belvedere_store::{Completion, Finished, RateLimit, Report};
 use serde_json::json;
 
@@ -153,6 +153,40 @@ pub(crate) async fn a_job_is_found_until_it_ends(bed: &Bed) {
     bed.store.queue.release(&claimed.lease, 3600.0, true).await.unwrap();
     assert!(bed.store.reports.job(id).await.unwrap().unwrap().not_before.is_some());
     assert_eq!(bed.store.reports.job(JobId(id.0 + 1)).await.unwrap(), None);
+}
+
+pub(crate) async fn jobs_ahead_are_older_or_more_urgent(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.target("b/one", "r1").await;
+    bed.enqueue([job("a/one", "s1"), job("b/one", "s1"), job("a/one", "s2")]).await;
+    let mut urgent = job("b/one", "s2");
+    urgent.priority = Priority::High;
+    bed.enqueue([urgent]).await;
+    let ahead = async || {
+        let mut told = Vec::new();
+        for record in bed.store.queue.pending(None).await.unwrap() {
+            if record.status == JobStatus::Waiting {
+                let [all, some] = [100, 2].map(|at_most| bed.store.reports.jobs_ahead(&record, at_most));
+                told.push((record.key.to_string(), all.await.unwrap(), some.await.unwrap()));
+            }
+        }
+        told
+    };
+    let key = |dataset, name| job(dataset, name).key.to_string();
+    assert_eq!(
+        ahead().await,
+        [
+            (key("a/one", "s1"), 1, 1),
+            (key("b/one", "s1"), 2, 2),
+            (key("a/one", "s2"), 3, 2),
+            (key("b/one", "s2"), 0, 0),
+        ]
+    );
+    // What runs waits no more, and what rests is passed by.
+    let claimed = bed.claim().await.unwrap();
+    assert_eq!(ahead().await[2], (key("a/one", "s2"), 2, 2));
+    bed.store.queue.release(&claimed.lease, 3600.0, true).await.unwrap();
+    assert_eq!(ahead().await[2], (key("a/one", "s2"), 2, 2));
 }
 
 /// A dataset that rests after a run, with a job that waits.

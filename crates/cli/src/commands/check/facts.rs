@@ -6,7 +6,7 @@ use belvedere_api::{Router, ask};
 use belvedere_domain::features::Features;
 use belvedere_domain::{DatasetName, Revision};
 use belvedere_hub::local::RootReport;
-use belvedere_jobs::content::{DatasetInfos, DatasetSize, DatasetSplitNames, SplitItem};
+use belvedere_jobs::content::{ConfigInfo, DatasetInfos, DatasetSize, DatasetSplitNames, SplitItem};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -208,6 +208,10 @@ pub(super) async fn of_dataset(
     }
     for config in &mut facts.configs {
         client.mark_partial(config).await;
+        let info: Option<ConfigInfo> = client.get("info", &format!("&config={}", encoded(&config.config))).await;
+        if let Some(report) = info.and_then(|info| info.schema_report) {
+            facts.warnings.extend(warnings::of_joined_files(&config.config, &report));
+        }
     }
     let manifest = services.files.manifest(&facts.dataset, &revision).await.ok();
     facts.files_bytes = manifest.as_ref().map_or(0, |manifest| manifest.size());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use belvedere_domain::data_files::ResolvedConfig;
 use belvedere_domain::{ConfigName, DatasetName, Manifest, Revision, SplitName};
-use belvedere_engine::call::{Head, MediaTarget};
+use belvedere_engine::call::{Head, MediaTarget, SchemaReport};
 use belvedere_engine::{Call, Reply};
 use belvedere_hub::card::{DATASET_INFOS_PATH, OVERRIDES_PATH, README_PATH};
 use belvedere_hub::data_files::Resolution;
@@ -73,6 +73,25 @@ pub(super) fn of_splits(configs: &[ConfigFacts]) -> Vec<String> {
         if !untyped.is_empty() {
             warnings.push(format!("config {}: no row has a value in {}", config.config, list(&untyped)));
         }
+    }
+    warnings
+}
+
+/// Files with other columns and types than the first, which one schema holds all the same.
+pub(super) fn of_joined_files(config: &str, report: &SchemaReport) -> Vec<String> {
+    let differing = report.files - report.alike;
+    if differing == 0 {
+        return Vec::new();
+    }
+    let mut warnings = vec![format!(
+        "config {config}: {} with other columns or types than the first {} joined with the others",
+        plural(differing, "file"),
+        if differing == 1 { "is" } else { "are" }
+    )];
+    warnings.extend(report.advice.iter().take(SHOWN).map(|advice| format!("config {config}: {advice}")));
+    let more = report.advice.len().saturating_sub(SHOWN);
+    if more > 0 {
+        warnings.push(format!("config {config}: {more} more such columns; `/info` of the config tells all"));
     }
     warnings
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::Described::Worker2023;
 use crate::config::Fate::{Built, Later, Read};
 use crate::config::table::section;
-use crate::config::types::{Secret, SizeLimit, StatisticsRules};
+use crate::config::types::{SchemaChoice, Secret, SizeLimit, StatisticsRules};
 
 section! {
     /// The step `dataset-config-names`.
@@ -92,6 +92,10 @@ section! {
             why: "the description of 2023 has 100,000,000; since November 2025 the reference converts no Parquet file",
             described: &[Worker2023],
         },
+        /// What becomes of the files of a config whose columns or types differ, where its entry under `configs` in README.md has no
+        /// `schema`. `strict`: the first file decides, and one that differs is an error. `union`: one schema holds them all, and
+        /// `/info` tells which file differs where.
+        schema: SchemaChoice = "strict" { fate: Read("config-parquet-and-info") },
     }
 }
 

@@ -198,6 +198,16 @@ choice! {
     }
 }
 
+choice! {
+    /// What becomes of files that differ.
+    SchemaChoice = "`strict` or `union`" {
+        /// An error.
+        Strict = "strict",
+        /// One schema holds them all.
+        Union = "union",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

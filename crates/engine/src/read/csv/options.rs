@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use belvedere_domain::data_files::ResolvedConfig;
+use belvedere_domain::data_files::{ResolvedConfig, Schemas};
 use belvedere_domain::{Feature, Features};
 use serde_json::Value as JsonValue;
 
@@ -148,7 +148,11 @@ impl CsvOptions {
             batch_rows: usize::try_from(batch_rows).unwrap_or(usize::MAX).clamp(1, 1_000_000),
             bad_lines: parameters.choice("on_bad_lines", &bad_lines, BadLines::Error)?,
             values: ValueRules::of(parameters)?,
-            features: config.reader_features.clone(),
+            // Where files disagree, what will be text is read as it stands.
+            features: config.reader_features.clone().or_else(|| {
+                let joins = config.schemas() == Ok(Some(Schemas::Union));
+                config.declared_features.clone().filter(|_| joins)
+            }),
         })
     }
 
