@@ -241,7 +241,7 @@ mod tests {
         let rows = 20_000;
         let mut columns: Vec<(&str, ArrayRef)> = vec![
             ("n", Arc::new(Int64Array::from_iter((0..rows).map(|n| (n % 7 > 0).then_some(n))))),
-            ("t", Arc::new(StringArray::from_iter_values((0..rows).map(|n| format!("{n:0>1200}"))))),
+            ("t", Arc::new(StringArray::from_iter_values((0..rows).map(|n| format!("{n:0<1200}"))))),
             ("word", Arc::new(StringArray::from_iter_values((0..rows).map(|n| ["a", "b"][n as usize % 2])))),
         ];
         if lists {
