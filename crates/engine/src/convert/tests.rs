@@ -172,10 +172,10 @@ fn declared_features_are_the_schema() {
 fn a_split_over_the_limit_is_partial_and_estimated() {
     let rows = |count: usize| format!("x\n{}", "12345\n".repeat(count));
     let mut case = Case::new()
-        .file("train", "a.csv", &rows(1_000))
-        .file("train", "b.csv", &rows(1_000))
-        .file("train", "c.csv", &rows(2_000))
-        .file("test", "d.csv", &rows(10));
+        .file("train", "a.csv", rows(1_000))
+        .file("train", "b.csv", rows(1_000))
+        .file("train", "c.csv", rows(2_000))
+        .file("test", "d.csv", rows(10));
     let mut call = case.call(Vec::new());
     call.max_split_bytes = Some(16_000);
     let converted = convert(&call, WriteOptions::default(), &FooterCache::default()).unwrap();
@@ -211,9 +211,9 @@ fn errors_name_the_file() {
 
 #[test]
 fn column_names_have_a_limit() {
-    let mut case = Case::new().file("train", "a.csv", &format!("{}\n1\n", "x".repeat(501)));
+    let mut case = Case::new().file("train", "a.csv", format!("{}\n1\n", "x".repeat(501)));
     assert_eq!(case.convert(Vec::new()).err().unwrap().kind, ErrorKind::TooLongColumnName);
-    let mut case = Case::new().file("train", "a.csv", &format!("{}\n1\n", "é".repeat(500)));
+    let mut case = Case::new().file("train", "a.csv", format!("{}\n1\n", "é".repeat(500)));
     assert!(case.convert(Vec::new()).is_ok());
 }
 
@@ -327,7 +327,8 @@ fn archives_of_media_have_small_row_groups_and_are_copied_when_others_come() {
         identity: None,
     };
     let (_, footer) = FooterCache::default().open(&file).unwrap();
-    let rows: Vec<i64> = footer.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+    let rows: Vec<i64> =
+        footer.metadata().row_groups().iter().map(parquet::file::metadata::RowGroupMetaData::num_rows).collect();
     assert_eq!(rows, [100, 50]);
 
     let mut case = case.file("train", "b.png", "");
