@@ -57,6 +57,13 @@ impl StandIn {
         self.branch(repo, "main").unwrap().0["train.csv"]
     }
 
+    /// Makes a dataset of so many such files, each with one row more than the one before.
+    pub(crate) fn put_many_squares(&self, repo: &str, files: u32, rows: u32) {
+        let files: BTreeMap<_, _> =
+            (0..files).map(|number| (format!("data/train-{number:03}.csv"), rows + number)).collect();
+        self.control("put", &json!({"repo": repo, "files": files, "facts": {}}));
+    }
+
     /// Makes a dataset of one file that lies on a branch of another.
     pub(crate) fn put_copy(&self, repo: &str, path: &str, (from, branch, source): (&str, &str, &str)) {
         let copy = json!({"repo": from, "branch": branch, "path": source});

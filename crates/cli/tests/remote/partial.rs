@@ -34,6 +34,19 @@ fn a_conversion_that_stops_at_a_limit_takes_the_beginning_only() {
 }
 
 #[test]
+fn of_many_files_only_those_come_that_fit_under_the_limit() {
+    let mut bed = Bed::new();
+    bed.set("PARQUET_AND_INFO_MAX_DATASET_SIZE_BYTES", "200_000");
+    bed.hub.put_many_squares("ana/many", 100, 6000);
+    let server = bed.serve();
+    let size = server.ready("/size?dataset=ana/many").1;
+    // 16 bytes of each row: 6,000 of the first file, 6,001 of the second, and what is missing of the third.
+    assert!(size["size"]["dataset"]["num_rows"].as_u64().is_some_and(|rows| rows > 12_001), "{size}");
+    let calls = bed.hub.asked("GET /large/");
+    assert!((3..=4).contains(&calls.len()), "{calls:#?}");
+}
+
+#[test]
 fn rows_of_a_large_parquet_file_take_its_footer_and_their_pages() {
     let mut bed = Bed::new();
     // A file of many row groups, converted and committed by another server.

@@ -21,13 +21,22 @@ use crate::hub::PARTS_SUFFIX;
 
 /// Bytes that come at once, at least.
 const BLOCK_BYTES: u64 = 4 << 20;
+/// Files that are remembered in any case.
+const MIN_PRUNED: usize = 1000;
 /// Blocks of one call.
 const MAX_BLOCKS: u64 = 4;
 
 /// The files of which parts are here.
 #[derive(Default)]
 pub(super) struct Parts {
-    files: Mutex<HashMap<PathBuf, Arc<Part>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    files: HashMap<PathBuf, Arc<Part>>,
+    /// So many files make it worth looking which of them the cache has dropped.
+    prune_at: usize,
 }
 
 /// A file of which parts are here.
@@ -43,7 +52,6 @@ pub(super) struct Part {
 }
 
 struct State {
-    file: Arc<File>,
     is_here: Vec<bool>,
     bytes: u64,
     tag: Option<String>,
@@ -68,31 +76,34 @@ impl Parts {
     ) -> io::Result<PathBuf> {
         let key = format!("{key}.{PARTS_SUFFIX}");
         let path = cache.path(&key);
-        let mut files = self.lock();
-        if let Some(part) = files.get(&path).filter(|_| path.exists()) {
+        let mut known = self.lock();
+        if let Some(part) = known.files.get(&path).filter(|_| path.exists()) {
             cache.touch(&part.key);
             return Ok(path);
         }
         let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&path)?;
         file.set_len(entry.size)?;
         let blocks = usize::try_from(entry.size.div_ceil(BLOCK_BYTES)).map_err(io::Error::other)?;
-        let state = State { file: Arc::new(file), is_here: vec![false; blocks], bytes: 0, tag: None };
+        let state = State { is_here: vec![false; blocks], bytes: 0, tag: None };
         cache.grow(&key, 0).map_err(io::Error::other)?;
         let (dataset, revision) = (dataset.clone(), revision.clone());
         let part =
             Part { dataset, revision, entry: entry.clone(), url, key, is_small, state: tokio::sync::Mutex::new(state) };
-        files.retain(|path, _| path.exists());
-        files.insert(path.clone(), Arc::new(part));
+        known.files.insert(path.clone(), Arc::new(part));
+        if known.files.len() >= known.prune_at {
+            known.files.retain(|path, _| path.exists());
+            known.prune_at = (known.files.len() * 2).max(MIN_PRUNED);
+        }
         Ok(path)
     }
 
     /// The file behind a path.
     pub(super) fn find(&self, path: &Path) -> Option<Arc<Part>> {
-        self.lock().get(path).cloned()
+        self.lock().files.get(path).cloned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Part>>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,18 +142,14 @@ impl Part {
             return Ok(());
         }
         cache.grow(&self.key, self.entry.size).map_err(Missing::NoRoom)?;
-        let came = cache.part(&self.key);
+        let (came, path) = (cache.part(&self.key), cache.path(&self.key));
         download::download(client, &self.url, &self.entry, &came).await.map_err(Missing::Call)?;
-        let file = Arc::clone(&state.file);
         let copied = tokio::task::spawn_blocking(move || {
             // The file itself stays: others have it open.
-            let mut from = File::open(&came)?;
-            let mut to = file.try_clone()?;
-            io::Seek::rewind(&mut to)?;
-            io::copy(&mut from, &mut to)?;
+            io::copy(&mut File::open(&came)?, &mut OpenOptions::new().write(true).open(path)?)?;
             fs::remove_file(&came)
         });
-        copied.await.map_err(io::Error::other).flatten().map_err(Missing::Disk)?;
+        written(copied.await)?;
         state.bytes = self.entry.size;
         Ok(())
     }
@@ -162,9 +169,9 @@ impl Part {
             return Err(Missing::Changed);
         }
         state.tag = tag;
-        let file = Arc::clone(&state.file);
-        let written = tokio::task::spawn_blocking(move || file.write_all_at(&content, bytes.start)).await;
-        written.map_err(io::Error::other).flatten().map_err(Missing::Disk)?;
+        let path = cache.path(&self.key);
+        let write = move || OpenOptions::new().write(true).open(path)?.write_all_at(&content, bytes.start);
+        written(tokio::task::spawn_blocking(write).await)?;
         state.bytes = grown;
         for block in blocks {
             if let Some(is_here) = usize::try_from(block).ok().and_then(|block| state.is_here.get_mut(block)) {
@@ -178,6 +185,14 @@ impl Part {
 impl State {
     fn is_here(&self, block: u64) -> bool {
         usize::try_from(block).ok().and_then(|block| self.is_here.get(block)).copied().unwrap_or(true)
+    }
+}
+
+/// What became of writing into a file. One that the cache has dropped is located anew.
+fn written(done: Result<io::Result<()>, tokio::task::JoinError>) -> Result<(), Missing> {
+    match done.map_err(io::Error::other).flatten() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Missing::Changed),
+        done => done.map_err(Missing::Disk),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The Hub decides how each file goes. Contents that it has already are named and not sent. A commit says which one it was
 //! made for; when another one came between, the branch is looked at again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,14 +26,17 @@ const MAX_OPERATIONS: usize = 500;
 const MAX_ASKED: usize = 256;
 /// Bytes of a file by which the Hub decides how it goes.
 const SAMPLE_BYTES: usize = 512;
-/// Largest file that goes inside of a commit.
+/// Most bytes of all files that go inside of commits, which are made in memory.
 const MAX_INLINE_BYTES: u64 = 64 << 20;
+
+/// Held by whoever writes to a branch.
+type Turn = Arc<tokio::sync::Mutex<()>>;
 
 /// Writes to one Hub with one token.
 pub struct Publisher {
     client: Client,
     /// One writes to a branch at a time; writers elsewhere are met by their commits.
-    turns: Mutex<HashMap<(DatasetName, String), Arc<tokio::sync::Mutex<()>>>>,
+    turns: Mutex<HashMap<(DatasetName, String), Turn>>,
 }
 
 /// What a branch is to hold.
@@ -116,11 +119,10 @@ impl Publisher {
     async fn attempt(&self, publication: &Publication<'_>) -> Result<bool, HttpError> {
         let Publication { dataset, branch, .. } = publication;
         let head = self.head(dataset, branch).await?;
-        let there = info::files(&self.client, dataset, &head).await?.files;
+        let there = info::files(&self.client, dataset, &head).await?;
         let mut missing = Vec::new();
         for file in &publication.files {
-            let entry = there.iter().find(|entry| entry.path == file.path && entry.size == file.size);
-            let is_there = match entry {
+            let is_there = match there.get(&file.path).filter(|entry| entry.size == file.size) {
                 Some(entry) => file.is(entry).await?,
                 None => false,
             };
@@ -129,9 +131,9 @@ impl Publisher {
             }
         }
         let mut lines = self.send(publication, &missing).await?;
-        for FileEntry { path, .. } in &there {
-            let is_wanted = publication.files.iter().any(|file| file.path == *path);
-            if !is_wanted && path != ".gitattributes" && !(publication.keeps)(path) {
+        let wanted: HashSet<&str> = publication.files.iter().map(|file| file.path.as_str()).collect();
+        for FileEntry { path, .. } in &there.files {
+            if !wanted.contains(path.as_str()) && path != ".gitattributes" && !(publication.keeps)(path) {
                 lines.push(json!({"key": "deletedFile", "value": {"path": path}}));
             }
         }
@@ -187,7 +189,7 @@ impl Publisher {
             let value = json!({"path": file.path, "algo": "sha256", "oid": file.sha256, "size": file.size});
             json!({"key": "lfsFile", "value": value})
         };
-        let mut lines = Vec::with_capacity(files.len());
+        let (mut lines, mut inline) = (Vec::with_capacity(files.len()), 0);
         for files in files.chunks(MAX_ASKED) {
             let mut asked = Vec::new();
             for file in files {
@@ -202,6 +204,10 @@ impl Publisher {
             }
             lfs::upload(&self.client, publication.dataset, publication.branch, &large).await?;
             lines.extend(large.iter().map(|(file, _)| large_line(file)));
+            inline += small.iter().map(|(file, _)| file.size).sum::<u64>();
+            if inline > MAX_INLINE_BYTES {
+                return Err(HttpError::Unexpected(format!("more than {MAX_INLINE_BYTES} bytes inside of a commit")));
+            }
             for (file, from) in small {
                 let content = STANDARD.encode(read(from, file.size).await?);
                 let value = json!({"path": file.path, "content": content, "encoding": "base64"});
@@ -243,7 +249,7 @@ impl Publisher {
             modes.files.into_iter().map(|mode| (mode.path, mode.upload_mode)).collect();
         let moded = files.into_iter().map(|(file, from)| match modes.get(&file.path).map(String::as_str) {
             Some("lfs") if file.size > 0 => Ok((file, from, true)),
-            Some(_) if file.size <= MAX_INLINE_BYTES => Ok((file, from, false)),
+            Some(_) => Ok((file, from, false)),
             _ => Err(HttpError::Unexpected(format!("no way to send {}", file.path))),
         });
         moded.collect()
