@@ -87,7 +87,7 @@ fn commands_ask_the_running_server() {
     exit code: 0
     --- stdout
     DATASET       CONFIG   SPLIT  STATUS                      FAILED  UPDATED                     CAUSE
-    local/broken  default  -      500 DatasetGenerationError  1       [time]  a.csv, line 3: expected 2 fields, found 3
+    local/broken  default  -      500 DatasetGenerationError  1       [time]  a.csv, line 3: expected 2 fields, found 3; quote fields that hold the separator, or skip such lines with `on_bad_lines: skip`
     ");
     shows!(told(&at(&["admin", "recreate", "local/birds", "--dry-run"])), @r"
     exit code: 0

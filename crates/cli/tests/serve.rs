@@ -34,7 +34,7 @@ fn serve_tells_what_it_found_answers_and_stops() {
         [here]/data: every folder in it is a dataset of `local`; add --single to serve it as one dataset
         2 datasets after [time] s, 1 with problems
         listening on http://localhost:[port]
-        problem local/bad: a.csv, line 3: expected 2 fields, found 3 (DatasetGenerationError, FeaturesError)
+        problem local/bad: a.csv, line 3: expected 2 fields, found 3; quote fields that hold the separator, or skip such lines with `on_bad_lines: skip` (DatasetGenerationError, FeaturesError)
         ready   local/wine
         ");
     });

@@ -27,6 +27,10 @@ pub enum Reader {
     AudioFolder,
     VideoFolder,
     PdfFolder,
+    Webdataset,
+    Xml,
+    Sqlite,
+    Xlsx,
 }
 
 impl Reader {
@@ -42,6 +46,10 @@ impl Reader {
             Self::AudioFolder => "audiofolder",
             Self::VideoFolder => "videofolder",
             Self::PdfFolder => "pdffolder",
+            Self::Webdataset => "webdataset",
+            Self::Xml => "xml",
+            Self::Sqlite => "sqlite",
+            Self::Xlsx => "xlsx",
         }
     }
 
@@ -54,6 +62,11 @@ impl Reader {
             Self::PdfFolder => Some(FolderKind::Pdf),
             _ => None,
         }
+    }
+
+    /// True when cells hold the paths of the files that they come from, so that a file of another name has other rows.
+    pub fn names_files(self) -> bool {
+        matches!(self, Self::Webdataset)
     }
 }
 

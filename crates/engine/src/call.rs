@@ -147,7 +147,7 @@ pub struct Convert {
     pub files: Vec<SourceFile>,
     /// Directory that the Parquet files are written to, as `<split>/NNNN.parquet`.
     pub output: PathBuf,
-    /// `hf://datasets/<dataset>@<revision>` with the revision placeholder: prefix of paths to repository files.
+    /// `hf://datasets/<dataset>@<revision>`: prefix of paths to repository files.
     pub repository: String,
     /// Stop feeding a split once its tables hold this many bytes in memory; `None`: no limit.
     pub max_split_bytes: Option<u64>,

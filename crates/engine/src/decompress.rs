@@ -5,7 +5,7 @@
 
 pub(crate) mod zip;
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use crate::error::{EngineError, ErrorKind};
 use crate::source::{LocalFile, Progress, Sequential, SourceFile};
@@ -113,7 +113,40 @@ pub fn open(place: &Place) -> Result<Content, EngineError> {
     Ok(Content { reader, progress })
 }
 
-fn decoder(compression: Compression, stored: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+/// Unpacks what begins like compressed data, whatever its name says.
+pub(crate) fn by_content(mut content: Content, path: &str) -> Result<Content, EngineError> {
+    let mut start = [0; 6];
+    let mut length = 0;
+    while length < start.len() {
+        match content.reader.read(&mut start[length..]) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let compression = match start[..length] {
+        [0x1f, 0x8b, ..] => Compression::Gzip,
+        [b'B', b'Z', b'h', ..] => Compression::Bzip2,
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Compression::Xz,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+        _ => Compression::None,
+    };
+    let whole = Cursor::new(start[..length].to_vec()).chain(content.reader);
+    if compression == Compression::None {
+        return Ok(Content { reader: Box::new(whole), progress: content.progress });
+    }
+    let inner = decoder(compression, BufReader::with_capacity(BUFFER, whole))
+        .map_err(|error| EngineError::from(error).in_file(path))?;
+    let reader = Box::new(Decoded { inner, compression, path: path.to_owned() });
+    Ok(Content { reader, progress: content.progress })
+}
+
+/// The content of compressed bytes. Errors do not name a file.
+pub(crate) fn decoder(
+    compression: Compression,
+    stored: impl BufRead + Send + 'static,
+) -> io::Result<Box<dyn Read + Send>> {
     Ok(match compression {
         // Archives are opened member by member; as a whole they are bytes.
         Compression::None | Compression::Zip => Box::new(stored),
@@ -150,7 +183,7 @@ impl Read for Decoded {
                 io::ErrorKind::UnexpectedEof => "the data end too early".to_owned(),
                 _ => error.to_string(),
             };
-            let message = format!("damaged {} file: {what}", self.compression.name());
+            let message = format!("damaged {} file: {what}; compress or upload it again", self.compression.name());
             io::Error::other(EngineError::new(ErrorKind::Unreadable, message).in_file(&self.path))
         })
     }

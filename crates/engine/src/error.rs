@@ -122,6 +122,26 @@ impl EngineError {
         self.column.get_or_insert_with(|| column.to_owned());
         self
     }
+
+    /// Adds what the owner of the file can do, where the message ends without: advice stands after a semicolon.
+    #[must_use]
+    pub(crate) fn with_way_out(mut self) -> Self {
+        let way_out = match self.kind {
+            ErrorKind::Unreadable => "write or upload the file again, or leave it out with `data_files` in README.md",
+            ErrorKind::Incompatible => {
+                "correct the values, or declare the type of the column under `dataset_info` in README.md"
+            }
+            ErrorKind::ColumnsMismatch => {
+                "give all files the same columns, or make them configs of their own in README.md"
+            }
+            ErrorKind::Empty => "put rows into the files, or leave them out with `data_files` in README.md",
+            _ => return self,
+        };
+        if self.file.is_some() && !self.message.contains("; ") {
+            self.message = format!("{}; {way_out}", self.message);
+        }
+        self
+    }
 }
 
 impl fmt::Display for EngineError {
@@ -153,5 +173,21 @@ impl From<std::io::Error> for EngineError {
             Some(own) => own.clone(),
             None => Self::new(ErrorKind::of_io(&error), error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_about_a_file_ends_with_a_way_out() {
+        let shown = |message: &str, file: Option<&str>| {
+            let error = EngineError::new(ErrorKind::Unreadable, message);
+            file.map_or(error.clone(), |file| error.in_file(file)).with_way_out().to_string()
+        };
+        assert!(shown("damaged", Some("a.csv")).starts_with("a.csv: damaged; write or upload the file again"));
+        assert_eq!(shown("a quote is open; close it", Some("a.csv")), "a.csv: a quote is open; close it");
+        assert_eq!(shown("damaged", None), "damaged");
     }
 }

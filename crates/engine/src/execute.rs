@@ -38,6 +38,10 @@ pub fn execute(call: Call, task: &Task) -> Result<Reply, EngineError> {
 /// As [`execute`].
 pub fn execute_with(call: &Call, footers: &FooterCache, task: &Task) -> Result<Reply, EngineError> {
     task.check()?;
+    answer(call, footers, task).map_err(EngineError::with_way_out)
+}
+
+fn answer(call: &Call, footers: &FooterCache, task: &Task) -> Result<Reply, EngineError> {
     match call {
         Call::Convert(call) => convert(call, WriteOptions::default(), footers).map(Reply::Convert),
         Call::Survey(call) => survey(call, footers, task).map(|surveyed| Reply::Survey(Box::new(surveyed))),

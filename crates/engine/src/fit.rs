@@ -57,7 +57,7 @@ impl Fitter {
 
     /// Fixes the schema before the first table, because it is known to be what the first table would tell.
     pub(crate) fn assume(&mut self, features: &Features) {
-        if self.config.reader == Reader::Json {
+        if matches!(self.config.reader, Reader::Json | Reader::Webdataset) {
             self.agreement.impose(features);
         }
         self.agreement.settle(features);

@@ -12,11 +12,18 @@ mod encoding;
 mod folder;
 mod input;
 mod json;
+mod loose;
 mod parameters;
 mod parquet;
+mod records;
+mod seekable;
+mod sqlite;
+mod tar;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
+mod webdataset;
+mod xlsx;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -80,14 +87,16 @@ pub struct ConfigReader {
     agreement: Arc<Agreement>,
     /// Of folders of media.
     folder: Option<Arc<folder::Folder>>,
+    /// What paths of files in cells begin with.
+    repository: Arc<str>,
 }
 
 impl ConfigReader {
     /// A reader for all files of all splits of a config.
     pub fn new(config: ResolvedConfig, limits: ReadLimits) -> Self {
         let agreement = Agreement::default();
-        // These two readers cast what they read to the declared features themselves.
-        if matches!(config.reader, Reader::Json | Reader::Arrow)
+        // These readers cast what they read to the declared features themselves.
+        if matches!(config.reader, Reader::Json | Reader::Arrow | Reader::Webdataset)
             && let Some(features) = config.reader_features.as_ref().or(config.declared_features.as_ref())
         {
             agreement.impose(features);
@@ -98,7 +107,13 @@ impl ConfigReader {
             max_batch_bytes: limits.max_batch_bytes.min(MAX_BYTES),
             ..limits
         };
-        Self { config: Arc::new(config), limits, agreement: Arc::new(agreement), folder: None }
+        Self {
+            config: Arc::new(config),
+            limits,
+            agreement: Arc::new(agreement),
+            folder: None,
+            repository: Arc::from(""),
+        }
     }
 
     /// As [`new`](Self::new), after a look at what decides the columns of all splits before the first row is read.
@@ -115,6 +130,7 @@ impl ConfigReader {
         files: &HashMap<&str, &SourceFile>,
     ) -> Result<Self, EngineError> {
         let mut reader = Self::new(config, limits);
+        reader.repository = Arc::from(repository);
         if let Some(kind) = reader.config.reader.folder() {
             let folder = folder::Folder::open(kind, &reader.config, repository, files, reader.limits)?;
             reader.folder = Some(Arc::new(folder));
@@ -168,24 +184,26 @@ impl ConfigReader {
     /// [`Parameter`](crate::ErrorKind::Parameter) for a bad reader parameter, and those of opening a file.
     pub fn open(&self, file: &SourceFile) -> Result<Box<dyn TableStream>, EngineError> {
         let stream = match self.config.reader {
-            Reader::Csv | Reader::Json | Reader::Text if Compression::of(&file.path) == Compression::Zip => {
-                archive::open(self, file)
-            }
-            Reader::Csv | Reader::Json | Reader::Text => self.open_place(&Place::file(file)),
             Reader::Arrow => arrow_ipc::open(file, &self.agreement),
             Reader::Parquet => parquet::open(&self.config, file),
             Reader::ImageFolder | Reader::AudioFolder | Reader::VideoFolder | Reader::PdfFolder => {
                 self.folder.as_ref().ok_or_else(not_prepared)?.rows_of_file(file)
             }
+            Reader::Sqlite => sqlite::open(&self.config, file, self.limits),
+            Reader::Xlsx => xlsx::open(&self.config, file, self.limits),
+            _ if Compression::of(&file.path) == Compression::Zip => archive::open(self, file),
+            _ => self.open_place(&Place::file(file)),
         };
         stream.map_err(|error| error.in_file(&file.path))
     }
 
-    /// The tables of a file of text.
+    /// The tables of a file, or of a member of an archive, that is read from front to back.
     fn open_place(&self, place: &Place) -> Result<Box<dyn TableStream>, EngineError> {
         match self.config.reader {
             Reader::Json => json::open(&self.config, place, self.limits, Arc::clone(&self.agreement)),
             Reader::Text => text::open(&self.config, place, self.limits),
+            Reader::Xml => text::open_documents(&self.config, place, self.limits, "xml"),
+            Reader::Webdataset => webdataset::open(place, self.limits, Arc::clone(&self.agreement), &self.repository),
             _ => csv::open(&self.config, place, self.limits),
         }
     }
@@ -211,6 +229,11 @@ fn not_prepared() -> EngineError {
 pub(crate) fn parquet_file(file: &SourceFile, rows: u64) -> Result<Box<dyn TableStream>, EngineError> {
     let stream = parquet::open_with(file, rows, None).map_err(|error| error.in_file(&file.path))?;
     Ok(Box::new(stream))
+}
+
+/// True for columns of which one is the path of the file that the row comes from.
+pub(crate) fn rows_name_files(features: &Features) -> bool {
+    *features == json::trace_features()
 }
 
 /// What the files of a config agreed on so far: shared between its reader and its fitter.

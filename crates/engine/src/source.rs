@@ -146,6 +146,11 @@ impl LocalFile {
         if now == self.identity { Ok(()) } else { Err(changed().in_file(&self.path)) }
     }
 
+    /// Waits until all of the file is on this machine, for libraries that open it by its path.
+    pub(crate) fn bring_whole(&self) -> Result<(), EngineError> {
+        self.bring(&(0..self.identity.size))
+    }
+
     /// Waits for the missing parts of some bytes.
     fn bring(&self, range: &Range<u64>) -> Result<(), EngineError> {
         let Some(local_path) = self.in_parts.as_ref().filter(|_| range.start < range.end) else { return Ok(()) };
@@ -269,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    fn listed(path: &std::path::Path) -> SourceFile {
+    fn listed(path: &Path) -> SourceFile {
         let metadata = std::fs::metadata(path).unwrap();
         SourceFile {
             path: "data.bin".into(),
@@ -290,8 +295,9 @@ mod tests {
         assert_eq!(file.read_ranges(std::slice::from_ref(&(5..11))).unwrap_err().kind, ErrorKind::Unreadable);
     }
 
+    /// e102 | a file grows or vanishes while it is read | reading ends with an error that says so, and nothing of it is kept
     #[test]
-    fn a_file_that_grows_is_reported_as_changed() {
+    fn e102_a_file_that_grows_is_reported_as_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data.bin");
         std::fs::write(&path, b"0123456789").unwrap();
@@ -337,8 +343,9 @@ mod tests {
         assert_eq!(LocalFile::open(&own).unwrap().read_ranges(&[90..92, 0..0]).unwrap(), [&b"\0\0"[..], b""]);
     }
 
+    /// e101 | a file becomes a named pipe between listing and reading | the reader refuses it without waiting for a writer
     #[test]
-    fn a_named_pipe_is_refused_without_waiting() {
+    fn e101_a_named_pipe_is_refused_without_waiting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();

@@ -197,18 +197,18 @@ fn arrow_sets_match_the_recorded_infos() {
 fn json_sets_that_fail_in_the_reference_fail_with_a_reason() {
     let of = |paths| config(Reader::Json, &[("train", paths)]);
     insta::assert_snapshot!(failure("jsonl-extra-columns-later", &of(&["a.jsonl", "b.jsonl"])), @r#"Incompatible: b.jsonl, column "y": this column is not among those of the split: "x""#);
-    insta::assert_snapshot!(failure("jsonl-list-of-scalars", &of(&["data.jsonl"])), @"Unreadable: data.jsonl, line 1: invalid JSON: expected an object: every line must hold one");
-    insta::assert_snapshot!(failure("fail-json-truncated-array", &of(&["data.json"])), @"Unreadable: data.json, line 1: the file ends inside the JSON value that starts here");
+    insta::assert_snapshot!(failure("jsonl-list-of-scalars", &of(&["data.jsonl"])), @"Unreadable: data.jsonl, line 1: invalid JSON: expected an object: every line must hold one; correct it there, or write the file again");
+    insta::assert_snapshot!(failure("fail-json-truncated-array", &of(&["data.json"])), @"Unreadable: data.json, line 1: the file ends inside the JSON value that starts here; if it was cut off, upload it again");
 }
 
 #[test]
 fn sets_that_fail_in_the_reference_fail_with_a_reason() {
     let one = |path| config(Reader::Csv, &[("train", &[path])]);
-    insta::assert_snapshot!(failure("fail-csv-ragged", &one("data.csv")), @"Unreadable: data.csv, line 3: expected 2 fields, found 3");
+    insta::assert_snapshot!(failure("fail-csv-ragged", &one("data.csv")), @"Unreadable: data.csv, line 3: expected 2 fields, found 3; quote fields that hold the separator, or skip such lines with `on_bad_lines: skip`");
     insta::assert_snapshot!(failure("fail-csv-late-type-change", &one("data.csv")), @r#"Incompatible: data.csv, column "v": string to int64: cannot cast string 'word0' to value of Int64 type"#);
-    insta::assert_snapshot!(failure("csv-latin1-undeclared", &one("villes.csv")), @"Unreadable: villes.csv, line 2: the text is not valid in UTF-8; name the right one with the parameter `encoding`");
+    insta::assert_snapshot!(failure("csv-latin1-undeclared", &one("villes.csv")), @"Unreadable: villes.csv, line 2: from byte 2 (0xFC) of this line on, the text is not valid in UTF-8; store it in UTF-8, or name its encoding with the parameter `encoding`, as in `encoding: latin-1`");
     let both: [(&str, &[&str]); 2] = [("train", &["train.csv"]), ("test", &["test.csv"])];
-    insta::assert_snapshot!(failure("csv-zero-byte-plus-good", &config(Reader::Csv, &both)), @"Unreadable: test.csv: the file is empty: it has no header and no row");
+    insta::assert_snapshot!(failure("csv-zero-byte-plus-good", &config(Reader::Csv, &both)), @"Unreadable: test.csv: the file is empty: it has no header and no row; fill it, or leave it out");
     let mut declared = one("data.csv");
     declared.declared_features = Some(
         Features::from_json(&json!({

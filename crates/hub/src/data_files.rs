@@ -5,6 +5,7 @@
 
 mod error;
 mod splits;
+mod tables;
 
 use belvedere_domain::data_files::{Reader, ResolvedConfig};
 use belvedere_domain::error_code::ErrorCode;
@@ -60,7 +61,10 @@ pub fn resolve(files: RevisionFiles<'_>, card: &Card, repository_name: &str) -> 
     let infos = card.infos()?;
     let paths: Vec<&str> = files.manifest.files.iter().map(|file| file.path.as_str()).collect();
     let data: Vec<&str> = paths.iter().copied().filter(|path| reader::is_data_file(path)).collect();
-    let repository = Repository { paths, data };
+    let beyond: Vec<&str> = paths.iter().copied().filter(|path| reader::is_data_file_beyond(path)).collect();
+    // What the reference cannot read is data only where nothing else is.
+    let data = if data.is_empty() { beyond.clone() } else { data };
+    let repository = Repository { paths, data, beyond };
 
     let Some(first) = configs.first() else {
         let splits = repository.splits_by_name("")?;
@@ -73,6 +77,12 @@ pub fn resolve(files: RevisionFiles<'_>, card: &Card, repository_name: &str) -> 
             .into_iter()
             .map(|(split, paths)| (split, owned(paths.into_iter().filter(|path| choice.takes(path)))))
             .collect();
+        if reader == Reader::Sqlite {
+            let tables = tables::configs(&resolved, &splits.patterns, files);
+            if tables.len() > 1 {
+                return Ok(Resolution { configs: tables, default: None });
+            }
+        }
         let config = ConfigFiles {
             split_names: listed(&resolved),
             patterns: splits.patterns,
@@ -192,6 +202,8 @@ struct Repository<'p> {
     paths: Vec<&'p str>,
     /// Those with a known suffix.
     data: Vec<&'p str>,
+    /// Those of formats that the reference does not know.
+    beyond: Vec<&'p str>,
 }
 
 impl<'p> Repository<'p> {
@@ -223,7 +235,10 @@ impl<'p> Repository<'p> {
             for text in patterns {
                 let pattern = Pattern::new(base, text)
                     .map_err(|error| ResolveError::pattern(config, split, text, &error.to_string()))?;
-                let selected = pattern.select(&self.data);
+                let mut selected = pattern.select(&self.data);
+                if selected.is_empty() {
+                    selected = pattern.select(&self.beyond);
+                }
                 if selected.is_empty() && !pattern.has_wildcard() {
                     return Err(ResolveError::pattern(config, split, text, &self.why_missing(base, text)));
                 }

@@ -20,6 +20,7 @@ pub mod snapshot;
 pub mod whoami;
 
 mod archive;
+mod sqlite;
 
 pub use hub::{Head, Hub, HubError, HubEvent, LocatedFile, Origin, PARTS_SUFFIX};
 pub use hubs::Hubs;

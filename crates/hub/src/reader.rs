@@ -42,10 +42,21 @@ struct Format {
     kept: &'static [&'static str],
     /// File names that are kept.
     kept_names: &'static [&'static str],
+    /// The reference does not know the format: its files count where there are no others.
+    beyond: bool,
 }
 
-const FORMAT: Format =
-    Format { name: "", reader: None, extensions: &[], implying: None, upper_case: false, kept: &[], kept_names: &[] };
+const FORMAT: Format = Format {
+    name: "",
+    reader: None,
+    extensions: &[],
+    implying: None,
+    upper_case: false,
+    kept: &[],
+    kept_names: &[],
+    beyond: false,
+};
+const BEYOND: Format = Format { beyond: true, ..FORMAT };
 const FOLDER: Format = Format { upper_case: true, kept_names: &METADATA_FILENAMES, ..FORMAT };
 
 /// The order decides nothing: every suffix belongs to one format.
@@ -61,8 +72,8 @@ static FORMATS: &[Format] = &[
     Format { name: "parquet", reader: Some(Reader::Parquet), extensions: &["parquet", "geoparquet", "gpq"], ..FORMAT },
     Format { name: "arrow", reader: Some(Reader::Arrow), extensions: &["arrow"], ..FORMAT },
     Format { name: "text", reader: Some(Reader::Text), extensions: &["txt"], ..FORMAT },
-    Format { name: "webdataset", extensions: &["tar"], ..FORMAT },
-    Format { name: "xml", extensions: &["xml"], ..FORMAT },
+    Format { name: "webdataset", reader: Some(Reader::Webdataset), extensions: &["tar"], ..FORMAT },
+    Format { name: "xml", reader: Some(Reader::Xml), extensions: &["xml"], ..FORMAT },
     Format { name: "hdf5", extensions: &["hdf5", "h5"], ..FORMAT },
     Format {
         name: "lance",
@@ -101,6 +112,8 @@ static FORMATS: &[Format] = &[
     Format { name: "mmcif", extensions: &["cif", "mmcif"], ..FORMAT },
     Format { name: "vortex", extensions: &["vortex"], ..FORMAT },
     Format { name: "tsfile", extensions: &["tsfile"], ..FORMAT },
+    Format { name: "sqlite", reader: Some(Reader::Sqlite), extensions: &["sqlite", "sqlite3", "db", "db3"], ..BEYOND },
+    Format { name: "xlsx", reader: Some(Reader::Xlsx), extensions: &["xlsx", "xlsm"], ..BEYOND },
 ];
 
 /// Task repositories: found by `task.toml`, never by a vote.
@@ -200,14 +213,42 @@ fn suffixes(name: &str) -> impl Iterator<Item = &str> {
     name.split('.').skip(1)
 }
 
-/// True when some suffix of the file is known to any format, or is `zip`. Case counts, except that media may be in
-/// upper case.
+/// True when some suffix of the file is known to any format of the reference, or is `zip`. Case counts, except that media
+/// may be in upper case.
 pub fn is_data_file(path: &str) -> bool {
     suffixes(file_name(path)).any(|suffix| {
         suffix == "zip"
-            || by_suffix(suffix, true).is_some()
+            || by_suffix(suffix, true).is_some_and(|choice| !choice.format.beyond)
             || FORMATS.iter().any(|format| format.kept.contains(&suffix))
     })
+}
+
+/// A format of the registry, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FormatRow {
+    /// What the reference calls it.
+    pub name: &'static str,
+    /// Suffixes that vote for it.
+    pub suffixes: Vec<&'static str>,
+    /// There is a reader for it.
+    pub is_read: bool,
+    /// The reference does not know it.
+    pub is_beyond: bool,
+}
+
+/// Every format, in the order of the registry.
+pub fn formats() -> impl Iterator<Item = FormatRow> {
+    FORMATS.iter().map(|format| FormatRow {
+        name: format.name,
+        suffixes: format.extensions.iter().copied().chain(format.implying.map(|(suffix, ..)| suffix)).collect(),
+        is_read: format.reader.is_some(),
+        is_beyond: format.beyond,
+    })
+}
+
+/// True when some suffix of the file is that of a format that the reference does not know.
+pub fn is_data_file_beyond(path: &str) -> bool {
+    suffixes(file_name(path)).any(|suffix| by_suffix(suffix, false).is_some_and(|choice| choice.format.beyond))
 }
 
 /// The format of a set of files; `None` when no suffix is known.
@@ -312,6 +353,8 @@ mod tests {
             ("a.pdb", "pdb"),
             ("a.vortex", "vortex"),
             ("a.tsfile", "tsfile"),
+            ("a.db", "sqlite"),
+            ("a.xlsx", "xlsx"),
             ("a.md", "none"),
             ("a.gz", "none"),
             ("a", "none"),
@@ -351,6 +394,14 @@ mod tests {
         for path in ["a.CSV", "a.Png", "csv", "train.bak", "a.gz", "notes.md", "task.toml", "x.csv/file"] {
             assert!(!is_data_file(path), "{path}");
         }
+    }
+
+    #[test]
+    fn formats_beyond_the_reference_are_data_of_their_own() {
+        for path in ["a.sqlite", "d/a.db", "a.xlsx"] {
+            assert!(is_data_file_beyond(path) && !is_data_file(path), "{path}");
+        }
+        assert!(!is_data_file_beyond("a.csv") && !is_data_file_beyond("a.XLSX"));
     }
 
     #[test]

@@ -31,8 +31,10 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// Libraries that live in the named crates only. Programs that measure may use them too.
 const LIBRARIES: &[(&[&str], &[&str])] = &[
-    (&["arrow", "parquet", "image", "tantivy"], &["belvedere-engine"]),
-    (&["rusqlite", "deadpool-postgres", "object_store", "reqwest"], &["belvedere-store"]),
+    (&["arrow", "parquet", "image", "tantivy", "calamine"], &["belvedere-engine"]),
+    (&["deadpool-postgres", "object_store", "reqwest"], &["belvedere-store"]),
+    // The state of the program is the store's; SQLite files of users are one more format to read.
+    (&["rusqlite"], &["belvedere-store", "belvedere-engine"]),
     // Each test of the program on PostgreSQL makes a database of its own.
     (&["tokio-postgres"], &["belvedere-store", "belvedere-testing"]),
     (&["notify", "saphyr-parser"], &["belvedere-hub"]),

@@ -101,7 +101,8 @@ fn address(state: &ApiState, request: &HeaderMap) -> String {
 /// that the operator has set instead, are touched.
 pub(crate) fn with_urls(content: &str, urls: &Urls, base: &Base, revision: &Revision) -> String {
     let mut body = filled(content, BASE_URL_PLACEHOLDER, &base.address, revision, |path| base.signature(path));
-    for address in [&urls.hub, &urls.assets, &urls.cached_assets] {
+    // Cells that name a file of the repository do so in the words of the Hub.
+    for address in ["hf://datasets", &urls.hub, &urls.assets, &urls.cached_assets] {
         if !address.starts_with(BASE_URL_PLACEHOLDER) && body.contains(REVISION_PLACEHOLDER) {
             body = filled(&body, address, address, revision, |_| None);
         }

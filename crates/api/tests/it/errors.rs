@@ -17,9 +17,9 @@ async fn a_disclosed_cause_is_part_of_the_body() {
     x-revision: 2d5a27c873ba826fd65df0cd65159cf9cf180c3a
 
     {
-      "error": "the data could not be converted: a.csv, line 3: expected 2 fields, found 4",
+      "error": "the data could not be converted: a.csv, line 3: expected 2 fields, found 4; quote fields that hold the separator, or skip such lines with `on_bad_lines: skip`",
       "cause_exception": "UnreadableError",
-      "cause_message": "a.csv, line 3: expected 2 fields, found 4",
+      "cause_message": "a.csv, line 3: expected 2 fields, found 4; quote fields that hold the separator, or skip such lines with `on_bad_lines: skip`",
       "cause_traceback": []
     }
     "#);

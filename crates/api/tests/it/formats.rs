@@ -199,8 +199,9 @@ async fn what_fails_later_breaks_the_answer_off() {
     assert!(broken.body.len() < whole.body.len() && whole.body.starts_with(&broken.body));
 }
 
+/// e102 | a file changes in the middle of a long answer | the answer is broken off, never completed with other rows
 #[tokio::test]
-async fn files_that_change_meanwhile_break_the_answer_off() {
+async fn e102_files_that_change_meanwhile_break_the_answer_off() {
     // A private copy would outlive its original.
     let app = TestApp::with(|options| options.settings.parquet.copies_max_bytes = 0).await;
     let table = app_table(400_000);
@@ -227,8 +228,9 @@ fn app_table(rows: i64) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
+/// e114 | a client leaves in the middle of a long answer | what is in work ends, and nothing more is read
 #[tokio::test]
-async fn nothing_is_read_for_a_client_that_left() {
+async fn e114_nothing_is_read_for_a_client_that_left() {
     let app = many().await;
     app.children.take_calls();
     let all = app.get(&format!("{PAGE}&format=ndjson")).await;

@@ -6,6 +6,7 @@ mod access;
 mod accounts;
 mod admin;
 mod assets;
+mod bad_input;
 mod cell;
 mod compare;
 mod connections;

@@ -50,8 +50,9 @@ async fn missing_and_blank_parameters_are_refused_before_the_dataset_is_looked_f
     ");
 }
 
+/// e109 | `offset` and `length` are negative, decimal, words, or beyond all bounds | 422 that names the parameter and its bound
 #[tokio::test]
-async fn numbers_and_revisions_have_bounds() {
+async fn e109_numbers_and_revisions_have_bounds() {
     let app = TestApp::new().await;
     let page = "/rows?dataset=local/none&config=default&split=train";
     let queries = [

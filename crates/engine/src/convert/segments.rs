@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::call::{Convert, Segment};
 use crate::footers::{Footer, FooterCache};
 use crate::ranges::Ranges;
+use crate::read::rows_name_files;
 use crate::source::SourceFile;
 use crate::write::WrittenRun;
 
@@ -38,6 +39,8 @@ pub(super) struct SegmentKeys {
     declared: bool,
     /// Labels follow from where an archive lies.
     placed: bool,
+    /// Cells name the file that they come from, by the reader or by what it found.
+    by_path: bool,
 }
 
 impl SegmentKeys {
@@ -54,7 +57,11 @@ impl SegmentKeys {
         let declared = config.declared_features.is_some();
         part(&mut base, if declared { "declared" } else { "inferred" });
         let placed = config.reader.folder().is_some();
-        Self { content_ids: call.content_ids.clone(), base, declared, placed }
+        let by_path = config.reader.names_files();
+        if by_path {
+            part(&mut base, &call.repository);
+        }
+        Self { content_ids: call.content_ids.clone(), base, declared, placed, by_path }
     }
 
     /// The key of a file converted to these features; `first` if no rows came before it. `None` when its content is
@@ -71,6 +78,9 @@ impl SegmentKeys {
     fn key(&self, file: &SourceFile, features: &Features, role: Role) -> Option<String> {
         let mut hash = self.base.clone();
         part(&mut hash, self.content_id(file)?);
+        if self.by_path || rows_name_files(features) {
+            part(&mut hash, &file.path);
+        }
         // It tells the compression.
         part(&mut hash, file.path.rsplit_once('.').map_or("", |(_, extension)| extension));
         if self.placed {

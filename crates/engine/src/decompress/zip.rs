@@ -43,7 +43,7 @@ impl Member {
 }
 
 fn damaged(what: &str) -> EngineError {
-    EngineError::new(ErrorKind::Unreadable, format!("damaged zip file: {what}"))
+    EngineError::new(ErrorKind::Unreadable, format!("damaged zip file: {what}; pack or upload it again"))
 }
 
 /// Little-endian numbers of a record, one after the other.
@@ -141,7 +141,10 @@ fn member(fields: &mut Fields<'_>) -> Result<Option<Member>, EngineError> {
         return Ok(None);
     }
     if flags & 1 != 0 {
-        return Err(EngineError::new(ErrorKind::Unreadable, format!("the member \"{name}\" is encrypted")));
+        return Err(EngineError::new(
+            ErrorKind::Unreadable,
+            format!("the member \"{name}\" is encrypted; pack it without a password"),
+        ));
     }
     let deflated = match method {
         0 => false,

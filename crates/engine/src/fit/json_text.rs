@@ -67,6 +67,13 @@ fn write_value(array: &dyn Array, row: usize, text: &mut String) -> Result<(), E
     Ok(())
 }
 
+/// The JSON text of a list of these items.
+pub(crate) fn of_list(items: &dyn Array) -> Result<String, EngineError> {
+    let mut text = String::new();
+    write_list(items, &mut text)?;
+    Ok(text)
+}
+
 fn write_list(items: &dyn Array, text: &mut String) -> Result<(), EngineError> {
     text.push('[');
     for row in 0..items.len() {

@@ -90,9 +90,9 @@ mod tests {
         let errors =
             [read("flipped.zip", &flipped), read("cut.zip", &good[..good.len() - 30]), read("no.zip", b"a,b\n")];
         insta::assert_snapshot!(errors.join("\n"), @r"
-        flipped.zip/b.csv: damaged zip file: size or checksum are not those of the directory
-        cut.zip: damaged zip file: it has no directory
-        no.zip: damaged zip file: it has no directory
+        flipped.zip/b.csv: damaged zip file: size or checksum are not those of the directory; compress or upload it again
+        cut.zip: damaged zip file: it has no directory; pack or upload it again
+        no.zip: damaged zip file: it has no directory; pack or upload it again
         ");
     }
 }

@@ -3,16 +3,17 @@
 //! The features of the first schema of the config hold for all files. Lengths of messages are compared with the size
 //! of the file before anything is allocated for them.
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Seek, SeekFrom};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::ipc::reader::{FileReader, StreamReader};
 
+use super::seekable::SeekableFile;
 use super::{Agreement, TableStream};
 use crate::error::{EngineError, ErrorKind};
 use crate::features_arrow::features_of;
-use crate::source::{LocalFile, Progress, ReadRanges, SourceFile};
+use crate::source::{Progress, SourceFile};
 
 /// What a file in the file format begins with.
 const MAGIC: &[u8] = b"ARROW1";
@@ -150,53 +151,6 @@ fn check_footer(source: &mut SeekableFile) -> Result<(), EngineError> {
         }
     }
     Ok(())
-}
-
-/// A file with a position.
-struct SeekableFile {
-    file: LocalFile,
-    position: u64,
-    progress: Progress,
-}
-
-impl SeekableFile {
-    fn open(file: &SourceFile) -> Result<Self, EngineError> {
-        Ok(Self { file: LocalFile::open(file)?, position: 0, progress: Progress::default() })
-    }
-
-    fn size(&self) -> u64 {
-        self.file.size()
-    }
-
-    /// Fills `buffer` from a position as far as the file goes; gives how far.
-    fn read_all(&mut self, at: u64, buffer: &mut [u8]) -> Result<usize, EngineError> {
-        let end = self.size().min(at + buffer.len() as u64);
-        let parts = self.file.read_ranges(std::slice::from_ref(&(at..end.max(at))))?;
-        let length = parts[0].len();
-        buffer[..length].copy_from_slice(&parts[0]);
-        Ok(length)
-    }
-}
-
-impl Read for SeekableFile {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.read_all(self.position.min(self.size()), buffer).map_err(io::Error::other)?;
-        self.position += length as u64;
-        self.progress.reach(self.position.max(self.progress.bytes()));
-        Ok(length)
-    }
-}
-
-impl Seek for SeekableFile {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::End(offset) => self.size().checked_add_signed(offset),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-        };
-        self.position = position.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(self.position)
-    }
 }
 
 #[cfg(test)]

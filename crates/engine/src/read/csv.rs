@@ -130,7 +130,10 @@ impl CsvStream {
         for _ in 0..line.map_or(0, |line| line + 1) {
             self.spans.clear();
             if !self.read_record()? {
-                return Err(EngineError::new(ErrorKind::Unreadable, "the file is empty: it has no header and no row"));
+                return Err(EngineError::new(
+                    ErrorKind::Unreadable,
+                    "the file is empty: it has no header and no row; fill it, or leave it out",
+                ));
             }
             let text = |span: &Span| String::from_utf8_lossy(span.bytes(self.input.text(), &self.side)).into_owned();
             names = Some(unique_names(self.spans.iter().map(text).collect()));
@@ -178,7 +181,8 @@ impl CsvStream {
                 }
                 Found::OpenQuote { start } => {
                     let line = self.input.line_of(start);
-                    let message = "a quote is opened here and never closed";
+                    let message =
+                        "a quote is opened here and never closed; close it, or set `quoting: 3` if quotes mean nothing";
                     return Err(EngineError::new(ErrorKind::Unreadable, message).at_line(line));
                 }
             }
@@ -212,7 +216,10 @@ impl CsvStream {
                 let blank =
                     self.input.text()[start..self.position].iter().take_while(|byte| byte.is_ascii_whitespace());
                 let line = self.input.line_of(start + blank.count());
-                let message = format!("expected {width} fields, found {found}");
+                let message = format!(
+                    "expected {width} fields, found {found}; quote fields that hold the separator, \
+                     or skip such lines with `on_bad_lines: skip`"
+                );
                 return Err(EngineError::new(ErrorKind::Unreadable, message).at_line(line));
             }
             self.spans.resize(first + width, Span::EMPTY);
@@ -228,7 +235,12 @@ impl CsvStream {
         let names = match self.names.as_ref().and_then(Option::as_ref) {
             Some(names) => names.clone(),
             None if found > 0 => (0..found).map(|place| place.to_string()).collect(),
-            None => return Err(EngineError::new(ErrorKind::Unreadable, "the file is empty: it has no row")),
+            None => {
+                return Err(EngineError::new(
+                    ErrorKind::Unreadable,
+                    "the file is empty: it has no row; fill it, or leave it out",
+                ));
+            }
         };
         // Names given for some of the columns name exactly those.
         let renames = options.columns.as_ref().filter(|keys| options.names.is_some() && keys.len() == names.len());
@@ -302,7 +314,7 @@ impl CsvStream {
 }
 
 /// Names as pandas makes them: an empty one by its place, a repeated one with the next free number.
-fn unique_names(names: Vec<String>) -> Vec<String> {
+pub(super) fn unique_names(names: Vec<String>) -> Vec<String> {
     let mut unnamed = HashSet::new();
     let mut result: Vec<String> = names
         .into_iter()

@@ -35,6 +35,10 @@ impl TextEncoding {
     /// Strict UTF-8.
     pub(super) const UTF_8: Self = Self { charset: Charset::Utf8, errors: OnError::Strict, drops_mark: false };
 
+    /// UTF-16 in the byte order that its mark tells.
+    pub(super) const UTF_16: Self =
+        Self { charset: Charset::Other(encoding_rs::UTF_16LE), errors: OnError::Strict, drops_mark: true };
+
     /// From the parameters `encoding` and `encoding_errors`.
     pub(super) fn of(parameters: Parameters<'_>) -> Result<Self, EngineError> {
         let errors = [("strict", OnError::Strict), ("replace", OnError::Replace), ("ignore", OnError::Ignore)];

@@ -1,6 +1,6 @@
 //! The text of a file as one growing and shrinking buffer of UTF-8.
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 
 use super::ReadLimits;
 use super::encoding::{TextDecoder, TextEncoding};
@@ -9,6 +9,10 @@ use crate::error::{EngineError, ErrorKind};
 use crate::source::Progress;
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
+/// Begins no text in UTF-8, but one in UTF-16: its byte-order mark.
+const WIDE_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
+/// The mark of UTF-32, of which one of UTF-16 is the beginning.
+const WIDEST_MARK: &[u8] = b"\xff\xfe\0\0";
 /// Bytes asked from the file at once.
 const STEP: usize = 1 << 20;
 
@@ -24,20 +28,30 @@ pub(super) struct Input {
     valid: usize,
     at_end: bool,
     line: u64,
+    /// Bytes of that line before the text.
+    line_bytes: usize,
     max_record_bytes: usize,
 }
 
 impl Input {
-    /// Opens a file. `drop_mark`: a byte-order mark at the start is no text, whatever the encoding.
+    /// Opens a file. `drop_mark`: a byte-order mark at the start is no text, whatever the encoding. Text that should be
+    /// UTF-8 but begins with the mark of UTF-16 is read as that.
     pub(super) fn open(
         place: &Place,
         encoding: TextEncoding,
         drop_mark: bool,
         limits: ReadLimits,
     ) -> Result<Self, EngineError> {
-        let content = decompress::open(place)?;
+        let mut content = decompress::open(place)?;
+        let mut start = Vec::new();
+        while start.len() < WIDEST_MARK.len() && read_some(&mut content.reader, &mut start, STEP / 16)? > 0 {}
+        let is_wide = encoding.is_strict_utf8() && WIDE_MARKS.iter().any(|mark| start.starts_with(mark));
+        if is_wide && start.starts_with(WIDEST_MARK) {
+            return Err(EngineError::new(ErrorKind::Unreadable, "the text is in UTF-32; store it in UTF-8").at_line(1));
+        }
+        let encoding = if is_wide { TextEncoding::UTF_16 } else { encoding };
         let mut input = Self {
-            reader: content.reader,
+            reader: Box::new(Cursor::new(start).chain(content.reader)),
             progress: content.progress,
             decoder: (!encoding.is_strict_utf8()).then(|| encoding.decoder()),
             raw: Vec::new(),
@@ -45,6 +59,7 @@ impl Input {
             valid: 0,
             at_end: false,
             line: 1,
+            line_bytes: 0,
             max_record_bytes: limits.max_record_bytes,
         };
         if drop_mark || encoding.drops_mark {
@@ -103,6 +118,7 @@ impl Input {
     /// Forgets the first bytes of the text.
     pub(super) fn discard(&mut self, length: usize) {
         self.line += count_lines(&self.buffer[..length]);
+        self.line_bytes = self.position_in_line(length);
         self.buffer.drain(..length);
         self.valid -= length;
     }
@@ -123,11 +139,28 @@ impl Input {
         self.raw.clear();
         self.at_end = read_some(&mut self.reader, &mut self.raw, step)? == 0;
         if !decoder.decode(&self.raw, self.at_end, &mut self.buffer) {
-            let line = self.line + count_lines(&self.buffer);
-            return Err(encoding_error("the declared encoding").at_line(line));
+            let end = self.buffer.len();
+            return Err(self.encoding_error(end, "its encoding", ""));
         }
         self.valid = self.buffer.len();
         Ok(())
+    }
+
+    /// How many bytes of its line come before a position in the text.
+    fn position_in_line(&self, position: usize) -> usize {
+        match memchr::memrchr(b'\n', &self.buffer[..position]) {
+            Some(end) => position - end - 1,
+            None => self.line_bytes + position,
+        }
+    }
+
+    fn encoding_error(&self, position: usize, encoding: &str, byte: &str) -> EngineError {
+        let message = format!(
+            "from byte {}{byte} of this line on, the text is not valid in {encoding}; \
+             store it in UTF-8, or name its encoding with the parameter `encoding`, as in `encoding: latin-1`",
+            self.position_in_line(position) + 1
+        );
+        EngineError::new(ErrorKind::Unreadable, message).at_line(self.line_of(position))
     }
 
     fn validate(&mut self) -> Result<(), EngineError> {
@@ -136,17 +169,13 @@ impl Input {
             Err(error) => {
                 self.valid += error.valid_up_to();
                 if error.error_len().is_some() || self.at_end {
-                    return Err(encoding_error("UTF-8").at_line(self.line_of(self.valid)));
+                    let byte = self.buffer.get(self.valid).map(|byte| format!(" (0x{byte:02X})"));
+                    return Err(self.encoding_error(self.valid, "UTF-8", &byte.unwrap_or_default()));
                 }
             }
         }
         Ok(())
     }
-}
-
-fn encoding_error(encoding: &str) -> EngineError {
-    let message = format!("the text is not valid in {encoding}; name the right one with the parameter `encoding`");
-    EngineError::new(ErrorKind::Unreadable, message)
 }
 
 fn read_some(reader: &mut dyn Read, buffer: &mut Vec<u8>, step: usize) -> io::Result<usize> {

@@ -1,7 +1,7 @@
 //! JSON: one object per line, an array of objects or of anything else, or one object.
 //!
 //! Every batch is read twice: [`shape`] finds out its types, [`build`] makes the arrays. Parameters: `field` (the key
-//! whose items are the rows), `encoding`, `encoding_errors`, `chunksize` (bytes of a batch).
+//! whose items are the rows), `encoding`, `encoding_errors`, `chunksize` (bytes of a batch), `parse_agent_traces`.
 
 mod array;
 mod build;
@@ -10,6 +10,7 @@ mod dates;
 mod lines;
 mod rewrite;
 mod shape;
+mod traces;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use self::build::StructBuilder;
 use self::cursor::Fault;
 use self::lines::LinesStream;
 use self::shape::{Rules, Shape};
+use self::traces::TraceStream;
 use super::encoding::TextEncoding;
 use super::input::Input;
 use super::parameters::Parameters;
@@ -34,6 +36,11 @@ use crate::features_arrow::to_schema;
 const BATCH: u64 = 10 << 20;
 /// Most values that the arrays of one batch may hold, absent ones included.
 const MAX_CELLS: u64 = 1 << 27;
+
+/// The columns of logs of agents.
+pub(super) fn trace_features() -> Features {
+    traces::features()
+}
 
 /// Opens a JSON file.
 pub(super) fn open(
@@ -53,8 +60,12 @@ pub(super) fn open(
         limits,
         batch: usize::try_from(chosen.unwrap_or(BATCH)).unwrap_or(usize::MAX).clamp(1, limits.max_batch_bytes),
         field: parameters.text("field")?.map(str::to_owned),
+        parses_traces: parameters.flag("parse_agent_traces", true)?,
         agreement,
     };
+    if context.parses_traces && context.field.is_none() && context.known() == Some(&traces::features()) {
+        return Ok(Box::new(TraceStream::new(context)?));
+    }
     let mut input = context.input()?;
     if context.field.is_none() && first_byte(&mut input)? != Some(b'[') {
         return Ok(Box::new(LinesStream::new(context, input)));
@@ -67,6 +78,7 @@ pub(super) fn open(
 }
 
 /// What a stream over one file knows about its surroundings.
+#[derive(Clone)]
 struct Context {
     place: Place,
     encoding: TextEncoding,
@@ -74,6 +86,8 @@ struct Context {
     /// Bytes of a batch.
     batch: usize,
     field: Option<String>,
+    /// Logs of agents are a row per file.
+    parses_traces: bool,
     agreement: Arc<Agreement>,
 }
 
@@ -141,8 +155,13 @@ fn check_cells(cells: u64) -> Result<(), EngineError> {
 /// The error for a fault in the value that starts at `start`.
 fn failure(input: &Input, start: usize, fault: Fault) -> EngineError {
     let (at, message) = match fault {
-        Fault::End => (start, "the file ends inside the JSON value that starts here".to_owned()),
-        Fault::At(at, message) => (at, format!("invalid JSON: {message}")),
+        Fault::End => (
+            start,
+            "the file ends inside the JSON value that starts here; if it was cut off, upload it again".to_owned(),
+        ),
+        // Some say already what to do.
+        Fault::At(at, message) if message.contains("; ") => (at, format!("invalid JSON: {message}")),
+        Fault::At(at, message) => (at, format!("invalid JSON: {message}; correct it there, or write the file again")),
     };
     EngineError::new(ErrorKind::Unreadable, message).at_line(input.line_of(at))
 }

@@ -1,4 +1,4 @@
-//! Text files: a row per line, paragraph or document.
+//! Text files: a row per line, paragraph or document. XML files: a row per document, as text.
 //!
 //! Parameters: `sample_by` (`line`, `paragraph`, `document`), `keep_linebreaks`, `encoding`, `encoding_errors`,
 //! and `features`, whose first name renames the column.
@@ -34,13 +34,34 @@ pub(super) fn open(
     place: &Place,
     limits: ReadLimits,
 ) -> Result<Box<dyn TableStream>, EngineError> {
-    let parameters = Parameters(&config.parameters);
     let units = [("line", SampleBy::Line), ("paragraph", SampleBy::Paragraph), ("document", SampleBy::Document)];
-    let column = config.reader_features.as_ref().and_then(|features| features.iter().next());
-    let column = column.map_or("text", |(name, _)| name.as_str());
+    let sample_by = Parameters(&config.parameters).choice("sample_by", &units, SampleBy::Line)?;
+    open_by(config, place, limits, sample_by, "text")
+}
+
+/// Opens a file of which the whole content is one row, in a column of the given name.
+pub(super) fn open_documents(
+    config: &ResolvedConfig,
+    place: &Place,
+    limits: ReadLimits,
+    column: &str,
+) -> Result<Box<dyn TableStream>, EngineError> {
+    open_by(config, place, limits, SampleBy::Document, column)
+}
+
+fn open_by(
+    config: &ResolvedConfig,
+    place: &Place,
+    limits: ReadLimits,
+    sample_by: SampleBy,
+    column: &str,
+) -> Result<Box<dyn TableStream>, EngineError> {
+    let parameters = Parameters(&config.parameters);
+    let renamed = config.reader_features.as_ref().and_then(|features| features.iter().next());
+    let column = renamed.map_or(column, |(name, _)| name.as_str());
     Ok(Box::new(TextStream {
         input: Input::open(place, TextEncoding::of(parameters)?, false, limits)?,
-        sample_by: parameters.choice("sample_by", &units, SampleBy::Line)?,
+        sample_by,
         keep_line_breaks: parameters.flag("keep_linebreaks", false)?,
         schema: Arc::new(Schema::new(vec![Field::new(column, DataType::Utf8, true)])),
         pending: Vec::new(),

@@ -36,8 +36,9 @@ fn front_matter_is_the_block_between_two_fences_at_the_start() {
     }
 }
 
+/// e103 | the front matter of a card does not end within 10 MB | it is refused, and no more of it is read
 #[test]
-fn a_front_matter_without_end_in_a_huge_file_is_an_error() {
+fn e103_a_front_matter_without_end_in_a_huge_file_is_an_error() {
     let mut readme = b"---\n".to_vec();
     readme.resize(usize::try_from(MAX_CARD_BYTES).expect("fits"), b'#');
     let error = Card::parse(CardFiles { readme: Some(readme), ..CardFiles::default() }).expect_err("too large");

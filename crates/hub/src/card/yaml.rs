@@ -420,8 +420,9 @@ mod tests {
         assert_eq!(json("['yes', \"1\", !!str 1, ! no, yes]"), r#"["yes","1","1","no",true]"#);
     }
 
+    /// e103 | the card of a dataset multiplies itself through aliases | it is refused as too large when it would exceed its budget
     #[test]
-    fn a_billion_laughs_are_refused() {
+    fn e103_a_billion_laughs_are_refused() {
         let mut text = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
         for level in 1..10 {
             let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
@@ -437,13 +438,15 @@ mod tests {
         assert!(error(&blocks).contains("nested deeper"));
     }
 
+    /// e103 | the card refers to a value inside itself | it is refused with the line
     #[test]
-    fn an_alias_inside_its_own_value_is_refused() {
+    fn e103_an_alias_inside_its_own_value_is_refused() {
         assert!(error("a: &a [*a]").contains("line 1"), "{}", error("a: &a [*a]"));
     }
 
+    /// e103 | the card is malformed, asks for objects of Python, or holds several documents | it is refused with the line, and no tag does anything
     #[test]
-    fn errors_tell_the_line_of_the_file() {
+    fn e103_errors_tell_the_line_of_the_file() {
         let text = "configs:\n- config_name: [unclosed\n";
         let error = parse(text, 2).expect_err("invalid").to_string();
         assert!(error.contains("line 4") || error.contains("line 3"), "{error}");

@@ -394,3 +394,44 @@ fn a_mistake_in_declared_features_fails_the_listing() {
     assert_eq!(code, ErrorCode::ConfigNamesError);
     assert!(message.starts_with("README.md, line 4, key `dataset_info.features.a.dtype`"), "{message}");
 }
+
+/// `birds: train: a.sqlite` for every config of some SQLite files, each with its tables.
+fn tables(files: &[(&str, &[(&str, &str)])]) -> Vec<String> {
+    let contents: Vec<_> = files.iter().map(|(path, rows)| (*path, crate::sqlite::tests::schema_of(rows))).collect();
+    let entry = |(path, content): &(&str, Vec<u8>)| FileEntry {
+        path: (*path).to_owned(),
+        size: content.len() as u64,
+        content_id: String::new(),
+    };
+    let manifest = Manifest::new(contents.iter().map(entry).collect());
+    let read = |path: &str, range: Range<u64>| -> io::Result<Vec<u8>> {
+        let (_, content) = contents.iter().find(|(name, _)| *name == path).expect("listed");
+        let position = |at: u64| usize::try_from(at).expect("small");
+        Ok(content[position(range.start)..position(range.end)].to_vec())
+    };
+    let card = Card::parse(CardFiles::default()).expect("no card");
+    let resolution = resolve(RevisionFiles { manifest: &manifest, read: &read }, &card, "birds").expect("resolved");
+    let config = |config: &ConfigFiles| format!("{}: {}", config.name, shown(&resolution, config.name.as_str()));
+    resolution.configs.iter().map(config).collect()
+}
+
+#[test]
+fn a_database_of_several_tables_has_a_config_for_each() {
+    let one: &[(&str, &str)] = &[("table", "birds")];
+    let two: &[(&str, &str)] = &[("table", "birds"), ("table", "a/b")];
+    assert_eq!(tables(&[("a.sqlite", one)]), ["default: train: a.sqlite"]);
+    assert_eq!(
+        tables(&[("train.db", two), ("test.db", one)]),
+        ["a_b: train: train.db", "birds: train: train.db | test: test.db"]
+    );
+}
+
+#[test]
+fn databases_and_workbooks_count_where_nothing_else_is() {
+    let sheet = resolve_with(&["a.xlsx", "notes.md"], "").expect("resolved");
+    assert_eq!(shown(&sheet, "default"), "train: a.xlsx");
+    let table = resolve_with(&["train.xlsx", "a.csv"], "").expect("resolved");
+    assert_eq!(shown(&table, "default"), "train: a.csv");
+    let named = resolve_with(&["a.xlsx", "licence.txt"], "configs: [{config_name: c, data_files: a.xlsx}]");
+    assert_eq!(shown(&named.expect("resolved"), "c"), "train: a.xlsx");
+}

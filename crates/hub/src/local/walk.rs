@@ -198,8 +198,9 @@ mod tests {
         assert!(!seen.folders.iter().any(|folder| folder.ends_with(".git") || folder.ends_with("state")));
     }
 
+    /// e101 | a dataset holds links that leave its folder, lead to folders, to hidden files, nowhere or to themselves | those to data files inside are followed; the others are refused by name, or are no files
     #[test]
-    fn links_are_followed_only_to_files_inside() {
+    fn e101_links_are_followed_only_to_files_inside() {
         let root = tempfile::tempdir().expect("a folder");
         let outside = tempfile::tempdir().expect("a folder");
         write(outside.path(), "secret.csv");
@@ -224,8 +225,9 @@ mod tests {
         ");
     }
 
+    /// e101 | a dataset holds a named pipe that nobody writes to | it is refused by its kind and never opened
     #[test]
-    fn pipes_are_refused_and_never_opened() {
+    fn e101_pipes_are_refused_and_never_opened() {
         let root = tempfile::tempdir().expect("a folder");
         let pipe = root.path().join("pipe.csv");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)

@@ -57,7 +57,7 @@ impl Job for CompatibleLibrariesJob {
         let names: Vec<&ConfigName> = infos.dataset_info.keys().take(MAX_CONFIGS).collect();
 
         content.libraries.push(datasets(&dataset, &names));
-        if matches!(reader.as_str(), "csv" | "json" | "parquet") {
+        if matches!(reader.as_str(), "csv" | "json" | "parquet" | "webdataset") {
             // These follow the card; the others follow the list of configs.
             let in_card = card.as_ref().and_then(|card| card.configs().ok()).unwrap_or_default();
             let place = |name: &ConfigName| in_card.iter().position(|config| config.name == *name);
@@ -76,7 +76,9 @@ impl Job for CompatibleLibrariesJob {
                 // Their first byte tells lines from arrays.
                 ctx.input("content", &manifest.files);
             }
-            if !configs.is_empty() {
+            if !configs.is_empty() && reader == "webdataset" {
+                content.libraries.push(archives(&dataset, &configs));
+            } else if !configs.is_empty() {
                 content.libraries.extend(frames(&dataset, &reader, &configs, compat));
             }
         }
@@ -176,6 +178,15 @@ fn frames(dataset: &str, reader: &str, configs: &[Config<'_>], compat: bool) -> 
             library(frame.library, &frame.function, configs.iter().map(code).collect())
         })
         .collect()
+}
+
+/// Tar archives, streamed by their own library.
+fn archives(dataset: &str, configs: &[Config<'_>]) -> Library {
+    let code = |config: &Config<'_>| {
+        let (arguments, code) = snippet::webdataset(dataset, &config.source);
+        loading_code(config.name, arguments, code)
+    };
+    library("webdataset", "wds.WebDataset", configs.iter().map(code).collect())
 }
 
 fn mlcroissant(dataset: &str, hub: &str, names: &[&ConfigName], partial: bool) -> Library {

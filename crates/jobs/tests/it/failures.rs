@@ -112,8 +112,9 @@ async fn a_job_whose_workers_vanish_is_given_up() {
     assert_eq!(code(&answer).0, 500, "the names are another job: {}", answer.text());
 }
 
+/// e113 | the queue holds work of a step that only another version of the program knows | it is dropped; nothing is stored for it
 #[tokio::test]
-async fn steps_of_other_versions_are_dropped() {
+async fn e113_steps_of_other_versions_are_dropped() {
     let app = TestApp::with_file("birds.csv", BIRDS).await;
     app.force("split-duckdb-index", Some("default"), Some("train")).await;
     app.run_jobs().await;

@@ -88,8 +88,9 @@ async fn a_settled_dataset_needs_no_plan() {
     assert_eq!(app.errors("local/data").await, Vec::<String>::new());
 }
 
+/// e102 | a file changes before or while a job reads it | the job stores nothing, and the new revision is planned
 #[tokio::test]
-async fn a_file_that_changes_under_a_job_ends_in_a_new_plan() {
+async fn e102_a_file_that_changes_under_a_job_ends_in_a_new_plan() {
     let app = TestApp::with(|options| options.settings.worker.retry_seconds = 3600.0).await;
     app.write("data/birds.csv", BIRDS);
     app.refresh().await;
@@ -129,8 +130,9 @@ async fn parquet() -> (TestApp, Vec<u8>) {
     (app, bytes("name\nowl\n").await)
 }
 
+/// e102 | a file changes between two pages of its rows | no page mixes two revisions: an error until the new one is there
 #[tokio::test]
-async fn rows_of_files_that_changed_are_gone_and_then_new() {
+async fn e102_rows_of_files_that_changed_are_gone_and_then_new() {
     let (app, other) = parquet().await;
     assert_eq!(app.get(ROWS).await.json()["num_rows_total"], 3);
     app.write("data/0000.parquet", &other);

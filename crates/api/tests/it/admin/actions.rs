@@ -256,8 +256,9 @@ async fn a_backfill_keeps_what_was_asked_for_by_force() {
     }
 }
 
+/// e113 | work and results of steps are stored that this version does not know | answers are not touched by them; `/admin/clean` counts and removes them
 #[tokio::test]
-async fn leftovers_of_other_versions_are_counted_and_removed() {
+async fn e113_leftovers_of_other_versions_are_counted_and_removed() {
     for app in settled().await {
         app.force_in("local/birds", "retired-step", None, None).await;
         for (path, jobs) in [("?dry_run=true", 1), ("", 1), ("", 0)] {

@@ -133,22 +133,22 @@ fn short_rows_are_filled_and_long_rows_are_errors_with_their_line() {
     1 | null | null
     2 | 3.0 | null
     ");
-    insta::assert_snapshot!(csv("a,b\n\"1\n1\",2\n\n\n1,2,3\n"), @"Unreadable: data.csv, line 6: expected 2 fields, found 3");
+    insta::assert_snapshot!(csv("a,b\n\"1\n1\",2\n\n\n1,2,3\n"), @"Unreadable: data.csv, line 6: expected 2 fields, found 3; quote fields that hold the separator, or skip such lines with `on_bad_lines: skip`");
 }
 
 #[test]
 fn files_without_rows_or_names() {
     insta::assert_snapshot!(csv("a,b\n"), @"a: null, b: null");
     insta::assert_snapshot!(csv("a,b"), @"a: null, b: null");
-    insta::assert_snapshot!(csv(""), @"Unreadable: data.csv: the file is empty: it has no header and no row");
-    insta::assert_snapshot!(csv("\n\n \n"), @"Unreadable: data.csv: the file is empty: it has no header and no row");
-    insta::assert_snapshot!(csv_with(json!({"header": null}), ""), @"Unreadable: data.csv: the file is empty: it has no row");
+    insta::assert_snapshot!(csv(""), @"Unreadable: data.csv: the file is empty: it has no header and no row; fill it, or leave it out");
+    insta::assert_snapshot!(csv("\n\n \n"), @"Unreadable: data.csv: the file is empty: it has no header and no row; fill it, or leave it out");
+    insta::assert_snapshot!(csv_with(json!({"header": null}), ""), @"Unreadable: data.csv: the file is empty: it has no row; fill it, or leave it out");
 }
 
 #[test]
 fn errors_name_file_and_line() {
-    insta::assert_snapshot!(csv("a,b\n1,2\n3,\"4\n5,6\n"), @"Unreadable: data.csv, line 3: a quote is opened here and never closed");
-    insta::assert_snapshot!(csv(b"a,b\n1,2\n3,\xff\n"), @"Unreadable: data.csv, line 3: the text is not valid in UTF-8; name the right one with the parameter `encoding`");
+    insta::assert_snapshot!(csv("a,b\n1,2\n3,\"4\n5,6\n"), @"Unreadable: data.csv, line 3: a quote is opened here and never closed; close it, or set `quoting: 3` if quotes mean nothing");
+    insta::assert_snapshot!(csv(b"a,b\n1,2\n3,\xff\n"), @"Unreadable: data.csv, line 3: from byte 3 (0xFF) of this line on, the text is not valid in UTF-8; store it in UTF-8, or name its encoding with the parameter `encoding`, as in `encoding: latin-1`");
     let small = ReadLimits { max_record_bytes: 1000, ..ReadLimits::default() };
     let file = Folder::new();
     let long = file.file("long.csv", format!("a\n1\n\"{}", "x\n".repeat(2_000_000)));
@@ -371,4 +371,22 @@ fn bad_parameters_are_named() {
         assert_eq!(csv_with(parameters, "a\n1\n"), format!("Parameter: data.csv: {message}"));
     }
     assert_eq!(csv_with(json!({"low_memory": true, "engine": "c"}), "a\n1\n"), "a: int64\n1\n");
+}
+
+fn utf_16(text: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(order).collect()
+}
+
+#[test]
+fn the_mark_of_utf_16_is_believed() {
+    let text = "name,n\nM\u{fc}nchen,1\n\u{1f600},2\n";
+    let expected = "name: string, n: int64\nM\u{fc}nchen | 1\n\u{1f600} | 2\n";
+    assert_eq!(csv(utf_16(text, u16::to_le_bytes)), expected);
+    assert_eq!(csv(utf_16(text, u16::to_be_bytes)), expected);
+    assert_eq!(csv_with(json!({"encoding": "utf-16"}), utf_16(text, u16::to_be_bytes)), expected);
+    assert_eq!(csv([b"\xef\xbb\xbf", text.as_bytes()].concat()), expected, "and that of UTF-8");
+    let mut cut = utf_16(text, u16::to_le_bytes);
+    cut.pop();
+    insta::assert_snapshot!(csv(cut), @"Unreadable: data.csv, line 3: from byte 7 of this line on, the text is not valid in its encoding; store it in UTF-8, or name its encoding with the parameter `encoding`, as in `encoding: latin-1`");
+    insta::assert_snapshot!(csv(b"\xff\xfe\0\0a\0\0\0"), @"Unreadable: data.csv, line 1: the text is in UTF-32; store it in UTF-8");
 }

@@ -200,7 +200,7 @@ fn what_is_wrong_with_a_table_is_told_with_a_way_out() {
     Unreadable: metadata.csv, column "file_name": `file:///etc/passwd` leads out of the folder of this table; names of files are relative to it, without `..`, a slash at the start or `://`
     Unreadable: metadata.csv, column "image": two columns would be called `image`, which stands for the files; rename one
     Unreadable: metadata.csv: no column names the files: there must be a column `file_name`, `…_file_name`, `file_names` or `…_file_names` of texts; it has "file_name"
-    Unreadable: metadata.csv: the file is empty: it has no header and no row
+    Unreadable: metadata.csv: the file is empty: it has no header and no row; fill it, or leave it out
     Unreadable: x/metadata.jsonl: it describes media as `metadata.csv` does, in another format; keep one format for both
     "#);
 }

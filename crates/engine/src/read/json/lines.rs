@@ -6,6 +6,7 @@ use belvedere_domain::Features;
 use super::build::{self, StructBuilder};
 use super::cursor::{Cursor, Fault};
 use super::shape::{Rules, Shape};
+use super::traces::{self, TraceStream};
 use super::{Context, MAX_CELLS, check_cells, columns, failure, table};
 use crate::error::EngineError;
 use crate::read::TableStream;
@@ -25,6 +26,8 @@ pub(super) struct LinesStream {
     next_pause: u32,
     /// The line of the first row of the last table; `None`: its rows are not one per line.
     first_line: Option<u64>,
+    /// The file turned out to be the log of an agent.
+    log: Option<TraceStream>,
 }
 
 /// What the objects of a batch look like.
@@ -40,10 +43,13 @@ struct Batch {
 
 impl LinesStream {
     pub(super) fn new(context: Context, input: Input) -> Self {
-        Self { context, input, expected: None, pause: 0, next_pause: 1, first_line: None }
+        Self { context, input, expected: None, pause: 0, next_pause: 1, first_line: None, log: None }
     }
 
     fn read_table(&mut self) -> Result<Option<RecordBatch>, EngineError> {
+        if let Some(log) = &mut self.log {
+            return log.next_table();
+        }
         if let Some(table) = self.as_expected()? {
             return Ok(Some(table));
         }
@@ -55,6 +61,13 @@ impl LinesStream {
         let known = self.context.known();
         let rules = Rules { known: None, keys_must_agree: known.is_none() && batch.line_by_line };
         let features = columns(&batch.rows, batch.first_row, rules, known);
+        if known.is_none() && self.context.parses_traces && traces::is_log(&features) {
+            self.context.agreement.impose(&traces::features());
+            let mut log = TraceStream::new(self.context.clone())?;
+            let table = log.next_table();
+            self.log = Some(log);
+            return table;
+        }
         if known.is_none() {
             self.context.agreement.impose(&features);
         }

@@ -151,27 +151,27 @@ fn a_field_of_an_object_can_hold_the_rows() {
 
 #[test]
 fn errors_name_file_and_line() {
-    insta::assert_snapshot!(jsonl("{\"a\":1}\n{\"a\":}\n"), @"Unreadable: data.jsonl, line 2: invalid JSON: expected a JSON value, found `}`");
-    insta::assert_snapshot!(jsonl("{\"a\":1}\n{\"a\":1,\"a\":2}\n"), @r#"Unreadable: data.jsonl, line 2: invalid JSON: the key "a" stands twice in one object"#);
-    insta::assert_snapshot!(jsonl("{\"a\":1}\n{\"a\":2\n"), @"Unreadable: data.jsonl, line 2: the file ends inside the JSON value that starts here");
-    insta::assert_snapshot!(jsonl("1\n2\n"), @"Unreadable: data.jsonl, line 1: invalid JSON: expected an object: every line must hold one");
-    insta::assert_snapshot!(jsonl("[1]\n[2]\n"), @"Unreadable: data.jsonl, line 2: invalid JSON: text after the end of the array");
-    insta::assert_snapshot!(jsonl("[{\"a\":1},\n{\"a\":2},"), @"Unreadable: data.jsonl, line 2: the file ends inside the JSON value that starts here");
-    insta::assert_snapshot!(jsonl("[{\"a\":1},\n2]"), @"Unreadable: data.jsonl, line 2: invalid JSON: expected an object like the first item of the array");
+    insta::assert_snapshot!(jsonl("{\"a\":1}\n{\"a\":}\n"), @"Unreadable: data.jsonl, line 2: invalid JSON: expected a JSON value, found `}`; correct it there, or write the file again");
+    insta::assert_snapshot!(jsonl("{\"a\":1}\n{\"a\":1,\"a\":2}\n"), @r#"Unreadable: data.jsonl, line 2: invalid JSON: the key "a" stands twice in one object; correct it there, or write the file again"#);
+    insta::assert_snapshot!(jsonl("{\"a\":1}\n{\"a\":2\n"), @"Unreadable: data.jsonl, line 2: the file ends inside the JSON value that starts here; if it was cut off, upload it again");
+    insta::assert_snapshot!(jsonl("1\n2\n"), @"Unreadable: data.jsonl, line 1: invalid JSON: expected an object: every line must hold one; correct it there, or write the file again");
+    insta::assert_snapshot!(jsonl("[1]\n[2]\n"), @"Unreadable: data.jsonl, line 2: invalid JSON: text after the end of the array; correct it there, or write the file again");
+    insta::assert_snapshot!(jsonl("[{\"a\":1},\n{\"a\":2},"), @"Unreadable: data.jsonl, line 2: the file ends inside the JSON value that starts here; if it was cut off, upload it again");
+    insta::assert_snapshot!(jsonl("[{\"a\":1},\n2]"), @"Unreadable: data.jsonl, line 2: invalid JSON: expected an object like the first item of the array; correct it there, or write the file again");
     insta::assert_snapshot!(jsonl("{\"a\":\"x\ny\"}\n"), @"Unreadable: data.jsonl, line 1: invalid JSON: a line break or control character inside a text; write it as an escape");
-    insta::assert_snapshot!(jsonl("{\"a\":\"\\ud800\"}\n"), @"Unreadable: data.jsonl, line 1: invalid JSON: half of a surrogate pair stands alone");
-    insta::assert_snapshot!(jsonl("{\"a\":01}\n"), @"Unreadable: data.jsonl, line 1: invalid JSON: a number goes on in a way that is no JSON");
-    insta::assert_snapshot!(jsonl("{\"a\":[1,]}\n"), @"Unreadable: data.jsonl, line 1: invalid JSON: a comma without a value after it");
-    insta::assert_snapshot!(jsonl(b"{\"a\":\"\xff\"}\n"), @"Unreadable: data.jsonl, line 1: the text is not valid in UTF-8; name the right one with the parameter `encoding`");
+    insta::assert_snapshot!(jsonl("{\"a\":\"\\ud800\"}\n"), @"Unreadable: data.jsonl, line 1: invalid JSON: half of a surrogate pair stands alone; correct it there, or write the file again");
+    insta::assert_snapshot!(jsonl("{\"a\":01}\n"), @"Unreadable: data.jsonl, line 1: invalid JSON: a number goes on in a way that is no JSON; correct it there, or write the file again");
+    insta::assert_snapshot!(jsonl("{\"a\":[1,]}\n"), @"Unreadable: data.jsonl, line 1: invalid JSON: a comma without a value after it; correct it there, or write the file again");
+    insta::assert_snapshot!(jsonl(b"{\"a\":\"\xff\"}\n"), @"Unreadable: data.jsonl, line 1: from byte 7 (0xFF) of this line on, the text is not valid in UTF-8; store it in UTF-8, or name its encoding with the parameter `encoding`, as in `encoding: latin-1`");
 }
 
 #[test]
 fn deep_nesting_is_an_error_not_a_crash() {
     let deep = format!("{{\"a\":{}{}}}\n", "[".repeat(100_000), "]".repeat(100_000));
-    insta::assert_snapshot!(jsonl(&deep), @"Unreadable: data.jsonl, line 1: invalid JSON: values are nested deeper than 512 levels");
-    insta::assert_snapshot!(jsonl(format!("[{deep}]")), @"Unreadable: data.jsonl, line 1: invalid JSON: values are nested deeper than 512 levels");
+    insta::assert_snapshot!(jsonl(&deep), @"Unreadable: data.jsonl, line 1: invalid JSON: values are nested deeper than 512 levels; correct it there, or write the file again");
+    insta::assert_snapshot!(jsonl(format!("[{deep}]")), @"Unreadable: data.jsonl, line 1: invalid JSON: values are nested deeper than 512 levels; correct it there, or write the file again");
     let objects = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
-    insta::assert_snapshot!(jsonl(objects), @"Unreadable: data.jsonl, line 1: invalid JSON: values are nested deeper than 512 levels");
+    insta::assert_snapshot!(jsonl(objects), @"Unreadable: data.jsonl, line 1: invalid JSON: values are nested deeper than 512 levels; correct it there, or write the file again");
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn an_array_is_typed_by_all_its_items_unless_told_to_hurry() {
     let mut stream = ConfigReader::new(config, hurry).open(&file).unwrap();
     assert!(stream.next_table().unwrap().unwrap().column(0).data_type().is_integer());
     let error = std::iter::from_fn(|| stream.next_table().transpose()).find_map(Result::err).unwrap();
-    insta::assert_snapshot!(error, @"a.json, line 1: invalid JSON: not an integer");
+    insta::assert_snapshot!(error, @"a.json, line 1: invalid JSON: not an integer; correct it there, or write the file again");
 }
 
 #[test]

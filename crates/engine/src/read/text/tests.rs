@@ -56,3 +56,15 @@ fn a_row_that_never_ends_is_an_error() {
     let error = tables(&config(Reader::Text, &json!({})), limits, &file).unwrap_err();
     insta::assert_snapshot!(error, @"a.txt, line 1: a single row of text is longer than 1048576 bytes");
 }
+
+#[test]
+fn lines_of_utf_16_are_text_too() {
+    let bytes: Vec<u8> = "\u{feff}a\r\nb".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(rows(&json!({}), bytes), ["a", "b"]);
+}
+
+#[test]
+fn an_xml_file_is_one_text() {
+    let shown = crate::read::testing::read(Reader::Xml, &json!({}), "a.xml", "<a>\r\n<b/></a>\n");
+    assert_eq!(shown, "xml: string\n<a>\n<b/></a>\n\n");
+}

@@ -54,25 +54,42 @@ impl Frame {
         if source.tabs {
             options.push_str(self.tabs);
         }
-        let root = format!("hf://datasets/{dataset}/");
         let (function, import) = (&self.function, self.import);
-        let mut splits = source.splits.iter();
-        let code = match (splits.next(), splits.next()) {
-            (Some((_, only)), None) => {
-                format!("{import}\n\ndf = {function}({}{options})", python_string(&format!("{root}{only}")))
-            }
-            (first, _) => {
-                let items = source.splits.iter().map(|(name, path)| format!("{}: {}", literal(name), literal(path)));
-                let mapping = items.collect::<Vec<_>>().join(", ");
-                let first = first.map_or("", |(name, _)| name.as_str());
-                format!(
-                    "{import}\n\nsplits = {{{mapping}}}\ndf = {function}({} + splits[{}]{options})",
-                    python_string(&root),
-                    python_string(first)
-                )
-            }
-        };
-        (arguments, code)
+        let (splits, files) = places(dataset, source);
+        let splits = splits.map_or_else(String::new, |splits| format!("{splits}\n"));
+        (arguments, format!("{import}\n\n{splits}df = {function}({files}{options})"))
+    }
+}
+
+/// The arguments and the code that streams tar archives.
+pub(super) fn webdataset(dataset: &str, source: &Source) -> (JsonValue, String) {
+    let (splits, files) = places(dataset, source);
+    let splits = splits.map_or_else(String::new, |splits| format!("{splits}\n\n"));
+    let code = format!(
+        "import webdataset as wds\n\
+         from huggingface_hub import HfFileSystem, get_token, hf_hub_url\n\n\
+         {splits}fs = HfFileSystem()\n\
+         files = [fs.resolve_path(path) for path in fs.glob({files})]\n\
+         urls = [hf_hub_url(file.repo_id, file.path_in_repo, repo_type=\"dataset\") for file in files]\n\
+         urls = f\"pipe: curl -s -L -H 'Authorization:Bearer {{get_token()}}' {{'::'.join(urls)}}\"\n\n\
+         ds = wds.WebDataset(urls).decode()"
+    );
+    (json!({"splits": source.splits}), code)
+}
+
+/// A line that names the files of each split, where there are several, and an expression for those of the first.
+fn places(dataset: &str, source: &Source) -> (Option<String>, String) {
+    let root = format!("hf://datasets/{dataset}/");
+    let mut splits = source.splits.iter();
+    match (splits.next(), splits.next()) {
+        (Some((_, only)), None) => (None, python_string(&format!("{root}{only}"))),
+        (first, _) => {
+            let items = source.splits.iter().map(|(name, path)| format!("{}: {}", literal(name), literal(path)));
+            let mapping = items.collect::<Vec<_>>().join(", ");
+            let first = first.map_or("", |(name, _)| name.as_str());
+            let files = format!("{} + splits[{}]", python_string(&root), python_string(first));
+            (Some(format!("splits = {{{mapping}}}")), files)
+        }
     }
 }
 
@@ -109,6 +126,25 @@ mod tests {
         df = pd.read_json("hf://datasets/a/b/" + splits["train"], lines=True)
         "#);
         assert_eq!(arguments["lines"], true);
+    }
+
+    #[test]
+    fn archives_are_streamed() {
+        let (arguments, code) = webdataset("a/b", &source(&[("train", "t-*.tar"), ("test", "x.tar")]));
+        insta::assert_snapshot!(code, @r#"
+        import webdataset as wds
+        from huggingface_hub import HfFileSystem, get_token, hf_hub_url
+
+        splits = {'train': 't-*.tar', 'test': 'x.tar'}
+
+        fs = HfFileSystem()
+        files = [fs.resolve_path(path) for path in fs.glob("hf://datasets/a/b/" + splits["train"])]
+        urls = [hf_hub_url(file.repo_id, file.path_in_repo, repo_type="dataset") for file in files]
+        urls = f"pipe: curl -s -L -H 'Authorization:Bearer {get_token()}' {'::'.join(urls)}"
+
+        ds = wds.WebDataset(urls).decode()
+        "#);
+        assert_eq!(arguments, json!({"splits": {"train": "t-*.tar", "test": "x.tar"}}));
     }
 
     #[test]
