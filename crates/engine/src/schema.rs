@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn types_have_short_names() {
         let columns = simple(&features());
-        let lines: Vec<String> = columns.as_array().unwrap().iter().map(|column| column.to_string()).collect();
+        let lines: Vec<String> = columns.as_array().unwrap().iter().map(ToString::to_string).collect();
         assert_snapshot!(lines.join("\n"), @r#"
         {"name":"n","type":"int8"}
         {"name":"big","type":"uint64"}

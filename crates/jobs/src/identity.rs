@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn order_splits_contents_and_endings_count() {
         let base = identity(Reader::Csv, &[("train", &["a.csv", "b.csv"])], &[("a.csv", "1"), ("b.csv", "2")]);
-        let others: [(&[(&str, &[&str])], [(&str, &str); 2]); 4] = [
+        type Splits<'a> = &'a [(&'a str, &'a [&'a str])];
+        let others: [(Splits<'_>, [(&str, &str); 2]); 4] = [
             (&[("train", &["a.csv", "b.csv"])], [("a.csv", "2"), ("b.csv", "1")]),
             (&[("train", &["a.csv"]), ("test", &["b.csv"])], [("a.csv", "1"), ("b.csv", "2")]),
             (&[("test", &["a.csv", "b.csv"])], [("a.csv", "1"), ("b.csv", "2")]),

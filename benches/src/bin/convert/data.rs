@@ -27,7 +27,7 @@ pub(crate) fn csv(file: &Path, bytes: u64) -> std::io::Result<()> {
                     match index % 5 {
                         2 => write!(line, "{}, ", random.word())?,
                         3 => write!(line, "\"\"{}\"\" ", random.word())?,
-                        4 if row % 16 == 0 => write!(line, "{}\n", random.word())?,
+                        4 if row % 16 == 0 => writeln!(line, "{}", random.word())?,
                         _ => write!(line, "{} ", random.word())?,
                     }
                 }

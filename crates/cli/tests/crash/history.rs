@@ -133,7 +133,7 @@ pub(crate) fn faults_of(events: &[Event]) -> Vec<String> {
             }
             // After a failure it is computed again.
             ("content", _) if event.status == Some(200) => {
-                *contents.entry(event.token.unwrap_or_default()).or_default() += 1
+                *contents.entry(event.token.unwrap_or_default()).or_default() += 1;
             }
             _ => {}
         }

@@ -46,7 +46,7 @@ pub(crate) fn run() {
     let (hub, storage) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
     let address = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
     let (address, storage_address) = (address(&hub), address(&storage));
-    println!("\nHub at {address} {storage_address}");
+    std::io::stdout().write_all(format!("\nHub at {address} {storage_address}\n").as_bytes()).unwrap();
     let hub_state = Arc::new(Hub { address, storage: storage_address, state: Mutex::default() });
     for listener in [hub, storage] {
         let hub = Arc::clone(&hub_state);

@@ -25,7 +25,9 @@ const LARGEST_HEAD: u64 = 1 << 20;
 pub(super) fn offset_index(file: &Ranges, metadata: &ParquetMetaData) -> Option<Vec<Vec<OffsetIndexMetaData>>> {
     let is_large = |column: &ColumnChunkMetaData| column.byte_range().1 > LARGE_CHUNK;
     let groups = metadata.row_groups();
-    if metadata.offset_index().is_some() || !groups.iter().flat_map(|group| group.columns()).any(is_large) {
+    if metadata.offset_index().is_some()
+        || !groups.iter().flat_map(parquet::file::metadata::RowGroupMetaData::columns).any(is_large)
+    {
         return None;
     }
     let mut left = MAX_PAGES;

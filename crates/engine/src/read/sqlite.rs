@@ -141,7 +141,7 @@ impl Records for Rows {
     fn names(&self, _width: usize) -> Result<Vec<String>, EngineError> {
         let connection = self.source.connect()?;
         let statement = connection.prepare(&self.query()).map_err(|error| unreadable(&error))?;
-        Ok(statement.column_names().into_iter().map(str::to_owned).collect())
+        Ok(statement.column_names().map(str::to_owned).collect())
     }
 }
 

@@ -146,7 +146,7 @@ impl WebdatasetStream {
 
     fn table(&self, features: &Features, mut rows: Vec<Row>) -> Result<RecordBatch, EngineError> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(features.len());
-        for (name, feature) in features.iter() {
+        for (name, feature) in features {
             let values: Vec<Value> = rows.iter_mut().map(|row| self.take(row, name, feature)).collect();
             let all: Vec<&Value> = values.iter().collect();
             let column = loose::column(feature, &all).map_err(|error| {

@@ -31,6 +31,7 @@ fn read(files: &[String], batch: usize, in_one_pass: bool) -> (Vec<(RecordBatch,
             limits: ReadLimits::default(),
             batch,
             field: None,
+            parses_traces: true,
             agreement: Arc::clone(&agreement),
         };
         let input = context.input().unwrap();
