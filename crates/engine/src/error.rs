@@ -134,10 +134,11 @@ impl EngineError {
             ErrorKind::ColumnsMismatch => {
                 "give all files the same columns, or make them configs of their own in README.md"
             }
-            ErrorKind::Empty => "put rows into the files, or leave them out with `data_files` in README.md",
+            ErrorKind::Empty => "put rows into them, or leave them out with `data_files` in README.md",
             _ => return self,
         };
-        if self.file.is_some() && !self.message.contains("; ") {
+        let is_about_files = self.file.is_some() || self.kind == ErrorKind::Empty;
+        if is_about_files && !self.message.contains("; ") {
             self.message = format!("{}; {way_out}", self.message);
         }
         self

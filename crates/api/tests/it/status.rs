@@ -95,8 +95,8 @@ async fn errors_are_told_where_they_arose() {
         })
         .collect();
     assert_snapshot!(errors.join("\n"), @r#"
-    "config-parquet-and-info" "default" "DatasetGenerationError": "a.csv, line 3: expected 2 fields, found 3"
-    "split-first-rows" "default" "FeaturesError": "a.csv, line 3: expected 2 fields, found 3"
+    "config-parquet-and-info" "default" "DatasetGenerationError": "a.csv, line 3: expected 2 fields, found 3; quote fields that hold the separator, or skip such lines with `on_bad_lines: skip`"
+    "split-first-rows" "default" "FeaturesError": "a.csv, line 3: expected 2 fields, found 3; quote fields that hold the separator, or skip such lines with `on_bad_lines: skip`"
     "#);
 }
 
