@@ -42,7 +42,7 @@ pub(crate) async fn get(
 
 async fn answer(state: &Arc<ApiState>, params: &Params, headers: &HeaderMap) -> Result<Response, ApiError> {
     params.require(&["dataset", "config", "split"])?;
-    let text = query_text(state, params)?;
+    let text = query_text(state, params).await?;
     let shape = Shape::of(params, headers, &state.settings)?;
     let (offset, length) = (params.offset()?, shape.length(params, &state.settings)?);
     let split = match split::open(state, params, headers).await? {
@@ -72,14 +72,24 @@ async fn answer(state: &Arc<ApiState>, params: &Params, headers: &HeaderMap) -> 
 ///
 /// # Errors
 /// What cannot be read, and where.
-fn query_text(state: &ApiState, params: &Params) -> Result<QueryText, ApiError> {
+async fn query_text(state: &ApiState, params: &Params) -> Result<QueryText, ApiError> {
     let text = QueryText {
         condition: params.get("where").map(str::to_owned),
         order: params.get("orderby").map(str::to_owned),
         reference: state.settings.compat,
     };
-    text.check().map_err(|error| invalid(format!("Parameter {}", error.message)))?;
-    Ok(text)
+    readable(text).await
+}
+
+/// A question that can be read. It is read on a thread of its own: nested as deep as it may be, it can take more of the stack
+/// than is left below a handler.
+///
+/// # Errors
+/// What cannot be read, and where.
+pub(crate) async fn readable(text: QueryText) -> Result<QueryText, ApiError> {
+    let checked = tokio::task::spawn_blocking(move || text.check().map(|()| text)).await;
+    let checked = checked.map_err(|panic| ApiError::internal(&panic))?;
+    checked.map_err(|error| invalid(format!("Parameter {}", error.message)))
 }
 
 fn tag(text: &QueryText, offset: u64, length: Option<u64>) -> String {

@@ -41,8 +41,7 @@ async fn answer(state: &Arc<ApiState>, params: &Params, headers: &HeaderMap) -> 
         return Err(invalid(format!("Parameter 'n' must not be greater than {max}")));
     }
     let condition = params.get("where").map(str::to_owned);
-    let text = QueryText { condition, order: None, reference: state.settings.compat };
-    text.check().map_err(|error| invalid(format!("Parameter {}", error.message)))?;
+    let text = filter::readable(QueryText { condition, order: None, reference: state.settings.compat }).await?;
     let split = match split::open(state, params, headers).await? {
         Opened::Split(split) => split,
         Opened::Stored(response) => return Ok(response),

@@ -18,11 +18,11 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::split::{self, Opened, RowsIndex, Split};
-use super::{miss, serve};
+use super::{filter, miss, serve};
 use crate::error::ApiError;
 use crate::headers::{is_known, max_age, not_modified};
 use crate::metrics::Lookups;
-use crate::params::{Params, invalid};
+use crate::params::Params;
 use crate::state::ApiState;
 
 /// Answers that are kept, and their bytes in all.
@@ -59,7 +59,7 @@ pub(crate) async fn answer(state: &ApiState, params: &Params, headers: &HeaderMa
     params.require(&["dataset", "config", "split"])?;
     let condition = params.required("where")?.to_owned();
     let query = QueryText { condition: Some(condition.clone()), order: None, reference: false };
-    query.check().map_err(|error| invalid(format!("Parameter {}", error.message)))?;
+    let query = filter::readable(query).await?;
     let split = match split::open(state, params, headers).await? {
         Opened::Split(split) => split,
         Opened::Stored(response) => return Ok(response),

@@ -2,8 +2,10 @@
 
 use super::expr::{Comparison, Expr, Kind, MAX_DEPTH, Operator, OrderKey, Pattern, TypeName};
 use super::lexer::{Token, tokens};
-use super::wrong;
 use crate::error::EngineError;
+
+/// What a step of reading gives. Errors are boxed: each level of an expression holds several such results on the stack.
+type Parsed<T> = Result<T, Box<EngineError>>;
 
 /// Longest expression, in bytes.
 const MAX_BYTES: usize = 256 << 10;
@@ -35,6 +37,10 @@ const RESERVED: &[&str] = &[
 /// # Errors
 /// [`Query`](crate::ErrorKind::Query) with the character where it cannot be read on.
 pub(crate) fn condition(text: &str) -> Result<Expr, EngineError> {
+    read_condition(text).map_err(|error| *error)
+}
+
+fn read_condition(text: &str) -> Parsed<Expr> {
     let mut parser = Parser::new(text)?;
     let expr = parser.expression(0)?;
     parser.expect_end()?;
@@ -46,6 +52,10 @@ pub(crate) fn condition(text: &str) -> Result<Expr, EngineError> {
 /// # Errors
 /// As [`condition`].
 pub(crate) fn order(text: &str) -> Result<Vec<OrderKey>, EngineError> {
+    read_order(text).map_err(|error| *error)
+}
+
+fn read_order(text: &str) -> Parsed<Vec<OrderKey>> {
     let mut parser = Parser::new(text)?;
     let mut keys = Vec::new();
     loop {
@@ -81,7 +91,7 @@ struct Parser {
 }
 
 impl Parser {
-    fn new(text: &str) -> Result<Self, EngineError> {
+    fn new(text: &str) -> Parsed<Self> {
         if text.len() > MAX_BYTES {
             return Err(wrong(1, format!("the expression is longer than {MAX_BYTES} bytes")));
         }
@@ -115,7 +125,7 @@ impl Parser {
         is_there
     }
 
-    fn expect(&mut self, sign: &str) -> Result<(), EngineError> {
+    fn expect(&mut self, sign: &str) -> Parsed<()> {
         if self.take(sign) { Ok(()) } else { Err(self.unexpected(&format!("`{sign}`"))) }
     }
 
@@ -131,11 +141,11 @@ impl Parser {
         is_there
     }
 
-    fn expect_end(&self) -> Result<(), EngineError> {
+    fn expect_end(&self) -> Parsed<()> {
         if *self.peek() == Token::End { Ok(()) } else { Err(self.unexpected("an operator or the end")) }
     }
 
-    fn unexpected(&self, wanted: &str) -> EngineError {
+    fn unexpected(&self, wanted: &str) -> Box<EngineError> {
         let found = match self.peek() {
             Token::End => "the end".to_owned(),
             Token::Word(word) => format!("`{word}`"),
@@ -148,7 +158,7 @@ impl Parser {
     }
 
     /// An expression of operators stronger than `strength`.
-    fn expression(&mut self, strength: u8) -> Result<Expr, EngineError> {
+    fn expression(&mut self, strength: u8) -> Parsed<Expr> {
         self.depth += 1;
         // Twice the levels of a tree: brackets take levels here but make none.
         if self.depth > 2 * MAX_DEPTH {
@@ -201,7 +211,7 @@ impl Parser {
         }
     }
 
-    fn infix(&mut self, left: Expr, strength: u8) -> Result<Expr, EngineError> {
+    fn infix(&mut self, left: Expr, strength: u8) -> Parsed<Expr> {
         let at = left.at;
         let token = self.advance();
         match strength {
@@ -211,7 +221,7 @@ impl Parser {
                     self.advance();
                     parts.push(self.expression(strength)?);
                 }
-                Expr::new(if strength == OR { Kind::Or(parts) } else { Kind::And(parts) }, at)
+                node(if strength == OR { Kind::Or(parts) } else { Kind::And(parts) }, at)
             }
             IS => self.is(left, &token),
             RANGE => self.range(left, token),
@@ -223,7 +233,7 @@ impl Parser {
         }
     }
 
-    fn operation(sign: &str, left: Expr, right: Expr) -> Result<Expr, EngineError> {
+    fn operation(sign: &str, left: Expr, right: Expr) -> Parsed<Expr> {
         let at = left.at;
         let pattern = |pattern, negated, left, right| Kind::Match {
             pattern,
@@ -260,15 +270,15 @@ impl Parser {
             "^" | "**" => arithmetic(Operator::Power, left, right),
             _ => arithmetic(Operator::Concatenate, left, right),
         };
-        Expr::new(kind, at)
+        node(kind, at)
     }
 
-    fn is(&mut self, left: Expr, token: &Token) -> Result<Expr, EngineError> {
+    fn is(&mut self, left: Expr, token: &Token) -> Parsed<Expr> {
         let at = left.at;
         if let Token::Word(word) = token
             && !word.eq_ignore_ascii_case("is")
         {
-            return Expr::new(Kind::IsNull(Box::new(left), word.eq_ignore_ascii_case("notnull")), at);
+            return node(Kind::IsNull(Box::new(left), word.eq_ignore_ascii_case("notnull")), at);
         }
         let negated = self.take_word("not");
         let value = Box::new(left);
@@ -288,10 +298,10 @@ impl Parser {
         } else {
             return Err(self.unexpected("NULL, TRUE, FALSE or DISTINCT FROM"));
         };
-        Expr::new(kind, at)
+        node(kind, at)
     }
 
-    fn range(&mut self, left: Expr, mut token: Token) -> Result<Expr, EngineError> {
+    fn range(&mut self, left: Expr, mut token: Token) -> Parsed<Expr> {
         let at = left.at;
         let mut negated = false;
         if matches!(&token, Token::Word(word) if word.eq_ignore_ascii_case("not")) {
@@ -305,11 +315,11 @@ impl Parser {
                     // `2 IN "list"`
                     let list = self.expression(RANGE)?;
                     let contains = Kind::Call { name: "list_contains".into(), arguments: vec![list, left] };
-                    let contains = Expr::new(contains, at)?;
-                    return if negated { Expr::new(Kind::Not(Box::new(contains)), at) } else { Ok(contains) };
+                    let contains = node(contains, at)?;
+                    return if negated { node(Kind::Not(Box::new(contains)), at) } else { Ok(contains) };
                 };
                 let items = self.items(close.1)?;
-                return Expr::new(Kind::In { value: Box::new(left), items, negated }, at);
+                return node(Kind::In { value: Box::new(left), items, negated }, at);
             }
             "between" => {
                 let low = self.expression(RANGE)?;
@@ -317,7 +327,7 @@ impl Parser {
                     return Err(self.unexpected("AND and the upper bound"));
                 }
                 let parts = Box::new([left, low, self.expression(RANGE)?]);
-                return Expr::new(Kind::Between { parts, negated }, at);
+                return node(Kind::Between { parts, negated }, at);
             }
             "like" => Pattern::Like,
             "ilike" => Pattern::ILike,
@@ -336,11 +346,11 @@ impl Parser {
             }
             self.advance();
         }
-        Expr::new(Kind::Match { pattern, parts: Box::new([left, right]), escape, negated }, at)
+        node(Kind::Match { pattern, parts: Box::new([left, right]), escape, negated }, at)
     }
 
     /// Expressions up to the closing sign, at least one.
-    fn items(&mut self, close: &str) -> Result<Vec<Expr>, EngineError> {
+    fn items(&mut self, close: &str) -> Parsed<Vec<Expr>> {
         let mut items = vec![self.expression(0)?];
         while self.take(",") {
             items.push(self.expression(0)?);
@@ -349,16 +359,16 @@ impl Parser {
         Ok(items)
     }
 
-    fn prefix(&mut self) -> Result<Expr, EngineError> {
+    fn prefix(&mut self) -> Parsed<Expr> {
         let at = self.at();
         if self.take_word("not") {
-            return Expr::new(Kind::Not(Box::new(self.expression(NOT)?)), at);
+            return node(Kind::Not(Box::new(self.expression(NOT)?)), at);
         }
         if self.take("-") {
             let inner = self.expression(SIGN)?;
             return match inner.kind {
-                Kind::Number(number) if !number.starts_with('-') => Expr::new(Kind::Number(format!("-{number}")), at),
-                kind => Expr::new(Kind::Negate(Box::new(Expr::new(kind, inner.at)?)), at),
+                Kind::Number(number) if !number.starts_with('-') => node(Kind::Number(format!("-{number}")), at),
+                kind => node(Kind::Negate(Box::new(node(kind, inner.at)?)), at),
             };
         }
         if self.take("+") {
@@ -368,20 +378,20 @@ impl Parser {
         self.postfix(value)
     }
 
-    fn primary(&mut self) -> Result<Expr, EngineError> {
+    fn primary(&mut self) -> Parsed<Expr> {
         let at = self.at();
         match self.peek().clone() {
             Token::Number(number) => {
                 self.advance();
-                Expr::new(Kind::Number(number), at)
+                node(Kind::Number(number), at)
             }
             Token::Text(text) => {
                 self.advance();
-                Expr::new(Kind::Text(text), at)
+                node(Kind::Text(text), at)
             }
             Token::Name(name) => {
                 self.advance();
-                Expr::new(Kind::Column(vec![name]), at)
+                node(Kind::Column(vec![name]), at)
             }
             Token::Sign("(") => {
                 self.advance();
@@ -392,14 +402,14 @@ impl Parser {
             Token::Sign("[") => {
                 self.advance();
                 let items = if self.take("]") { Vec::new() } else { self.items("]")? };
-                Expr::new(Kind::List(items), at)
+                node(Kind::List(items), at)
             }
             Token::Word(word) => self.word(&word, at),
             Token::Sign(_) | Token::End => Err(self.unexpected("a column, a value or a function")),
         }
     }
 
-    fn word(&mut self, word: &str, at: usize) -> Result<Expr, EngineError> {
+    fn word(&mut self, word: &str, at: usize) -> Parsed<Expr> {
         let lower = word.to_ascii_lowercase();
         let simple = match lower.as_str() {
             "null" => Some(Kind::Null),
@@ -409,7 +419,7 @@ impl Parser {
         };
         if let Some(kind) = simple {
             self.advance();
-            return Expr::new(kind, at);
+            return node(kind, at);
         }
         if matches!(lower.as_str(), "cast" | "try_cast") && *self.peek_after() == Token::Sign("(") {
             self.advance();
@@ -420,7 +430,7 @@ impl Parser {
             }
             let to = self.type_name()?;
             self.expect(")")?;
-            return Expr::new(Kind::Cast { value, to, or_null: lower == "try_cast" }, at);
+            return node(Kind::Cast { value, to, or_null: lower == "try_cast" }, at);
         }
         if matches!(lower.as_str(), "select" | "case" | "exists" | "interval" | "extract" | "collate") {
             return Err(wrong(at, format!("`{word}` is not understood in a filter; see the documentation of queries")));
@@ -434,7 +444,7 @@ impl Parser {
         {
             self.advance();
             let value = Box::new(self.primary()?);
-            return Expr::new(Kind::Cast { value, to, or_null: false }, at);
+            return node(Kind::Cast { value, to, or_null: false }, at);
         }
         self.advance();
         if lower == "position" && self.take("(") {
@@ -445,17 +455,17 @@ impl Parser {
             }
             let text = self.expression(0)?;
             self.expect(")")?;
-            return Expr::new(Kind::Call { name: "strpos".into(), arguments: vec![text, part] }, at);
+            return node(Kind::Call { name: "strpos".into(), arguments: vec![text, part] }, at);
         }
         if self.take("(") {
             let arguments = if self.take(")") { Vec::new() } else { self.items(")")? };
-            return Expr::new(Kind::Call { name: lower, arguments }, at);
+            return node(Kind::Call { name: lower, arguments }, at);
         }
-        Expr::new(Kind::Column(vec![word.to_owned()]), at)
+        node(Kind::Column(vec![word.to_owned()]), at)
     }
 
     /// `.field`, `.function(…)`, `[index]`, `::type`.
-    fn postfix(&mut self, mut value: Expr) -> Result<Expr, EngineError> {
+    fn postfix(&mut self, mut value: Expr) -> Parsed<Expr> {
         let at = value.at;
         loop {
             if self.take(".") {
@@ -469,28 +479,28 @@ impl Parser {
                     if !self.take(")") {
                         arguments.extend(self.items(")")?);
                     }
-                    Expr::new(Kind::Call { name: name.to_ascii_lowercase(), arguments }, at)?
+                    node(Kind::Call { name: name.to_ascii_lowercase(), arguments }, at)?
                 } else if let Kind::Column(mut path) = value.kind {
                     path.push(name);
-                    Expr::new(Kind::Column(path), at)?
+                    node(Kind::Column(path), at)?
                 } else {
-                    let key = Expr::new(Kind::Text(name), at)?;
-                    Expr::new(Kind::Index(Box::new([value, key])), at)?
+                    let key = node(Kind::Text(name), at)?;
+                    node(Kind::Index(Box::new([value, key])), at)?
                 };
             } else if self.take("[") {
                 let index = self.expression(0)?;
                 self.expect("]")?;
-                value = Expr::new(Kind::Index(Box::new([value, index])), at)?;
+                value = node(Kind::Index(Box::new([value, index])), at)?;
             } else if self.take("::") {
                 let to = self.type_name()?;
-                value = Expr::new(Kind::Cast { value: Box::new(value), to, or_null: false }, at)?;
+                value = node(Kind::Cast { value: Box::new(value), to, or_null: false }, at)?;
             } else {
                 return Ok(value);
             }
         }
     }
 
-    fn type_name(&mut self) -> Result<TypeName, EngineError> {
+    fn type_name(&mut self) -> Parsed<TypeName> {
         let at = self.at();
         let (Token::Word(word) | Token::Name(word)) = self.advance() else {
             return Err(wrong(at, "expected a type such as INTEGER, DOUBLE, VARCHAR, DATE or TIMESTAMP"));
@@ -534,7 +544,7 @@ impl Parser {
         }
     }
 
-    fn small_number(&mut self) -> Result<u32, EngineError> {
+    fn small_number(&mut self) -> Parsed<u32> {
         match self.peek().clone() {
             Token::Number(number) if number.parse::<u32>().is_ok() => {
                 self.advance();
@@ -543,6 +553,14 @@ impl Parser {
             _ => Err(self.unexpected("a number")),
         }
     }
+}
+
+fn wrong(at: usize, message: impl std::fmt::Display) -> Box<EngineError> {
+    Box::new(super::wrong(at, message))
+}
+
+fn node(kind: Kind, at: usize) -> Parsed<Expr> {
+    Expr::new(kind, at).map_err(Box::new)
 }
 
 fn simple_type(lower: &str) -> Option<TypeName> {

@@ -37,7 +37,7 @@ async fn a_report_tells_all_but_the_content() {
           "error_code": null,
           "details": {},
           "updated_at": "[time]",
-          "job_runner_version": 1,
+          "job_runner_version": 2,
           "progress": 1.0,
           "failed_runs": 0
         }
