@@ -201,7 +201,7 @@ fn e099_csv_files_of_all_kinds() {
     let (status, first) = bed.server.ready("/first-rows?dataset=local/wide&config=default&split=train");
     assert_eq!(
         (status, first["error"].as_str().is_some_and(|error| error.contains("columns"))),
-        (501, true),
+        (500, true),
         "{first}"
     );
     assert!(bed.problem("ragged").starts_with("a.csv, line 3: "), "{}", bed.problem("ragged"));
@@ -247,9 +247,9 @@ fn e100_json_files_of_all_kinds() {
 /// e114 | a thousand clients ask for a long answer and leave without reading it | no thread, file or reader stays with them
 #[test]
 fn e114_a_thousand_clients_that_leave_cost_nothing() {
-    let rows: String = (0..200_000).map(|n| format!("{n},text of row {n}\n")).collect();
-    let bed = Bed::new(&[("long/a.csv", format!("n,text\n{rows}").as_bytes())]);
-    assert_eq!(bed.rows("long"), (200, Some(200_000)));
+    let rows: String = (0..60_000_u64).map(|n| format!("{n},{},{}\n", n * 7_919, n * n)).collect();
+    let bed = Bed::new(&[("long/a.csv", format!("n,a,b\n{rows}").as_bytes())]);
+    assert_eq!(bed.rows("long"), (200, Some(60_000)));
     let open = || std::fs::read_dir(format!("/proc/{}/fd", bed.server.id())).expect("it runs").count();
     let threads = || std::fs::read_dir(format!("/proc/{}/task", bed.server.id())).expect("it runs").count();
     let before = (open(), threads());
@@ -267,6 +267,6 @@ fn e114_a_thousand_clients_that_leave_cost_nothing() {
         assert!(std::time::Instant::now() < until, "{} files, {} threads; before {before:?}", open(), threads());
         std::thread::yield_now();
     }
-    assert_eq!(bed.rows("long"), (200, Some(200_000)));
+    assert_eq!(bed.rows("long"), (200, Some(60_000)));
     bed.end();
 }

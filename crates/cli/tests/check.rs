@@ -43,18 +43,21 @@ fn problems_come_first_then_warnings_then_what_users_see() {
         users do not get: every answer (ConfigNamesError)
         hint: correct the lines between the `---` at the top of README.md
       local/open
-        a.csv, line 2: a quote is opened here and never closed; close it, or set `quoting: 3` if quotes mean nothing
+        a.csv, line 2: a quote is opened here and never closed; close it, or set `quoting: 3` if
+        quotes mean nothing
         users do not get: /rows, /parquet, /info and /size of config default; /first-rows of
         default/train (DatasetGenerationError, FeaturesError)
         hint: correct the file, or leave it out: name the files to read under `configs` in README.md
       local/ragged
-        a.csv, line 3: expected 2 fields, found 3; quote fields that hold the separator, or skip such lines with `on_bad_lines: skip`
+        a.csv, line 3: expected 2 fields, found 3; quote fields that hold the separator, or skip
+        such lines with `on_bad_lines: skip`
         users do not get: /rows, /parquet, /info and /size of config default; /first-rows of
         default/train (DatasetGenerationError, FeaturesError)
         hint: correct the file, or leave it out: name the files to read under `configs` in README.md
       local/unknown
-        no file has a supported format; supported are .csv, .tsv, .json, .jsonl, .parquet, .arrow
-        and .txt, also compressed, images, sounds, videos and .pdf
+        no file has a supported format; supported are .csv, .tsv, .json, .jsonl, .parquet,
+        .arrow, .txt, .xml and .tar, also compressed, .sqlite, .xlsx, images, sounds, videos and
+        .pdf
         users do not get: every answer (DataFilesNotFoundError)
         hint: convert the files to one of these formats
 

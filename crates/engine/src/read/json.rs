@@ -54,7 +54,7 @@ pub(super) fn open(
         Some(bytes) => Some(bytes),
         None => parameters.count("block_size")?,
     };
-    let mut context = Context {
+    let context = Context {
         place: place.clone(),
         encoding: TextEncoding::of(parameters)?,
         limits,
@@ -69,10 +69,6 @@ pub(super) fn open(
     let mut input = context.input()?;
     if context.field.is_none() && first_byte(&mut input)? != Some(b'[') {
         return Ok(Box::new(LinesStream::new(context, input)));
-    }
-    if chosen.is_none() && limits.max_inference_bytes.is_none() {
-        // The reference makes one table of an array, whatever its size.
-        context.batch = limits.max_batch_bytes / 4;
     }
     Ok(Box::new(ArrayStream::new(context, input)?))
 }

@@ -55,15 +55,15 @@ impl ResolveError {
     }
 
     pub(super) fn no_data_files() -> Self {
-        let message = "no file has a supported format; supported are .csv, .tsv, .json, .jsonl, .parquet, .arrow and \
-                       .txt, also compressed, images, sounds, videos and .pdf";
+        let message = "no file has a supported format; supported are .csv, .tsv, .json, .jsonl, .parquet, .arrow, .txt, .xml \
+                       and .tar, also compressed, .sqlite, .xlsx, images, sounds, videos and .pdf";
         Self::new(ErrorCode::DataFilesNotFoundError, message)
     }
 
     pub(super) fn format_not_supported(choice: Choice) -> Self {
         let message = format!(
             "most files have the format `{}`, which is not supported yet; supported are csv, json, parquet, arrow, text, \
-             and folders of images, sounds, videos and documents",
+             xml, webdataset, sqlite, xlsx, and folders of images, sounds, videos and documents",
             choice.name()
         );
         Self::new(ErrorCode::DataFilesNotFoundError, message)

@@ -78,6 +78,6 @@ async fn too_big_answers() {
 #[tokio::test]
 async fn datasets_without_data() {
     assert_snapshot!(told(&[("README.md", "# Nothing\n")], SIZE, |_| {}).await, @"500 EmptyDatasetError: the dataset has no data file");
-    assert_snapshot!(told(&[("a.xyz", "?")], SIZE, |_| {}).await, @"500 DataFilesNotFoundError: no file has a supported format; supported are .csv, .tsv, .json, .jsonl, .parquet, .arrow and .txt, also compressed, images, sounds, videos and .pdf");
+    assert_snapshot!(told(&[("a.xyz", "?")], SIZE, |_| {}).await, @"500 DataFilesNotFoundError: no file has a supported format; supported are .csv, .tsv, .json, .jsonl, .parquet, .arrow, .txt, .xml and .tar, also compressed, .sqlite, .xlsx, images, sounds, videos and .pdf");
     assert_snapshot!(told(&[("README.md", "---\nconfigs: [\n---\n"), ("a.csv", "x\n1\n")], SIZE, |_| {}).await, @"500 ConfigNamesError: README.md, line 3: not valid YAML: while parsing a node, did not find expected node content");
 }
