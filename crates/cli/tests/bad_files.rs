@@ -29,7 +29,9 @@ impl Bed {
         let data = folder(&all);
         let command = program(data.path(), &[], &["serve", "data", "--port", "0", "--set", MEMORY]);
         let mut server = Server::start(command, "listening on ");
-        server.wait_for(&format!("{} datasets after", all.len()));
+        // `… after … s, … with problems`, or `… ready after … s`.
+        let line = server.wait_for(" after ");
+        assert!(line.contains(&format!("{} datasets ", all.len())), "{line}");
         let problems = server.told.iter().filter(|line| line.starts_with("problem ")).cloned().collect();
         Self { server, _data: data, problems }
     }

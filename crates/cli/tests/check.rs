@@ -55,9 +55,8 @@ fn problems_come_first_then_warnings_then_what_users_see() {
         default/train (DatasetGenerationError, FeaturesError)
         hint: correct the file, or leave it out: name the files to read under `configs` in README.md
       local/unknown
-        no file has a supported format; supported are .csv, .tsv, .json, .jsonl, .parquet,
-        .arrow, .txt, .xml and .tar, also compressed, .sqlite, .xlsx, images, sounds, videos and
-        .pdf
+        no file has a supported format; supported are .csv, .tsv, .json, .jsonl, .parquet, .arrow,
+        .txt, .xml and .tar, also compressed, .sqlite, .xlsx, images, sounds, videos and .pdf
         users do not get: every answer (DataFilesNotFoundError)
         hint: convert the files to one of these formats
 
