@@ -232,6 +232,8 @@ fn the_doctor_reports_problems_with_hints_and_exits_with_1() {
              hint: name another directory with `--state`
     problem  folder: nowhere cannot be read: No such file or directory (os error 2)
              hint: check its name and its permissions
+    problem  directory of tasks: file is in the way of file/state/tasks: it is no directory
+             hint: name another directory by `tasks.directory`, or change the owner of this one
     ");
 }
 

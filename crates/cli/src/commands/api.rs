@@ -56,9 +56,9 @@ pub async fn run(_args: ApiArgs, config: Config, console: Console) -> anyhow::Re
         looked = runtime.first_look() => looked?,
         () = stop.cancelled() => return Ok(Exit::Done),
     }
+    let (service, monitor) = crate::tasks::parts(&runtime, &config).await?;
     progress::announce(&config, sockets.address()?, &runtime, &console).await;
     sockets.announce_admin(&console);
-    let (service, monitor) = crate::tasks::parts(&runtime, &config).await?;
     let state = runtime.api_state(&config, sockets.admin_settings()).with_reading(reading).until(stop.clone());
     let state = Arc::new(state.with_tasks(Arc::new(service)));
     state.prepare();

@@ -108,7 +108,7 @@ fn served_folder(folder: &str, state: &Path) -> Finding {
 }
 
 /// The path itself or its first ancestor that exists; the current directory when there is none.
-fn nearest_existing(path: &Path) -> PathBuf {
+pub(super) fn nearest_existing(path: &Path) -> PathBuf {
     let found = path.ancestors().find(|ancestor| !ancestor.as_os_str().is_empty() && ancestor.exists());
     found.unwrap_or(Path::new(".")).to_owned()
 }

@@ -6,6 +6,7 @@ use belvedere_store::tasks::TaskFilter;
 use rustix::fs::Access;
 
 use super::Finding;
+use super::places::nearest_existing;
 use crate::config::Config;
 use crate::open;
 
@@ -40,17 +41,20 @@ async fn relation(config: &Config) -> Option<Finding> {
 
 fn directory(config: &Config) -> Finding {
     const CHECK: &str = "directory of tasks";
+    const HINT: &str = "name another directory by `tasks.directory`, or change the owner of this one";
     let path = config.paths().tasks;
     let shown = path.display();
-    let existing = path.ancestors().find(|ancestor| !ancestor.as_os_str().is_empty() && ancestor.exists());
-    match existing {
-        Some(existing) if rustix::fs::access(existing, Access::WRITE_OK | Access::EXEC_OK).is_err() => {
-            let message = format!("{} cannot be written by this user", existing.display());
-            Finding::problem(CHECK, message, "change its owner, or name another directory by `tasks.directory`")
-        }
-        _ if path.exists() => Finding::ok(CHECK, format!("{shown} can be written")),
-        _ => Finding::ok(CHECK, format!("{shown} will be made at the first start")),
+    let existing = nearest_existing(&path);
+    if !existing.is_dir() {
+        let message = format!("{} is in the way of {shown}: it is no directory", existing.display());
+        return Finding::problem(CHECK, message, HINT);
     }
+    if rustix::fs::access(&existing, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        let message = format!("{} cannot be written by this user", existing.display());
+        return Finding::problem(CHECK, message, HINT);
+    }
+    let text = if path.exists() { "can be written" } else { "will be made at the first start" };
+    Finding::ok(CHECK, format!("{shown} {text}"))
 }
 
 async fn clusters(config: &Config) -> Vec<Finding> {
