@@ -157,7 +157,9 @@ async fn e055_an_older_database_starts_nothing_twice() {
     let another = restored.submit(&config(""), &[("x.sh", "true")]).await;
     restored.end(another).await;
     let health = restored.store.tasks.clusters().await.unwrap().remove(0).health.unwrap();
-    assert!(health.contains(&format!(r#""unknown_jobs":["{tag}"]"#)), "{health}");
+    let told: serde_json::Value = serde_json::from_str(&health).unwrap();
+    // Jobs of other tests may still run on the cluster.
+    assert!(told["unknown_jobs"].as_array().unwrap().iter().any(|job| *job == *tag.as_str()), "{health}");
     std::fs::write(&go, "go").unwrap();
     assert_eq!(bed.end(forgotten).await.attempt.state, State::Succeeded, "it was let alone");
 }
