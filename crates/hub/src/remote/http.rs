@@ -160,7 +160,7 @@ pub(super) struct Opened {
     pub(super) body: ureq::Body,
 }
 
-/// Settings of a [`Client`].
+/// Settings of a client of a Hub.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// The Hub.
