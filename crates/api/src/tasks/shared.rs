@@ -1,12 +1,14 @@
 //! What the routes of both generations share.
 
+use axum::Json;
 use axum::extract::Multipart;
 use axum::extract::multipart::MultipartRejection;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use belvedere_domain::DatasetName;
 use belvedere_domain::task::{State as TaskState, TaskId};
 use belvedere_store::tasks::{TaskFilter, TaskRow};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::accept::Stored;
@@ -66,6 +68,41 @@ pub(super) async fn take(
     Ok((stored, row))
 }
 
+/// What was stored, and where it is.
+pub(super) fn created(location: &str, replayed: bool, body: impl Serialize) -> Response {
+    let mut response = fresh((StatusCode::CREATED, Json(body)));
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, HeaderValue::from_str(location).expect("an id is plain"));
+    if replayed {
+        headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn wrong(name: &str, message: &str) -> Problem {
+    Problem::at("", format!("the parameter `{name}` {message}"))
+}
+
+/// How many items a query asks for, at most and by default `most`.
+pub(super) fn limit(params: &Params, most: u32) -> Result<u32, Problem> {
+    match params.get("limit").map(str::parse::<u32>) {
+        None => Ok(most),
+        Some(Ok(limit)) if (1..=most).contains(&limit) => Ok(limit),
+        Some(_) => Err(wrong("limit", &format!("must be a whole number from 1 to {most}"))),
+    }
+}
+
+/// The id before which the items are that a query asks for.
+pub(super) fn cursor(params: &Params) -> Result<Option<TaskId>, Problem> {
+    let before = params.get("cursor").map(TaskId::parse).transpose();
+    before.map_err(|error| wrong("cursor", &error.to_string()))
+}
+
+/// The cursor of the next page; `None` after the last.
+pub(super) fn next_cursor(last: Option<TaskId>, count: usize, limit: u32) -> Option<String> {
+    last.filter(|_| count == limit as usize).map(|id| id.to_string())
+}
+
 /// The tasks that a query asks for, and how many it asks for at most.
 pub(super) async fn select(
     state: &ApiState,
@@ -74,14 +111,7 @@ pub(super) async fn select(
     most: u32,
 ) -> Result<(Vec<TaskRow>, u32), Problem> {
     let params = Params::parse(query);
-    let wrong = |name: &str, message: &str| Problem::at("", format!("the parameter `{name}` {message}"));
-    let limit = match params.get("limit") {
-        None => most,
-        Some(text) => match text.parse::<u32>() {
-            Ok(limit) if (1..=most).contains(&limit) => limit,
-            _ => return Err(wrong("limit", &format!("must be a whole number from 1 to {most}"))),
-        },
-    };
+    let limit = limit(&params, most)?;
     let wanted = params.get("status").or_else(|| params.get("state"));
     let state_wanted = match wanted {
         None => None,
@@ -89,14 +119,13 @@ pub(super) async fn select(
             Some(TaskState::parse(&name.to_lowercase()).ok_or_else(|| wrong("state", "names no state of a task"))?)
         }
     };
-    let before = params.get("cursor").map(TaskId::parse).transpose();
     let dataset = params.get("dataset").map(DatasetName::new).transpose();
     let sweep = params.get("sweep").map(TaskId::parse).transpose();
     let filter = TaskFilter {
         owner: caller.scope().map(str::to_owned),
         state: state_wanted,
         experiment: params.get("experiment").map(str::to_owned),
-        before: before.map_err(|error| wrong("cursor", &error.to_string()))?,
+        before: cursor(&params)?,
         dataset: dataset.map_err(|error| wrong("dataset", &error.to_string()))?,
         sweep: sweep.map_err(|error| wrong("sweep", &error.to_string()))?,
     };

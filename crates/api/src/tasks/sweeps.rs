@@ -5,15 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use belvedere_domain::task::TaskId;
 use belvedere_store::tasks::SweepRow;
 use serde_json::json;
 
 use super::caller::Caller;
 use super::problem::Problem;
-use super::shared::{fresh, no_form, service};
+use super::shared::{created, cursor, fresh, limit, next_cursor, no_form, service};
 use super::{accept, bodies};
 use crate::params::Params;
 use crate::state::ApiState;
@@ -42,14 +42,7 @@ pub(super) async fn submit(
     }
     let stored = accept::store(&state, service(&state), &caller, accepted, key).await?;
     let row = reach(&state, &caller, &stored.id.to_string()).await?;
-    let location = format!("/v1/sweeps/{}", stored.id);
-    let mut response = fresh((StatusCode::CREATED, Json(bodies::sweep(&row))).into_response());
-    let headers = response.headers_mut();
-    headers.insert(header::LOCATION, HeaderValue::from_str(&location).expect("an id is plain"));
-    if stored.replayed {
-        headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok(created(&format!("/v1/sweeps/{}", stored.id), stored.replayed, bodies::sweep(&row)))
 }
 
 /// `GET /v1/sweeps`.
@@ -59,16 +52,9 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let params = Params::parse(query.as_deref());
-    let wrong = |name: &str, message: &str| Problem::at("", format!("the parameter `{name}` {message}"));
-    let limit = match params.get("limit").map(str::parse::<u32>) {
-        None => PAGE,
-        Some(Ok(limit)) if (1..=PAGE).contains(&limit) => limit,
-        Some(_) => return Err(wrong("limit", &format!("must be a whole number from 1 to {PAGE}"))),
-    };
-    let before = params.get("cursor").map(TaskId::parse).transpose();
-    let before = before.map_err(|error| wrong("cursor", &error.to_string()))?;
+    let (limit, before) = (limit(&params, PAGE)?, cursor(&params)?);
     let rows = state.services.store.tasks.sweeps(caller.scope(), before, limit).await?;
-    let next = rows.last().filter(|_| rows.len() == limit as usize).map(|row| row.id.to_string());
+    let next = next_cursor(rows.last().map(|row| row.id), rows.len(), limit);
     Ok(fresh(Json(json!({"sweeps": rows.iter().map(bodies::sweep).collect::<Vec<_>>(), "next_cursor": next}))))
 }
 

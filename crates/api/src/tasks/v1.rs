@@ -5,15 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use belvedere_domain::ErrorCode;
 use belvedere_store::tasks::{Cancelled, Deleted, Retried};
 use serde_json::{Value, json};
 
 use super::caller::Caller;
 use super::problem::Problem;
-use super::shared::{fresh, no_form, reach, select, service, take};
+use super::shared::{created, fresh, next_cursor, no_form, reach, select, service, take};
 use super::{accept, bodies};
 use crate::params::Params;
 use crate::state::ApiState;
@@ -29,14 +29,7 @@ pub(super) async fn submit(
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Problem> {
     let (stored, row) = take(&state, &caller, &headers, multipart).await?;
-    let location = format!("/v1/tasks/{}", stored.id);
-    let mut response = fresh((StatusCode::CREATED, Json(bodies::Task::of(row))).into_response());
-    let headers = response.headers_mut();
-    headers.insert(header::LOCATION, HeaderValue::from_str(&location).expect("an id is plain"));
-    if stored.replayed {
-        headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok(created(&format!("/v1/tasks/{}", stored.id), stored.replayed, bodies::Task::of(row)))
 }
 
 /// `POST /v1/tasks/plan`: what the same request would submit. Nothing is stored.
@@ -71,7 +64,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let (rows, limit) = select(&state, &caller, query.as_deref(), PAGE).await?;
-    let next = rows.last().filter(|_| rows.len() == limit as usize).map(|row| row.id.to_string());
+    let next = next_cursor(rows.last().map(|row| row.id), rows.len(), limit);
     let tasks: Vec<_> = rows.into_iter().map(bodies::Task::of).collect();
     Ok(fresh(Json(json!({"tasks": tasks, "next_cursor": next}))))
 }

@@ -25,23 +25,18 @@ fn state_directory(config: &Config) -> Finding {
     const CHECK: &str = "state directory";
     let state = &config.serve.state;
     let shown = state.display();
-    let existing = nearest_existing(state);
-    if !existing.is_dir() {
-        return Finding::problem(
-            CHECK,
-            format!("{} is in the way of {shown}: it is no directory", existing.display()),
-            "name another directory with `--state`",
-        );
-    }
-    if rustix::fs::access(&existing, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-        return Finding::problem(
-            CHECK,
-            format!("{} cannot be written by this user", existing.display()),
-            "name another directory with `--state`, or change the owner of this one",
-        );
+    match obstacle(state) {
+        Some(Obstacle::NoDirectory(message)) => {
+            return Finding::problem(CHECK, message, "name another directory with `--state`");
+        }
+        Some(Obstacle::NotWritable(message)) => {
+            let hint = "name another directory with `--state`, or change the owner of this one";
+            return Finding::problem(CHECK, message, hint);
+        }
+        None => {}
     }
     if config.store_url().sqlite_path().is_some()
-        && let Some(network) = network_file_system(&existing)
+        && let Some(network) = network_file_system(&nearest_existing(state))
     {
         return Finding::problem(
             CHECK,
@@ -49,11 +44,32 @@ fn state_directory(config: &Config) -> Finding {
             "name a directory on a local disk with `--state`, or a PostgreSQL database with `STORE_URL`",
         );
     }
-    if state.exists() {
-        Finding::ok(CHECK, format!("{shown} can be written"))
-    } else {
-        Finding::ok(CHECK, format!("{shown} will be made at the first start"))
+    usable(CHECK, state)
+}
+
+/// What keeps this user from making a directory, or from writing to it, in words.
+pub(super) enum Obstacle {
+    /// Something else stands where it or one above it should be.
+    NoDirectory(String),
+    /// It, or the nearest one above it, is of somebody else.
+    NotWritable(String),
+}
+
+pub(super) fn obstacle(path: &Path) -> Option<Obstacle> {
+    let existing = nearest_existing(path);
+    let shown = existing.display();
+    if !existing.is_dir() {
+        let message = format!("{shown} is in the way of {}: it is no directory", path.display());
+        return Some(Obstacle::NoDirectory(message));
     }
+    let refused = rustix::fs::access(&existing, Access::WRITE_OK | Access::EXEC_OK).is_err();
+    refused.then(|| Obstacle::NotWritable(format!("{shown} cannot be written by this user")))
+}
+
+/// A directory that nothing keeps from being used.
+pub(super) fn usable(check: &'static str, path: &Path) -> Finding {
+    let text = if path.exists() { "can be written" } else { "will be made at the first start" };
+    Finding::ok(check, format!("{} {text}", path.display()))
 }
 
 fn disk(state: &Path) -> Option<Finding> {
@@ -108,7 +124,7 @@ fn served_folder(folder: &str, state: &Path) -> Finding {
 }
 
 /// The path itself or its first ancestor that exists; the current directory when there is none.
-pub(super) fn nearest_existing(path: &Path) -> PathBuf {
+fn nearest_existing(path: &Path) -> PathBuf {
     let found = path.ancestors().find(|ancestor| !ancestor.as_os_str().is_empty() && ancestor.exists());
     found.unwrap_or(Path::new(".")).to_owned()
 }

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use belvedere_store::tasks::TaskFilter;
-use rustix::fs::Access;
 
 use super::Finding;
-use super::places::nearest_existing;
+use super::places::{Obstacle, obstacle, usable};
 use crate::config::Config;
 use crate::open;
 
@@ -43,18 +42,10 @@ fn directory(config: &Config) -> Finding {
     const CHECK: &str = "directory of tasks";
     const HINT: &str = "name another directory by `tasks.directory`, or change the owner of this one";
     let path = config.paths().tasks;
-    let shown = path.display();
-    let existing = nearest_existing(&path);
-    if !existing.is_dir() {
-        let message = format!("{} is in the way of {shown}: it is no directory", existing.display());
-        return Finding::problem(CHECK, message, HINT);
+    match obstacle(&path) {
+        Some(Obstacle::NoDirectory(message) | Obstacle::NotWritable(message)) => Finding::problem(CHECK, message, HINT),
+        None => usable(CHECK, &path),
     }
-    if rustix::fs::access(&existing, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-        let message = format!("{} cannot be written by this user", existing.display());
-        return Finding::problem(CHECK, message, HINT);
-    }
-    let text = if path.exists() { "can be written" } else { "will be made at the first start" };
-    Finding::ok(CHECK, format!("{shown} {text}"))
 }
 
 async fn clusters(config: &Config) -> Vec<Finding> {
