@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
-use axum::serve::{Listener, ListenerExt as _};
+use axum::serve::Listener;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -18,6 +18,8 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+
+use crate::connections::{Patience, serve_with};
 
 /// How often is looked whether the files have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -192,10 +194,7 @@ pub async fn serve_tls(
     router: Router,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    // Tapped, as only then the address of the peer is known to handlers.
-    let listener = TlsListener::new(listener, tls)?.tap_io(|_| {});
-    axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await }).await
+    serve_with(TlsListener::new(listener, tls)?, router, Patience::default(), stop).await
 }
 
 #[cfg(test)]
