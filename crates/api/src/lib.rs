@@ -42,6 +42,7 @@ use std::sync::Arc;
 
 pub use axum::Router;
 use axum::routing::{get, post};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -115,8 +116,11 @@ fn public_routes(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(state), metrics::measure))
         .fallback(headers::not_found)
         .method_not_allowed_fallback(headers::wrong_method)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(state), auth::reading::seal))
-        .layer(axum::middleware::from_fn(headers::cors))
+        .layer(
+            ServiceBuilder::new()
+                .layer(axum::middleware::from_fn(headers::cors))
+                .layer(axum::middleware::from_fn_with_state(Arc::clone(state), auth::reading::seal)),
+        )
         .merge(auth::routes(state))
         .merge(tasks::routes(state))
 }
@@ -129,10 +133,11 @@ fn finished(router: Router<Arc<ApiState>>, state: Arc<ApiState>) -> Router {
         .and(NotForContentType::const_new("audio/"))
         .and(NotForContentType::const_new("video/"))
         .and(NotForContentType::const_new("application/vnd.apache."));
-    router
-        .with_state(Arc::clone(&state))
-        .layer(CompressionLayer::new().gzip(true).compress_when(compressed))
-        .layer(axum::middleware::from_fn(headers::plain_bodies))
+    // The outermost first. One layer for the router, which boxes and clones each.
+    let layers = ServiceBuilder::new()
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), trace::follow))
         .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(axum::middleware::from_fn_with_state(state, trace::follow))
+        .layer(axum::middleware::from_fn(headers::plain_bodies))
+        .layer(CompressionLayer::new().gzip(true).compress_when(compressed));
+    router.with_state(state).layer(layers)
 }

@@ -9,6 +9,7 @@ pub(crate) mod filter;
 pub(crate) mod format;
 pub(crate) mod health;
 pub(crate) mod index;
+pub(crate) mod remembered;
 pub(crate) mod resolve;
 pub(crate) mod rows;
 pub(crate) mod sample;

@@ -17,6 +17,7 @@ use crate::metrics::{Lookups, Metrics};
 use crate::params::DEFAULT_LENGTH;
 use crate::public::compare::Board;
 use crate::public::filter::Selections;
+use crate::public::remembered::Remembered;
 use crate::public::split::RowsIndexCache;
 use crate::public::sql::SqlAccess;
 use crate::public::statistics::SelectedStatistics;
@@ -195,6 +196,7 @@ pub struct ApiState {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) accounts: Accounts,
     pub(crate) restricted: Restricted,
+    pub(crate) remembered: Remembered,
     pub(crate) rows: RowsIndexCache,
     pub(crate) selections: Selections,
     pub(crate) compares: Board,
@@ -223,6 +225,7 @@ impl ApiState {
             metrics,
             accounts: Accounts::default(),
             restricted: Restricted::default(),
+            remembered: Remembered::default(),
             rows: RowsIndexCache::default(),
             selections,
             compares,
@@ -260,8 +263,9 @@ impl ApiState {
     }
 
     /// The caches of this process by name.
-    pub(crate) fn caches(&self) -> [(&'static str, &Lookups); 3] {
+    pub(crate) fn caches(&self) -> [(&'static str, &Lookups); 4] {
         [
+            ("answers", self.remembered.lookups()),
             ("split_files", &self.rows_lookups),
             ("selections", self.selections.lookups()),
             ("selected_statistics", self.statistics.lookups()),

@@ -26,6 +26,7 @@ mod sqlite;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use blobs::{BlobCache, BlobHead, BlobReader, Blobs, Fetched, ReadError, S3, S3Identity};
 pub use datasets::{DatasetRow, Datasets};
@@ -62,6 +63,8 @@ pub struct Store {
     pub users: Arc<dyn Users>,
     /// How the last runs of jobs ended.
     pub history: Arc<dyn History>,
+    /// Counts writes where this process alone makes them.
+    changes: Option<Arc<AtomicU64>>,
 }
 
 impl Store {
@@ -74,7 +77,9 @@ impl Store {
         if let Some(path) = url.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
             let path = path.strip_prefix("//").unwrap_or(path).to_owned();
             let opened = tokio::task::spawn_blocking(move || sqlite::Sqlite::open(Path::new(&path)));
-            Ok(Self::of(Arc::new(opened.await.map_err(StoreError::unavailable)??)))
+            let sqlite = opened.await.map_err(StoreError::unavailable)??;
+            let changes = Some(sqlite.changes());
+            Ok(Self { changes, ..Self::of(Arc::new(sqlite)) })
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             Ok(Self::of(Arc::new(postgres::Postgres::connect(url).await?)))
         } else {
@@ -96,6 +101,13 @@ impl Store {
             tasks: database.clone(),
             users: database.clone(),
             history: database,
+            changes: None,
         }
+    }
+
+    /// A number that grows with every write, before whoever wrote hears that it is done: what was read after it was asked for
+    /// is what the store holds for as long as it stays the same. `None` where other processes write too.
+    pub fn changes(&self) -> Option<u64> {
+        self.changes.as_ref().map(|changes| changes.load(Ordering::Acquire))
     }
 }

@@ -240,7 +240,8 @@ fn hub_token(headers: &HeaderMap) -> Option<&str> {
     key.filter(|key| !key.is_empty()).or_else(|| bearer(headers)?.strip_prefix("jwt:"))
 }
 
-fn has_credentials(headers: &HeaderMap) -> bool {
+/// Whether somebody wants to be known.
+pub(crate) fn has_credentials(headers: &HeaderMap) -> bool {
     headers.contains_key(header::AUTHORIZATION) || headers.contains_key(&X_API_KEY)
 }
 

@@ -27,6 +27,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::watch;
 
@@ -110,6 +111,11 @@ impl Sqlite {
         let readers = Readers::start(path, READERS, &clock)?;
         let writer = Writer::start(connection, path, clock)?;
         Ok(Self { writer, readers, wakeups: watch::Sender::new(0), _lock: lock })
+    }
+
+    /// How many transactions have changed anything.
+    pub(crate) fn changes(&self) -> Arc<AtomicU64> {
+        self.writer.changes()
     }
 
     /// Runs a write; it is durable when this returns. `what` completes "the database refused".

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -91,6 +92,7 @@ type Delivery = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 pub(super) struct Writer {
     requests: Option<mpsc::Sender<Request>>,
     threads: Vec<JoinHandle<()>>,
+    changes: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -103,9 +105,16 @@ impl Writer {
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
             thread.expect("a thread can be started while the program starts")
         };
-        let writer = spawn("store-writer", Box::new(move || write_until_closed(&connection, &clock, &inbox, &commits)));
+        let changes = Arc::new(AtomicU64::new(0));
+        let writing = Writing { connection, clock, commits, changes: Arc::clone(&changes) };
+        let writer = spawn("store-writer", Box::new(move || write_until_closed(&writing, &inbox)));
         let flusher = spawn("store-flusher", Box::new(move || flush_until_closed(&log, &committed)));
-        Ok(Self { requests: Some(requests), threads: vec![writer, flusher] })
+        Ok(Self { requests: Some(requests), threads: vec![writer, flusher], changes })
+    }
+
+    /// How many transactions have changed anything.
+    pub(super) fn changes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.changes)
     }
 
     /// Queues a request and waits until it is durable, or failed.
@@ -150,16 +159,19 @@ impl Drop for Writer {
 /// The answers to requests of one commit that wait for the disk.
 type Commit = Vec<Delivery>;
 
-fn write_until_closed(
-    connection: &Connection,
-    clock: &Clock,
-    inbox: &mpsc::Receiver<Request>,
-    commits: &mpsc::Sender<Commit>,
-) {
+/// What the writer works with.
+struct Writing {
+    connection: Connection,
+    clock: Arc<Clock>,
+    commits: mpsc::Sender<Commit>,
+    changes: Arc<AtomicU64>,
+}
+
+fn write_until_closed(writing: &Writing, inbox: &mpsc::Receiver<Request>) {
     let lanes = RefCell::new(Lanes::default());
     while let Ok(first) = inbox.recv() {
         let batch = std::iter::once(first).chain(inbox.try_iter().take(MAX_BATCH - 1));
-        write_batch(connection, clock, &lanes, batch, commits);
+        write_batch(writing, &lanes, batch);
     }
 }
 
@@ -181,13 +193,9 @@ fn flush_until_closed(log: &File, commits: &mpsc::Receiver<Commit>) {
 }
 
 /// Runs one transaction with a batch of requests and commits it.
-fn write_batch(
-    connection: &Connection,
-    clock: &Clock,
-    lanes: &RefCell<Lanes>,
-    batch: impl Iterator<Item = Request>,
-    commits: &mpsc::Sender<Commit>,
-) {
+fn write_batch(writing: &Writing, lanes: &RefCell<Lanes>, batch: impl Iterator<Item = Request>) {
+    let Writing { connection, clock, commits, changes } = writing;
+    let changed_before = connection.total_changes();
     let (mut relaxed, mut flushed): (Vec<Delivery>, Commit) = (Vec::new(), Vec::new());
     let begin = || connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
     let mut outcome = begin().map(drop);
@@ -215,6 +223,10 @@ fn write_batch(
         tracing::error!(error = %error, "the store could not commit");
         refusal("commit", error)
     });
+    // Readers see the commit already, and whoever wrote does not know of it yet.
+    if connection.total_changes() != changed_before {
+        changes.fetch_add(1, Ordering::Release);
+    }
     let Some(failure) = failure else {
         relaxed.into_iter().for_each(|delivery| delivery(Ok(())));
         if !flushed.is_empty() {
