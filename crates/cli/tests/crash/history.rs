@@ -72,6 +72,10 @@ pub(crate) const SQLITE: &str = "
         INSERT INTO history (what, dataset, revision, step, config, split, token, status)
         VALUES ('content', '', '', '', '', '', NEW.id, NEW.http_status);
     END;
+    CREATE TRIGGER record_drop AFTER DELETE ON views BEGIN
+        INSERT INTO history (what, dataset, revision, step, config, split, token)
+        VALUES ('drop', '', '', '', '', '', OLD.id);
+    END;
     CREATE TRIGGER record_start AFTER UPDATE ON jobs WHEN NEW.status = 1 AND NEW.token <> OLD.token BEGIN
         INSERT INTO history (what, dataset, revision, step, config, split, job, token)
         VALUES ('start', NEW.dataset, NEW.revision, NEW.step, NEW.config, NEW.split, NEW.id, NEW.token);
@@ -92,7 +96,8 @@ const COSTLY: &str = "config-parquet-and-info";
 /// One thing that happened.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Event {
-    /// `view` (is pointed at), `content` (of a view is stored), `start`, `back`, `end` or `crash`.
+    /// `view` (is pointed at), `content` (of a view is stored), `drop` (a view is; only on SQLite, which gives its number
+    /// to another one), `start`, `back`, `end` or `crash`.
     pub(crate) what: String,
     /// Dataset, revision, step, config, split.
     pub(crate) key: [String; 5],
@@ -110,10 +115,15 @@ pub(crate) struct Event {
 pub(crate) fn faults_of(events: &[Event]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut leases: HashMap<&[String; 5], (i64, i64)> = HashMap::new();
-    let mut contents: HashMap<i64, u32> = HashMap::new();
+    // Views by their number and how often it was given before.
+    let mut given: HashMap<i64, u32> = HashMap::new();
+    let mut contents: HashMap<(i64, u32), u32> = HashMap::new();
+    let mut costly: BTreeMap<(i64, u32), &[String; 5]> = BTreeMap::new();
     for (index, event) in events.iter().enumerate() {
         let lease = event.job.zip(event.token);
         let held = leases.get(&event.key).copied();
+        let number = event.token.unwrap_or_default();
+        let view = (number, given.get(&number).copied().unwrap_or_default());
         match (event.what.as_str(), lease) {
             ("start", Some(lease)) => {
                 // A job that is given up gets another token while it counts as started.
@@ -133,16 +143,15 @@ pub(crate) fn faults_of(events: &[Event]) -> Vec<String> {
             }
             // After a failure it is computed again.
             ("content", _) if event.status == Some(200) => {
-                *contents.entry(event.token.unwrap_or_default()).or_default() += 1;
+                *contents.entry(view).or_default() += 1;
             }
+            ("view", _) if event.key[2] == COSTLY && event.status == Some(200) => drop(costly.insert(view, &event.key)),
+            ("drop", _) => *given.entry(number).or_default() += 1,
             _ => {}
         }
     }
-    let costly =
-        events.iter().filter(|event| event.what == "view" && event.key[2] == COSTLY && event.status == Some(200));
-    let views: BTreeMap<i64, &[String; 5]> = costly.filter_map(|event| Some((event.token?, &event.key))).collect();
-    let times = |view: &i64| contents.get(view).copied().unwrap_or_default();
-    let twice = views.iter().filter(|(view, _)| times(view) > 1);
+    let times = |view: &(i64, u32)| contents.get(view).copied().unwrap_or_default();
+    let twice = costly.iter().filter(|(view, _)| times(view) > 1);
     faults.extend(twice.map(|(view, key)| format!("computed {} times: {key:?}", times(view))));
     faults
 }
@@ -250,6 +259,8 @@ fn faults_of_a_history_are_found() {
     assert_eq!(faults_of(&[&good[..], &again[..]].concat()), Vec::<String>::new());
     let computed = [&good[..], &[event("content", 0, 7, 6)], &again[..]].concat();
     assert!(faults_of(&computed)[0].starts_with("computed 2 times"));
+    let another = [event("drop", 0, 7, 6), event("content", 0, 7, 7), event("view", 0, 7, 7), event("end", 2, 12, 7)];
+    assert_eq!(faults_of(&[&good[..], &again[..1], &another[..]].concat()), Vec::<String>::new());
     let failed = Event { status: Some(500), ..event("content", 0, 7, 0) };
     assert_eq!(faults_of(&[&[failed], &good[..]].concat()), Vec::<String>::new());
 }
