@@ -119,6 +119,9 @@ pub(crate) trait Transaction {
         sql: &'static str,
         params: &[Value],
     ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
+
+    /// Waits until no other transaction counts the tasks on a cluster; others then wait for the end of this one.
+    fn count_alone(&mut self, cluster: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// What a transaction does. An error undoes all of it. It may run more than once when databases have to choose.

@@ -21,16 +21,16 @@ use crate::StoreError;
 
 pub(crate) use change::{Advance as AdvanceScript, Cancel, Retry};
 pub(crate) use clean::{Delete, FolderGone, Folders, Known, Old};
-pub(crate) use questions::{Active, Attempts, ByJob, Events, Files, Found as FindTask, List, OfDataset};
+pub(crate) use questions::{Active, Attempts, ByJob, Contents, Events, Files, Found as FindTask, List, OfDataset};
 pub(crate) use selections::{DropSelections, PutSelection, Selection, UseSelection};
-pub(crate) use submit::{KeyOf, Submit};
+pub(crate) use submit::KeyOf;
 pub(crate) use sweeps::{CancelSweep, RetrySweep, SubmitSweep, Sweep, Sweeps};
 pub(crate) use traces::{AppendLog, Artifacts, Clusters, Hold, LogSize, PutArtifacts, PutHealth, ReadLog};
 
 /// Seconds for which a request may be repeated under its key.
 pub const KEY_SECONDS: i64 = 24 * 3600;
 
-/// A task to be stored, whose files are in place.
+/// A task to be stored, whose files are in place or come with it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewTask {
     /// Its id.
@@ -49,6 +49,8 @@ pub struct NewTask {
     pub config: String,
     /// Its files, in the order of their coming.
     pub files: Vec<TaskFile>,
+    /// Their bytes, one after the other, where the store is to keep them; empty where they lie in the folder of the task.
+    pub contents: Vec<Vec<u8>>,
     /// Makes the request repeatable.
     pub key: Option<RequestKey>,
     /// Limits that hold at this moment.
@@ -492,6 +494,9 @@ pub trait Tasks: Send + Sync {
     /// Files of a task, in the order of their coming.
     async fn files(&self, id: TaskId) -> Result<Vec<TaskFile>, StoreError>;
 
+    /// Bytes of files of a task, or of its sweep, that the store keeps, by our names for them.
+    async fn contents(&self, id: TaskId) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+
     /// What happened to a task after an event.
     async fn events(&self, id: TaskId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError>;
 
@@ -602,7 +607,7 @@ macro_rules! tasks_by_scripts {
         #[async_trait]
         impl Tasks for $database {
             async fn submit(&self, task: NewTask) -> Result<Submitted, StoreError> {
-                self.script(Submit(task)).await
+                self.submit_task(task).await
             }
 
             async fn find_request(&self, owner: &str, key: &RequestKey) -> Result<Option<Submitted>, StoreError> {
@@ -636,6 +641,10 @@ macro_rules! tasks_by_scripts {
 
             async fn files(&self, id: TaskId) -> Result<Vec<TaskFile>, StoreError> {
                 self.script(Files(id)).await
+            }
+
+            async fn contents(&self, id: TaskId) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+                self.script(Contents(id)).await
             }
 
             async fn events(&self, id: TaskId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {

@@ -25,7 +25,7 @@ mod random;
 pub use catalog::{Catalog, Member};
 pub use cluster::{Cluster, ClusterError};
 pub use datasets::{DatasetError, Datasets, Pin, PinnedSelection, Reference};
-pub use inbox::{Inbox, Upload, UploadLimits};
+pub use inbox::{Inbox, Kept, SMALL_BYTES, Upload, UploadLimits};
 pub use local::{Local, LocalSettings};
 pub use monitor::{Monitor, MonitorSettings};
 pub use random::{new_task_id, new_task_ids};

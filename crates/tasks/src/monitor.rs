@@ -28,6 +28,10 @@ use breaker::Breaker;
 /// Attempts of one look.
 const MAX_ACTIVE: u32 = 10_000;
 
+/// How many times as long as a tick took nothing is done about news after it, and at most.
+const REST: u32 = 4;
+const LONGEST_REST: Duration = Duration::from_millis(500);
+
 /// How much of what programs leave is kept, and where MLflow may be asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MonitorSettings {
@@ -136,14 +140,17 @@ impl Monitor {
         let mut news = self.news.subscribe();
         let mut next_look = Instant::now();
         loop {
-            let look = Instant::now() >= next_look;
+            let began = Instant::now();
+            let look = began >= next_look;
             if look {
-                next_look = Instant::now() + member.poll;
+                next_look = began + member.poll;
             }
             let done = tokio::select! {
                 () = stop.cancelled() => return,
                 done = self.tick_and_tidy(member, look) => done,
             };
+            // Each tick lists all that is active: news that come one after the other share one.
+            let rested = Instant::now() + (began.elapsed() * REST).min(LONGEST_REST);
             if let Err(error) = done {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(cluster.name = %member.name, error, "a cluster could not be watched over");
@@ -152,7 +159,7 @@ impl Monitor {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep_until(next_look) => {}
                 // The sender lives as long as this monitor.
-                _ = news.changed() => {}
+                () = async { _ = news.changed().await; tokio::time::sleep_until(rested).await; } => {}
             }
         }
     }
@@ -171,15 +178,19 @@ impl Monitor {
     /// When the store fails; what a cluster does wrong is noted there.
     pub async fn tick(&self, member: &Member, look: bool) -> Result<Tick, StoreError> {
         let mut tick = Tick::default();
+        // Nothing can be sent, however much waits.
+        if !look && self.is_shut(&member.name).await {
+            return Ok(tick);
+        }
         let seconds = (3.0 * member.poll.as_secs_f64()).max(30.0);
         if !self.tasks.hold_cluster(&member.name, &self.holder, seconds).await? {
             tick.elsewhere = true;
             return Ok(tick);
         }
-        let active = self.tasks.active(&member.name, MAX_ACTIVE).await?;
         if self.is_shut(&member.name).await {
             return Ok(tick);
         }
+        let active = self.tasks.active(&member.name, MAX_ACTIVE).await?;
         if look {
             self.watch(member, &active, &mut tick).await?;
         }

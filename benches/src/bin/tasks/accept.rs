@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -11,47 +12,107 @@ use anyhow::{Context as _, bail, ensure};
 const BYTES: usize = 10_000;
 const PASSWORD: &str = "correct horse battery";
 
-/// Measures one database.
-pub(crate) fn measure(program: &Path, postgres: Option<&str>, requests: usize, clients: usize) -> anyhow::Result<()> {
+/// Clients that wait for the time of their next request, so that slow answers do not slow down those that follow.
+const ARRIVING: usize = 64;
+
+/// How a server is asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    /// Tasks sent by clients that send the next one as soon as the one before is answered.
+    pub(crate) requests: usize,
+    /// How many such clients there are.
+    pub(crate) clients: usize,
+    /// Seconds for which tasks then arrive at a fixed rate.
+    pub(crate) seconds: usize,
+}
+
+/// Measures one database; then tasks arrive `rate` times a second.
+pub(crate) fn measure(program: &Path, postgres: Option<&str>, load: Load, rate: usize) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Server::start(program, folder.path(), postgres)?;
     let token = server.log_in()?;
-    let body = body();
+    let name = if postgres.is_some() { "PostgreSQL" } else { "SQLite" };
     // Until everything that is made once is made.
-    (0..clients * 4).try_for_each(|_| server.submit(&server.agent(), &token, &body).map(drop))?;
+    (0..load.clients * 4).try_for_each(|at| server.submit(&server.agent(), &token, &body(at)).map(drop))?;
+
+    let Load { requests, clients, seconds } = load;
+    let next = AtomicUsize::new(0);
     let began = Instant::now();
-    let each = requests.div_ceil(clients);
-    let waits: Vec<anyhow::Result<Vec<Duration>>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..clients)
-            .map(|_| {
-                scope.spawn(|| {
-                    let agent = server.agent();
-                    (0..each).map(|_| server.submit(&agent, &token, &body)).collect()
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().expect("a client does not panic")).collect()
-    });
-    let elapsed = began.elapsed();
-    let mut waits: Vec<Duration> = waits.into_iter().collect::<anyhow::Result<Vec<_>>>()?.concat();
-    waits.sort_unstable();
-    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1000.0;
+    let mut waits = in_threads(clients, || {
+        let agent = server.agent();
+        let mut waits = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= requests {
+                return Ok(waits);
+            }
+            let body = body(at);
+            let began = Instant::now();
+            server.submit(&agent, &token, &body)?;
+            waits.push(began.elapsed());
+        }
+    })?;
+    let per_second = waits.len() as f64 / began.elapsed().as_secs_f64();
     println!(
-        "{}: {} tasks of two files and {BYTES} bytes, {clients} clients: {:.0} per second, p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
-        if postgres.is_some() { "PostgreSQL" } else { "SQLite" },
+        "{name}: {} tasks of two files and {BYTES} bytes, {clients} clients that send when they are answered: {per_second:.0} per \
+         second, {}",
         waits.len(),
-        waits.len() as f64 / elapsed.as_secs_f64(),
-        at(0.5),
-        at(0.99),
-        at(1.0),
+        quantiles(&mut waits),
+    );
+
+    let next = AtomicUsize::new(0);
+    let began = Instant::now();
+    let mut waits = in_threads(ARRIVING, || {
+        let agent = server.agent();
+        let mut waits = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= rate * seconds {
+                return Ok(waits);
+            }
+            let body = body(at);
+            // Measured from when it should have been sent, whether a client was free then or not.
+            let due = began + Duration::from_secs(1).mul_f64(at as f64 / rate as f64);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            server.submit(&agent, &token, &body)?;
+            waits.push(due.elapsed());
+        }
+    })?;
+    let per_second = waits.len() as f64 / began.elapsed().as_secs_f64();
+    println!(
+        "{name}: {} tasks that arrive {rate} times a second: {per_second:.0} per second, {}",
+        waits.len(),
+        quantiles(&mut waits),
     );
     Ok(())
 }
 
-/// A form of two files.
-fn body() -> String {
+/// What all of so many threads return.
+fn in_threads(count: usize, work: impl Fn() -> anyhow::Result<Vec<Duration>> + Sync) -> anyhow::Result<Vec<Duration>> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..count).map(|_| scope.spawn(&work)).collect();
+        let all = threads.into_iter().map(|thread| thread.join().expect("a client does not panic"));
+        Ok(all.collect::<anyhow::Result<Vec<_>>>()?.concat())
+    })
+}
+
+fn quantiles(waits: &mut [Duration]) -> String {
+    waits.sort_unstable();
+    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1000.0;
+    format!("p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms", at(0.5), at(0.99), at(1.0))
+}
+
+/// A form of two files, with a script that no other form has and that compresses about as programs do.
+fn body(number: usize) -> String {
     let config = r#"{"runner_location": "away", "model_params": {"n_estimators": 2}, "experiment_name": "bench"}"#;
-    let script = format!("print('trained')\n# {}\n", "x".repeat(BYTES - config.len() - 20));
+    let mut script = format!("print('trained')\n# {number} of {}\n", std::process::id());
+    let mut state = number as u64 + 1;
+    while script.len() + config.len() < BYTES {
+        // Knuth's generator of 64 bits.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        script.push_str(&format!("weights[{}] = model.layer({}).scale\n", state >> 52, (state >> 32) & 0xfffff));
+    }
+    script.truncate(BYTES - config.len());
     let part = |name: &str, text: &str| {
         format!("--part\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{name}\"\r\n\r\n{text}\r\n")
     };

@@ -27,6 +27,12 @@ struct Args {
     /// Clients that send at the same time.
     #[arg(long, default_value_t = 16)]
     clients: usize,
+    /// Seconds for which tasks then arrive at the rate that is the goal.
+    #[arg(long, default_value_t = 20)]
+    seconds: usize,
+    /// Leave SQLite out.
+    #[arg(long, requires = "postgres")]
+    postgres_only: bool,
     /// Active tasks on the cluster.
     #[arg(long, default_value_t = 1_000)]
     active: usize,
@@ -41,9 +47,12 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     if !args.cluster_only {
-        accept::measure(&args.belvedere, None, args.requests, args.clients)?;
+        let load = accept::Load { requests: args.requests, clients: args.clients, seconds: args.seconds };
+        if !args.postgres_only {
+            accept::measure(&args.belvedere, None, load, 300)?;
+        }
         if let Some(url) = &args.postgres {
-            accept::measure(&args.belvedere, Some(url), args.requests, args.clients)?;
+            accept::measure(&args.belvedere, Some(url), load, 500)?;
         }
     }
     match std::env::var_os("BELVEDERE_TEST_SLURM") {

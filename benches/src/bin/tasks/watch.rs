@@ -132,12 +132,13 @@ impl Bed {
     async fn submit(&self, script: &str) -> anyhow::Result<TaskId> {
         let config = r#"{"runner_location": "real", "args_style": "none"}"#;
         let parsed = TaskConfig::parse(config.as_bytes()).map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
-        let mut upload = self.inbox.begin(UploadLimits { files: 1, file_bytes: 1 << 20, total_bytes: 1 << 20 }).await?;
+        let mut upload = self.inbox.begin(UploadLimits { files: 1, file_bytes: 1 << 20, total_bytes: 1 << 20 });
         let mut file = upload.file("x.sh").await?;
         file.write(script.as_bytes()).await?;
         file.finish().await?;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
         let id = new_task_id(i64::try_from(now.as_micros())?);
+        let kept = self.inbox.commit(id, upload).await?;
         let task = NewTask {
             id,
             owner: "bench".to_owned(),
@@ -146,7 +147,8 @@ impl Bed {
             dataset: Option::None,
             pin: Option::None,
             config: config.to_owned(),
-            files: self.inbox.commit(id, upload).await?,
+            files: kept.files,
+            contents: kept.contents,
             key: Option::None,
             limits: ActiveLimits { per_owner: 100_000, per_cluster: 100_000 },
         };

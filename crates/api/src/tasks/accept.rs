@@ -1,5 +1,4 @@
-//! From a multipart request to a stored task: files are streamed to the disk, everything is checked, then all is stored at
-//! once or nothing.
+//! From a multipart request to a stored task: files come in, everything is checked, then all is stored at once or nothing.
 
 use axum::extract::Multipart;
 use axum::http::HeaderMap;
@@ -9,7 +8,7 @@ use belvedere_store::tasks::{NewSweep, NewTask, RequestKey, Submitted, TaskFile}
 use belvedere_tasks::archive::{self, ArchiveError, ArchiveLimits};
 use belvedere_tasks::cluster::Needs;
 use belvedere_tasks::entry::{self, Entry};
-use belvedere_tasks::{DatasetError, Member, Pin, Reference, Upload, new_task_id, new_task_ids};
+use belvedere_tasks::{DatasetError, Kept, Member, Pin, Reference, Upload, new_task_id, new_task_ids};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -64,13 +63,13 @@ pub(super) async fn read(
     headers: &HeaderMap,
     multipart: Multipart,
 ) -> Result<Accepted, Problem> {
-    let (upload, fields) = receive(service, multipart).await?;
+    let (mut upload, fields) = receive(service, multipart).await?;
     let index = find_config(&upload, &fields)?;
     let file = &upload.files()[index];
     if file.size_bytes > strict_json::MAX_BYTES as u64 {
         return Err(Problem::at("", format!("the configuration is longer than {} bytes", strict_json::MAX_BYTES)));
     }
-    let bytes = tokio::fs::read(upload.path(&file.stored_name)).await;
+    let bytes = upload.read(index).await;
     let bytes = bytes.map_err(|error| Problem::from(crate::error::ApiError::internal(&error)))?;
     let config = TaskConfig::parse(&bytes).map_err(Problem::invalid)?;
     let text = String::from_utf8(bytes).map_err(|_| Problem::at("", "the configuration is not UTF-8"))?;
@@ -79,7 +78,7 @@ pub(super) async fn read(
     let programs: Vec<TaskFile> =
         upload.files().iter().enumerate().filter(|(at, _)| *at != index).map(|(_, file)| file.clone()).collect();
     let entry = entry::choose(&config, &programs).map_err(|error| Problem::invalid(vec![error]))?;
-    look_into_archive(&upload, &entry).await?;
+    look_into_archive(&mut upload, &entry).await?;
     let pin = pin(service, &config).await?;
     if let Some(pin) = &pin {
         let nothing = || {
@@ -97,11 +96,12 @@ pub(super) async fn read(
 }
 
 /// Refuses an archive that would do harm where it is unpacked.
-async fn look_into_archive(upload: &Upload, entry: &Entry) -> Result<(), Problem> {
+async fn look_into_archive(upload: &mut Upload, entry: &Entry) -> Result<(), Problem> {
     if !entry::is_archive(&entry.file) {
         return Ok(());
     }
-    let (path, name) = (upload.path(&entry.file), entry.file.clone());
+    let folder = upload.on_disk().await.map_err(|error| crate::error::ApiError::internal(&error))?;
+    let (path, name) = (folder.join(&entry.file), entry.file.clone());
     let looked = move || archive::check(&path, &name, ArchiveLimits::default());
     match tokio::task::spawn_blocking(looked).await {
         Ok(Ok(_)) => Ok(()),
@@ -111,12 +111,12 @@ async fn look_into_archive(upload: &Upload, entry: &Entry) -> Result<(), Problem
     }
 }
 
-/// Streams the files to the disk; the names of their parts.
+/// Takes the files; the names of their parts.
 async fn receive(service: &TaskService, mut multipart: Multipart) -> Result<(Upload, Vec<String>), Problem> {
     let malformed = |error: axum::extract::multipart::MultipartError| {
         Problem::at("", format!("the body is not the multipart form that its header announces: {}", error.body_text()))
     };
-    let mut upload = service.inbox.begin(service.limits).await?;
+    let mut upload = service.inbox.begin(service.limits);
     let mut names = Vec::new();
     while let Some(mut field) = multipart.next_field().await.map_err(malformed)? {
         let name = field.name().unwrap_or_default().to_owned();
@@ -200,7 +200,9 @@ pub(super) async fn store(
     let tasks = &state.services.store.tasks;
     let route = if config.sweep.is_some() { "sweeps" } else { "tasks" };
     let key = key.map(|key| RequestKey { route: route.to_owned(), key, fingerprint });
+    // What is in memory costs nothing but the question: storing it tells as much.
     if let Some(key) = &key
+        && upload.is_on_disk()
         && let Some(known) = tasks.find_request(&caller.name, key).await?
     {
         return outcome(known, None);
@@ -208,7 +210,7 @@ pub(super) async fn store(
     let member: &Member = service.catalog.member(&config.cluster)?;
     let now = (state.settings.clock)().0;
     let id = new_task_id(now);
-    let files = service.inbox.commit(id, upload).await?;
+    let Kept { files, contents } = service.inbox.commit(id, upload).await?;
     let task = NewTask {
         id,
         owner: caller.name.clone(),
@@ -218,6 +220,7 @@ pub(super) async fn store(
         pin: pin.as_ref().map(|pin| serde_json::to_string(pin).expect("a pin has a JSON form")),
         config: text,
         files,
+        contents,
         key,
         limits: member.limits,
     };

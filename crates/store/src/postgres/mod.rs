@@ -1,7 +1,7 @@
 //! The store in PostgreSQL, for many processes on many machines.
 //!
 //! Writes are functions of the database (`migrations/postgres`): one intention, one round trip, one transaction. Claims that
-//! are asked for at the same moment share one, and so do ends of jobs.
+//! are asked for at the same moment share one, and so do ends of jobs and submissions of tasks.
 //! Connections come from a pool that replaces broken ones; a server that restarts costs one failed call, which reads
 //! try again by themselves. Workers everywhere are woken through one listening connection per process.
 
@@ -17,6 +17,7 @@ mod row;
 mod schema;
 mod scripts;
 mod snapshots;
+mod submissions;
 mod users;
 mod views;
 mod wakeups;
@@ -36,6 +37,7 @@ use claims::Claims;
 use database::Database;
 use ends::Ends;
 pub(crate) use schema::KNOWN as KNOWN_SCHEMA;
+use submissions::Submissions;
 use wakeups::Wakeups;
 
 /// Connections of one process. Statements are short; more only make the server busier.
@@ -54,6 +56,7 @@ pub(crate) struct Postgres {
     wakeups: Arc<Wakeups>,
     claims: Batches<Claims>,
     ends: Batches<Ends>,
+    submissions: Batches<Submissions>,
 }
 
 impl Postgres {
@@ -76,6 +79,7 @@ impl Postgres {
         drop(client);
         let (database, wakeups) = (Database { pool }, Arc::new(Wakeups::start(config)));
         let claims = Claims { database: database.clone(), wakeups: Arc::clone(&wakeups) };
+        let submissions = Submissions { database: database.clone() };
         let ends = Ends { database: database.clone(), wakeups: Arc::clone(&wakeups) };
         // Claims and ends take turns: while one call runs, those for the next gather. Two at a time would be smaller ones,
         // and the fixed cost of a call is more than that of two jobs in it.
@@ -85,6 +89,7 @@ impl Postgres {
             wakeups,
             claims: Batches::new(claims, Arc::clone(&turns)),
             ends: Batches::new(ends, turns),
+            submissions: Batches::new(submissions, Arc::new(Semaphore::new(1))),
         })
     }
 

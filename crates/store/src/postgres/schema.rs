@@ -18,12 +18,13 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0010_tasks.sql"),
     include_str!("../../migrations/postgres/0011_restricted.sql"),
     include_str!("../../migrations/postgres/0012_sweeps.sql"),
+    include_str!("../../migrations/postgres/0013_contents.sql"),
 ];
 
 /// Programs that know at least so many migrations may work on this schema, though they do not know all of it: during an
 /// upgrade the program before runs beside this one. A migration that only adds (tables, indexes, functions, columns with
 /// defaults) leaves it; one that the program before cannot live with raises it to its own number.
-const OLDEST_PROGRAM: i64 = 9;
+const OLDEST_PROGRAM: i64 = 12;
 
 /// The newest version that this program knows.
 pub(crate) const KNOWN: i64 = MIGRATIONS.len() as i64;

@@ -8,13 +8,31 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use super::database::{ATTEMPTS, READ, WRITE, failure, give_up, is_broken, is_conflict};
 use super::{Postgres, get, one};
 use crate::StoreError;
-use crate::portable::{Row, Script, Transaction, Value};
+use crate::portable::{Row, Script, Transaction, Value, values};
 
 struct Running<'a> {
-    open: Open<'a>,
+    way: Way<'a>,
     what: &'static str,
     now: i64,
     trouble: Trouble,
+}
+
+/// How statements reach the server.
+enum Way<'a> {
+    Open(Open<'a>),
+    /// Without a transaction: each statement of one would see a state of its own all the same, and beginning and ending it
+    /// are two round trips.
+    Single(&'a Object),
+}
+
+impl Way<'_> {
+    async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|value| value as _).collect();
+        match self {
+            Self::Open(open) => open.query(&open.prepare_cached(sql).await?, &params).await,
+            Self::Single(client) => client.query(&client.prepare_cached(sql).await?, &params).await,
+        }
+    }
 }
 
 /// What a failed statement says about the transaction and its connection.
@@ -37,16 +55,15 @@ impl Transaction for Running<'_> {
     }
 
     async fn rows(&mut self, sql: &'static str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
-        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|value| value as _).collect();
-        let found = async {
-            let statement = self.open.prepare_cached(sql).await?;
-            self.open.query(&statement, &params).await
-        };
-        let found = found.await.map_err(|error| {
+        let found = self.way.query(sql, params).await.map_err(|error| {
             self.trouble.note(&error);
             failure(self.what, error)
         })?;
         found.iter().map(row).collect()
+    }
+
+    async fn count_alone(&mut self, cluster: &str) -> Result<(), StoreError> {
+        self.rows("SELECT turn_at_cluster($1)", values![cluster]).await.map(drop)
     }
 }
 
@@ -114,15 +131,16 @@ async fn transact<S: Script>(client: &mut Object, script: &S, trouble: &mut Trou
         trouble.note(&error);
         failure(S::WHAT, error)
     };
-    let open = client.transaction().await.map_err(&mut refused)?;
-    let clock = open.prepare_cached("SELECT now_us()").await.map_err(&mut refused)?;
-    let now = get(&one(open.query(&clock, &[]).await.map_err(&mut refused)?)?, 0)?;
-    let mut running = Running { open, what: S::WHAT, now, trouble: Trouble::default() };
+    let way = if S::READS { Way::Single(client) } else { Way::Open(client.transaction().await.map_err(&mut refused)?) };
+    let now = get(&one(way.query("SELECT now_us()", &[]).await.map_err(&mut refused)?)?, 0)?;
+    let mut running = Running { way, what: S::WHAT, now, trouble: Trouble::default() };
     let output = script.run(&mut running).await;
-    let Running { open, trouble: seen, .. } = running;
+    let Running { way, trouble: seen, .. } = running;
     match output {
         Ok(output) => {
-            open.commit().await.map_err(&mut refused)?;
+            if let Way::Open(open) = way {
+                open.commit().await.map_err(&mut refused)?;
+            }
             Ok(output)
         }
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use belvedere_domain::task::{State, TaskId};
 
-use super::submit::{event, full, new_attempt};
+use super::submit::{event, full, new_attempt, take_turn};
 use super::sweeps::go_on;
 use super::{ActiveLimits, Advance as Change, Cancelled, Retried, decode};
 use crate::StoreError;
@@ -187,6 +187,7 @@ impl Script for Retry {
         if !state.is_final() || state == State::Succeeded {
             return Ok(Retried::Refused(state));
         }
+        take_turn(transaction, &owner, &cluster).await?;
         if full(transaction, &owner, &cluster, self.limits, 1).await?.is_some() {
             return Ok(Retried::Full);
         }

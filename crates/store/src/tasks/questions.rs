@@ -121,6 +121,16 @@ question!(Files => Vec<TaskFile>, "list files of a task", |self, transaction| {
     rows.into_iter().map(file).collect()
 });
 
+/// Bytes of files that the store keeps.
+pub(crate) struct Contents(pub(crate) TaskId);
+
+question!(Contents => Vec<(String, Vec<u8>)>, "read files of a task", |self, transaction| {
+    let sql = "SELECT stored_name, content FROM task_file \
+               WHERE task = COALESCE((SELECT sweep FROM task WHERE id = $1), $1) AND content IS NOT NULL ORDER BY position";
+    let rows = transaction.rows(sql, values![self.0.to_string()]).await?;
+    rows.into_iter().map(|mut row| Ok((row.text()?, row.bytes()?))).collect()
+});
+
 pub(crate) struct Events {
     pub(crate) id: TaskId,
     pub(crate) after: i64,

@@ -3,12 +3,13 @@
 use belvedere_domain::DatasetName;
 use belvedere_domain::task::{State, TaskId};
 
-use super::{ActiveLimits, KEY_SECONDS, NewTask, RequestKey, Submitted, TaskFile, decode};
+use super::{ActiveLimits, KEY_SECONDS, NewTask, RequestKey, Submitted, decode};
 use crate::StoreError;
 use crate::portable::{Script, Transaction, Value, values};
+use crate::sqlite::Sqlite;
 
-/// Stores a task.
-pub(crate) struct Submit(pub(crate) NewTask);
+/// Stores a task. PostgreSQL has a function of its own for this (`postgres/submissions.rs`), as it is asked for most.
+struct Submit(NewTask);
 
 impl Script for Submit {
     type Output = Submitted;
@@ -17,8 +18,7 @@ impl Script for Submit {
     async fn run<T: Transaction>(&self, transaction: &mut T) -> Result<Submitted, StoreError> {
         let task = &self.0;
         let now = transaction.now();
-        // Locks the row, so that what is counted below stays true until the end.
-        take_turn(transaction, &task.owner).await?;
+        take_turn(transaction, &task.owner, task.cluster.as_str()).await?;
         if let Some(key) = &task.key
             && let Some(known) = known(transaction, &task.owner, key).await?
         {
@@ -47,25 +47,28 @@ impl Script for Submit {
             )
             .await?;
         new_attempt(transaction, task.id, 1).await?;
-        put_files(transaction, task.id, &task.files).await?;
+        put_files(transaction, task).await?;
         event(transaction, task.id, 1, &task.owner, "submitted_by", None).await?;
         put_key(transaction, task).await?;
         Ok(Submitted::Created)
     }
 }
 
+impl Sqlite {
+    /// Stores a task, in one transaction with others that come at the same moment: the writer joins them.
+    pub(crate) async fn submit_task(&self, task: NewTask) -> Result<Submitted, StoreError> {
+        self.script(Submit(task)).await
+    }
+}
+
 /// Stores the files of a task or a sweep.
-pub(super) async fn put_files<T: Transaction>(
-    transaction: &mut T,
-    id: TaskId,
-    files: &[TaskFile],
-) -> Result<(), StoreError> {
-    let id = Value::from(id.to_string());
-    for (position, file) in files.iter().enumerate() {
+pub(super) async fn put_files<T: Transaction>(transaction: &mut T, task: &NewTask) -> Result<(), StoreError> {
+    let id = Value::from(task.id.to_string());
+    for (position, file) in task.files.iter().enumerate() {
         transaction
             .rows(
-                "INSERT INTO task_file (task, position, stored_name, original_name, size_bytes, sha256) \
-                 VALUES ($1, $2, $3, $4, $5, $6)",
+                "INSERT INTO task_file (task, position, stored_name, original_name, size_bytes, sha256, content) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
                 &[
                     id.clone(),
                     i64::try_from(position).unwrap_or(i64::MAX).into(),
@@ -73,6 +76,7 @@ pub(super) async fn put_files<T: Transaction>(
                     (&file.original_name).into(),
                     i64::try_from(file.size_bytes).unwrap_or(i64::MAX).into(),
                     (&file.sha256).into(),
+                    task.contents.get(position).map_or(Value::Null, |content| Value::Bytes(content.clone())),
                 ],
             )
             .await?;
@@ -105,10 +109,16 @@ impl Script for KeyOf {
     }
 }
 
-pub(super) async fn take_turn<T: Transaction>(transaction: &mut T, owner: &str) -> Result<(), StoreError> {
+/// Makes what is counted next stay true until the end: nobody else counts the tasks of the owner or of the cluster.
+pub(super) async fn take_turn<T: Transaction>(
+    transaction: &mut T,
+    owner: &str,
+    cluster: &str,
+) -> Result<(), StoreError> {
     let sql = "INSERT INTO task_owner (owner, submissions) VALUES ($1, 1) \
                ON CONFLICT (owner) DO UPDATE SET submissions = task_owner.submissions + 1";
-    transaction.rows(sql, values![owner]).await.map(drop)
+    transaction.rows(sql, values![owner]).await?;
+    transaction.count_alone(cluster).await
 }
 
 /// Forgets old keys and looks for this one.
@@ -138,7 +148,7 @@ async fn found<T: Transaction>(
     Ok(Some(if same { Submitted::Replayed(task) } else { Submitted::KeyTaken }))
 }
 
-/// Which limit keeps so many more tasks from being active, if one does.
+/// Which limit keeps so many more tasks from being active, if one does. It is the turn of the caller (`take_turn`).
 pub(super) async fn full<T: Transaction>(
     transaction: &mut T,
     owner: &str,

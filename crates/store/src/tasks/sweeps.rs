@@ -20,7 +20,7 @@ impl Script for SubmitSweep {
     async fn run<T: Transaction>(&self, transaction: &mut T) -> Result<Submitted, StoreError> {
         let NewSweep { shared, max_parallel, points } = &self.0;
         let now = transaction.now();
-        take_turn(transaction, &shared.owner).await?;
+        take_turn(transaction, &shared.owner, shared.cluster.as_str()).await?;
         if let Some(key) = &shared.key
             && let Some(known) = known(transaction, &shared.owner, key).await?
         {
@@ -39,7 +39,7 @@ impl Script for SubmitSweep {
         let params =
             values![&id, &shared.owner, cluster, &shared.experiment, dataset, pin, config, size, parallel, now];
         transaction.rows(sql, params).await?;
-        put_files(transaction, shared.id, &shared.files).await?;
+        put_files(transaction, shared).await?;
         for (place, (task, point)) in (0_u32..).zip(points) {
             let sql = "INSERT INTO task (id, owner, cluster, experiment, dataset, config, attempt, state, active, \
                        created_at, changed_at, sweep, place, point) \

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+mod accepting;
 mod bed;
 mod claiming;
 mod crowds;
@@ -183,6 +184,13 @@ suite! {
         a_deleted_task_leaves_folders_to_be_removed
         selections_are_kept_while_they_are_used
         tasks_are_listed_by_their_dataset;
+    accepting:
+        the_limit_of_each_owner_holds_among_all_that_are_sent
+        the_limit_of_a_cluster_holds_among_owners
+        retries_and_sweeps_count_against_what_is_sent
+        e060_a_key_sent_to_two_processes_is_one_task
+        a_submission_that_fails_fails_alone
+        small_files_come_back_whole;
     users:
         a_name_is_given_once
         users_come_back_without_their_password

@@ -10,17 +10,17 @@ use belvedere_store::tasks::{
 
 use crate::bed::{Bed, dataset_name, postgres_client};
 
-fn id(number: u8) -> TaskId {
+pub(crate) fn id(number: u8) -> TaskId {
     TaskId::new(1_700_000_000_000_000 + i64::from(number) * 1000, [number; 10])
 }
 
-fn cluster(name: &str) -> ClusterName {
+pub(crate) fn cluster(name: &str) -> ClusterName {
     ClusterName::new(name).unwrap()
 }
 
 const LIMITS: ActiveLimits = ActiveLimits { per_owner: 10, per_cluster: 20 };
 
-fn task(number: u8, owner: &str) -> NewTask {
+pub(crate) fn task(number: u8, owner: &str) -> NewTask {
     NewTask {
         id: id(number),
         owner: owner.to_owned(),
@@ -35,17 +35,18 @@ fn task(number: u8, owner: &str) -> NewTask {
             size_bytes: 5 << 32,
             sha256: "ab".repeat(32),
         }],
+        contents: Vec::new(),
         key: None,
         limits: LIMITS,
     }
 }
 
-fn keyed(number: u8, owner: &str, fingerprint: &str) -> NewTask {
+pub(crate) fn keyed(number: u8, owner: &str, fingerprint: &str) -> NewTask {
     let key = RequestKey { route: "tasks".to_owned(), key: "k'1".to_owned(), fingerprint: fingerprint.to_owned() };
     NewTask { key: Some(key), ..task(number, owner) }
 }
 
-async fn submit(bed: &Bed, task: NewTask) -> Submitted {
+pub(crate) async fn submit(bed: &Bed, task: NewTask) -> Submitted {
     bed.store.tasks.submit(task).await.unwrap()
 }
 

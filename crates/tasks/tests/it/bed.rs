@@ -10,7 +10,7 @@ use belvedere_store::Store;
 use belvedere_store::tasks::{ActiveLimits, LogKey, NewSweep, NewTask, Submitted, TaskRow};
 use belvedere_tasks::datasets::{DatasetError, Datasets, Pin, PinnedFile, Reference};
 use belvedere_tasks::{
-    Catalog, Inbox, Local, LocalSettings, Monitor, MonitorSettings, UploadLimits, local::SandboxRule, new_task_id,
+    Catalog, Inbox, Kept, Local, LocalSettings, Monitor, MonitorSettings, UploadLimits, local::SandboxRule, new_task_id,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -111,14 +111,14 @@ impl Bed {
     pub(crate) async fn submit(&self, config: &str, files: &[(&str, &str)]) -> TaskId {
         let parsed = TaskConfig::parse(config.as_bytes()).unwrap();
         let limits = UploadLimits { files: 10, file_bytes: 1 << 20, total_bytes: 1 << 20 };
-        let mut upload = self.inbox.begin(limits).await.unwrap();
+        let mut upload = self.inbox.begin(limits);
         for (name, text) in files {
             let mut file = upload.file(name).await.unwrap();
             file.write(text.as_bytes()).await.unwrap();
             file.finish().await.unwrap();
         }
         let id = new_task_id(1_700_000_000_000_000);
-        let files = self.inbox.commit(id, upload).await.unwrap();
+        let Kept { files, contents } = self.inbox.commit(id, upload).await.unwrap();
         let pin = match &parsed.dataset {
             Some(name) => Some(self.datasets.pin(&Reference::parse(name).unwrap()).await.unwrap()),
             None => None,
@@ -132,6 +132,7 @@ impl Bed {
             pin: pin.map(|pin| serde_json::to_string(&pin).unwrap()),
             config: config.to_owned(),
             files,
+            contents,
             key: None,
             limits: ActiveLimits { per_owner: 100, per_cluster: 100 },
         };
@@ -148,14 +149,14 @@ impl Bed {
     ) -> (TaskId, Vec<TaskId>) {
         let parsed = TaskConfig::parse(config.as_bytes()).unwrap();
         let limits = UploadLimits { files: 10, file_bytes: 1 << 20, total_bytes: 1 << 20 };
-        let mut upload = self.inbox.begin(limits).await.unwrap();
+        let mut upload = self.inbox.begin(limits);
         for (name, text) in files {
             let mut file = upload.file(name).await.unwrap();
             file.write(text.as_bytes()).await.unwrap();
             file.finish().await.unwrap();
         }
         let id = new_task_id(1_700_000_000_000_000);
-        let files = self.inbox.commit(id, upload).await.unwrap();
+        let Kept { files, contents } = self.inbox.commit(id, upload).await.unwrap();
         let shared = NewTask {
             id,
             owner: "ana".into(),
@@ -165,6 +166,7 @@ impl Bed {
             pin: None,
             config: config.to_owned(),
             files,
+            contents,
             key: None,
             limits: ActiveLimits { per_owner: 100, per_cluster: 100 },
         };

@@ -175,6 +175,7 @@ async fn e054_an_answer_that_was_not_noted_is_found() {
     let member = bed.catalog.members().next().unwrap();
     let config = belvedere_domain::task::TaskConfig::parse(LOCAL.as_bytes()).unwrap();
     let files = bed.store.tasks.files(id).await.unwrap();
+    bed.inbox.unpack(id, bed.store.tasks.contents(id).await.unwrap()).await.unwrap();
     let deliveries = deliveries(&config, &files, &bed.inbox.folder(id), None, &Variables::default());
     member.cluster.stage(&attempt.tag, &deliveries).await.unwrap();
     let submission = Submission {
