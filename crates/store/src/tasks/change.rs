@@ -1,23 +1,92 @@
 //! Changes of attempts: by the monitor, which names the version it has seen, and by users, who name the task.
 
-use belvedere_domain::task::{State, TaskId};
+use belvedere_domain::Timestamp;
+use belvedere_domain::task::{State, TaskId, Transition};
 
-use super::submit::{event, full, new_attempt, take_turn};
+use super::decode;
+use super::submit::{ActiveLimits, event, full, new_attempt, take_turn};
 use super::sweeps::go_on;
-use super::{ActiveLimits, Advance as Change, Cancelled, Retried, decode};
 use crate::StoreError;
 use crate::codec::microseconds;
 use crate::portable::{Row, Script, Transaction, values};
 
-/// Changes an attempt of a known version.
-pub(crate) struct Advance(pub(crate) Change);
+/// A change of an attempt, decided on a version of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Advance {
+    /// The task.
+    pub task: TaskId,
+    /// Number of the attempt.
+    pub number: u32,
+    /// The version it was decided on.
+    pub version: i64,
+    /// The step to another state; `None`: it stays.
+    pub step: Option<Transition>,
+    /// Who does it: a user, or `monitor`.
+    pub actor: String,
+    /// Facts that are new. `None` leaves what is stored.
+    pub facts: Facts,
+}
 
-impl Script for Advance {
+/// Facts about an attempt. `None` leaves what is stored, except for the reason, which a step to another state replaces.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[expect(missing_docs, reason = "as in AttemptRow")]
+pub struct Facts {
+    pub outcome: Option<State>,
+    pub reason: Option<String>,
+    pub evidence: Option<String>,
+    pub job: Option<String>,
+    pub exit_code: Option<i64>,
+    pub signal: Option<i64>,
+    pub host: Option<String>,
+    pub run_id: Option<String>,
+    pub run_url: Option<String>,
+    pub failures: Option<u32>,
+    pub looks: Option<u32>,
+    /// Seconds from now before which the attempt is not to be acted on.
+    pub wait_seconds: Option<f64>,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// The cluster has just said something about it.
+    pub observed: bool,
+    /// With a step to a final state: another attempt follows, in so many seconds, unless the task is being cancelled.
+    pub again: Option<f64>,
+}
+
+/// What became of a wish to cancel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cancelled {
+    /// There is no such task of that owner.
+    Unknown,
+    /// It had not been sent anywhere and is cancelled.
+    AtOnce,
+    /// The monitor will cancel it.
+    Requested,
+    /// It had ended before, in this state.
+    TooLate(State),
+}
+
+/// What became of a wish to try again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retried {
+    /// There is no such task of that owner.
+    Unknown,
+    /// It has not ended, or it has succeeded: this is its state.
+    Refused(State),
+    /// The owner or the cluster has too many active tasks.
+    Full,
+    /// The attempt of this number waits.
+    Attempt(u32),
+}
+
+/// Changes an attempt of a known version.
+pub(crate) struct ChangeAttempt(pub(crate) Advance);
+
+impl Script for ChangeAttempt {
     type Output = bool;
     const WHAT: &'static str = "change an attempt";
 
     async fn run<T: Transaction>(&self, transaction: &mut T) -> Result<bool, StoreError> {
-        let Change { task, number, version, step, actor, facts } = &self.0;
+        let Advance { task, number, version, step, actor, facts } = &self.0;
         let (now, id) = (transaction.now(), task.to_string());
         let submits = i64::from(step.is_some_and(|step| step.to() == State::Submitting));
         let taken = step.filter(|step| step.to() == State::Submitted).map(|_| now);

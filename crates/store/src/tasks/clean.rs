@@ -4,10 +4,30 @@ use belvedere_domain::task::{AttemptTag, ClusterName, State, TaskId};
 
 use super::decode::{self, select_tasks};
 use super::questions::question;
-use super::{Deleted, OldFolder, TaskRow};
+use super::rows::TaskRow;
 use crate::StoreError;
 use crate::codec::microseconds;
 use crate::portable::{Row, Script, Transaction, values};
+
+/// What became of a wish to delete a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Deleted {
+    /// There is no such task of that owner.
+    Unknown,
+    /// It has not ended: this is its state.
+    Refused(State),
+    /// It is gone. Folders of files that nothing refers to any more.
+    Gone(Vec<TaskId>),
+}
+
+/// A folder of an attempt on a cluster, which is not needed any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OldFolder {
+    /// Its name.
+    pub tag: AttemptTag,
+    /// The attempt, unless its task is gone.
+    pub attempt: Option<(TaskId, u32)>,
+}
 
 /// Deletes a task that has ended.
 pub(crate) struct Delete {

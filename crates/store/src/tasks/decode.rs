@@ -3,7 +3,7 @@
 use belvedere_domain::Timestamp;
 use belvedere_domain::task::{AttemptTag, ClusterName, State, TaskId};
 
-use super::{ActiveAttempt, AttemptRow, Element, TaskRow};
+use super::rows::{ActiveAttempt, AttemptRow, Element, TaskRow};
 use crate::StoreError;
 use crate::portable::Row;
 

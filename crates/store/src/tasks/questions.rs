@@ -4,7 +4,8 @@ use belvedere_domain::task::{ClusterName, State, TaskId};
 use belvedere_domain::{DatasetName, Timestamp};
 
 use super::decode::{self, attempt_columns, select_tasks};
-use super::{ActiveAttempt, AttemptRow, Event, TaskFile, TaskFilter, TaskRow};
+use super::rows::{ActiveAttempt, AttemptRow, Event, TaskFilter, TaskRow};
+use super::submit::TaskFile;
 use crate::StoreError;
 use crate::portable::{Script, Transaction, values};
 

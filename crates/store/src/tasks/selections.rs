@@ -2,11 +2,35 @@
 
 use belvedere_domain::{DatasetName, Timestamp};
 
-use super::NewSelection;
 use super::questions::question;
 use crate::StoreError;
 use crate::codec::microseconds;
 use crate::portable::{Script, Transaction, Value, values};
+
+/// Rows of a split that somebody has chosen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewSelection {
+    /// Tells dataset, revision, question and rows.
+    pub id: String,
+    /// Who chose them first.
+    pub created_by: String,
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// Its revision.
+    pub revision: String,
+    /// The config.
+    pub config: String,
+    /// The split.
+    pub split: String,
+    /// How they were chosen, as JSON.
+    pub question: String,
+    /// How many they are.
+    pub num_rows: u64,
+    /// Hexadecimal SHA-256 of their numbers.
+    pub sha256: String,
+    /// Their numbers, as whoever stores them writes them.
+    pub rows: Vec<u8>,
+}
 
 /// Stores a selection.
 pub(crate) struct PutSelection(pub(crate) NewSelection);

@@ -1,12 +1,90 @@
 //! Storing a task: its key, the limits, and all its rows in one transaction.
 
 use belvedere_domain::DatasetName;
-use belvedere_domain::task::{State, TaskId};
+use belvedere_domain::task::{ClusterName, State, TaskId};
 
-use super::{ActiveLimits, KEY_SECONDS, NewTask, RequestKey, Submitted, decode};
+use super::decode;
 use crate::StoreError;
 use crate::portable::{Script, Transaction, Value, values};
 use crate::sqlite::Sqlite;
+
+/// Seconds for which a request may be repeated under its key.
+pub const KEY_SECONDS: i64 = 24 * 3600;
+
+/// A task to be stored, whose files are in place or come with it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewTask {
+    /// Its id.
+    pub id: TaskId,
+    /// Whose it is.
+    pub owner: String,
+    /// Where it shall run.
+    pub cluster: ClusterName,
+    /// Experiment, a text for people.
+    pub experiment: String,
+    /// The dataset it reads.
+    pub dataset: Option<DatasetName>,
+    /// What exactly it reads, as JSON.
+    pub pin: Option<String>,
+    /// Its configuration as it came.
+    pub config: String,
+    /// Its files, in the order of their coming.
+    pub files: Vec<TaskFile>,
+    /// Their bytes, one after the other, where the store is to keep them; empty where they lie in the folder of the task.
+    pub contents: Vec<Vec<u8>>,
+    /// Makes the request repeatable.
+    pub key: Option<RequestKey>,
+    /// Limits that hold at this moment.
+    pub limits: ActiveLimits,
+}
+
+/// A file of a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TaskFile {
+    /// Our name for it: a plain name.
+    pub stored_name: String,
+    /// The client's name for it: any text.
+    pub original_name: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Hexadecimal SHA-256.
+    pub sha256: String,
+}
+
+/// The key under which a client may repeat a request, and what tells whether it is the same request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestKey {
+    /// Which request.
+    pub route: String,
+    /// The client's key.
+    pub key: String,
+    /// Digest of the request.
+    pub fingerprint: String,
+}
+
+/// How many tasks may be active at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ActiveLimits {
+    /// Of one owner.
+    pub per_owner: u32,
+    /// On the cluster.
+    pub per_cluster: u32,
+}
+
+/// What became of a submission.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Submitted {
+    /// It is stored.
+    Created,
+    /// The same request was stored before, as this task.
+    Replayed(TaskId),
+    /// The key belongs to another request.
+    KeyTaken,
+    /// The owner has this many active tasks already.
+    OwnerFull(u32),
+    /// The cluster has this many active tasks already.
+    ClusterFull(u32),
+}
 
 /// Stores a task. PostgreSQL has a function of its own for this (`postgres/submissions.rs`), as it is asked for most.
 struct Submit(NewTask);

@@ -4,11 +4,58 @@
 use belvedere_domain::task::{ClusterName, State, TaskId};
 use belvedere_domain::{DatasetName, Timestamp};
 
+use super::decode;
 use super::questions::question;
-use super::submit::{event, full, known, new_attempt, put_files, put_key, take_turn};
-use super::{NewSweep, Submitted, SweepCancelled, SweepRow, decode};
+use super::submit::{NewTask, Submitted, event, full, known, new_attempt, put_files, put_key, take_turn};
 use crate::StoreError;
 use crate::portable::{Row, Script, Transaction, values};
+
+/// Tasks that differ by parameters alone, to be stored. Their files are in place, in the folder of the sweep.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewSweep {
+    /// What the tasks share; `id` is the sweep's.
+    pub shared: NewTask,
+    /// How many of them may be active at a time, from 1.
+    pub max_parallel: u32,
+    /// The tasks: ids, and parameters as JSON objects. Ids grow.
+    pub points: Vec<(TaskId, String)>,
+}
+
+/// A stored sweep.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SweepRow {
+    /// Its id.
+    pub id: TaskId,
+    /// Whose it is.
+    pub owner: String,
+    /// Where it runs.
+    pub cluster: ClusterName,
+    /// Experiment.
+    pub experiment: String,
+    /// The dataset it reads.
+    pub dataset: Option<String>,
+    /// What exactly it reads, as JSON.
+    pub pin: Option<String>,
+    /// Its configuration as it came.
+    pub config: String,
+    /// Tasks it was made of.
+    pub size: u32,
+    /// How many of them may be active at a time.
+    pub max_parallel: u32,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// How many of its tasks are in each state, as far as they have not been deleted.
+    pub states: Vec<(State, u32)>,
+}
+
+/// What became of a wish to cancel a sweep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SweepCancelled {
+    /// Tasks that had not been sent anywhere and are cancelled.
+    pub at_once: u32,
+    /// Tasks that the monitor will cancel.
+    pub requested: u32,
+}
 
 /// Stores a sweep.
 pub(crate) struct SubmitSweep(pub(crate) NewSweep);

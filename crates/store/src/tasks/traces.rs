@@ -4,10 +4,68 @@ use belvedere_domain::Timestamp;
 use belvedere_domain::task::{ClusterName, TaskId};
 
 use super::questions::question;
-use super::{Artifact, ClusterRow, LogExtent, LogKey, LogPiece};
 use crate::StoreError;
 use crate::codec::microseconds;
 use crate::portable::{Row, Script, Transaction, Value, values};
+
+/// A piece of what an attempt printed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogPiece {
+    /// Grows by one whenever the program made its log shorter.
+    pub generation: u32,
+    /// Its place in that generation, in bytes.
+    pub start: u64,
+    /// The bytes as they were printed.
+    pub bytes: Vec<u8>,
+}
+
+/// One stream of an attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogKey {
+    /// The task.
+    pub task: TaskId,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// `out` or `err`.
+    pub stream: &'static str,
+}
+
+/// How much of a stream is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LogExtent {
+    /// Its newest generation.
+    pub generation: u32,
+    /// End of what is stored of that generation.
+    pub end: u64,
+    /// Bytes stored of all generations.
+    pub total: u64,
+}
+
+/// A file that an attempt left in its output folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Artifact {
+    /// Its path in that folder, parts separated by `/`.
+    pub path: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Hexadecimal SHA-256 of the kept copy; `None` where there is none.
+    pub sha256: Option<String>,
+    /// Why there is no copy.
+    pub note: Option<String>,
+}
+
+/// A cluster as its monitor sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterRow {
+    /// Its name.
+    pub name: String,
+    /// Whether a process watches over it now.
+    pub watched: bool,
+    /// What the monitor last found, as JSON.
+    pub health: Option<String>,
+    /// When.
+    pub health_at: Option<Timestamp>,
+}
 
 /// Pieces that one question fetches at most.
 const PIECES: i64 = 64;
