@@ -191,10 +191,12 @@ impl Monitor {
         let (variables, facts) = self.track(member, &config, active).await;
         let variables = Variables { place: task.element.as_ref().map(|element| element.place), ..variables };
         let of = task.element.as_ref().map_or(task.id, |element| element.sweep);
-        if let Err(error) = self.inbox.unpack(of, self.tasks.contents(of).await?).await {
+        let folder = self.inbox.folder(of);
+        if !folder.is_dir()
+            && let Err(error) = self.inbox.unpack(of, self.tasks.contents(of).await?).await
+        {
             return Ok(Err(Obstacle::Passing(format!("its files cannot be written: {error}"))));
         }
-        let folder = self.inbox.folder(of);
         let mut files = stage::deliveries(&config, &files, &folder, located, &variables);
         if let (Some(server), Some(sign)) = (&member.pull_from, &self.sign) {
             for file in files.iter_mut().filter(|file| file.is_data()) {
