@@ -16,6 +16,8 @@ use belvedere_tasks::{
 
 /// What is asked for between two looks at a cluster, by default.
 const POLL_SECONDS: f64 = 30.0;
+/// Longest time for bringing all tasks to the cluster.
+const PATIENCE: Duration = Duration::from_secs(1800);
 /// Submissions of which one after the other is timed.
 const TIMED: usize = 5;
 
@@ -74,11 +76,18 @@ pub(crate) async fn measure(cluster: &Path, active: usize, looks: u32) -> anyhow
     }
     let member = bed.catalog.members().next().context("a cluster")?;
     let began = Instant::now();
-    bed.monitor.tick(member, true).await?;
+    // What a busy cluster does not take at once is tried again after a pause.
+    loop {
+        bed.monitor.tick(member, true).await?;
+        let states = bed.store.tasks.active(&member.name, 100_000).await?;
+        let there = states.iter().filter(|active| active.attempt.state.may_be_on_cluster()).count();
+        if there == active {
+            break;
+        }
+        ensure!(began.elapsed() < PATIENCE, "{there} of {active} tasks are on the cluster");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     let sent = began.elapsed();
-    let states = bed.store.tasks.active(&member.name, 100_000).await?;
-    let there = states.iter().filter(|active| active.attempt.state.may_be_on_cluster()).count();
-    ensure!(there == active, "{there} of {active} tasks are on the cluster");
     println!(
         "{active} tasks submitted over SSH in {:.0} s, {:.0} ms each",
         sent.as_secs_f64(),
