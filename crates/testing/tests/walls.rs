@@ -14,9 +14,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("belvedere-domain", &[]),
     ("belvedere-store", &["domain"]),
     ("belvedere-auth", &["domain"]),
+    ("belvedere-entities", &[]),
     ("belvedere-engine", &["domain"]),
     ("belvedere-hub", &["domain"]),
-    ("belvedere-jobs", &["domain", "store", "engine", "hub"]),
+    ("belvedere-jobs", &["domain", "store", "engine", "hub", "entities"]),
     ("belvedere-tasks", &["domain", "store"]),
     ("belvedere-api", &["domain", "store", "engine", "hub", "jobs", "auth", "tasks"]),
     // Optional parts: one heavy library each, and calls of the engine.
@@ -48,7 +49,7 @@ const LIBRARIES: &[(&[&str], &[&str])] = &[
 ];
 
 /// Crates that neither wait nor open sockets: no runtime, no futures.
-const SYNCHRONOUS: &[&str] = &["belvedere-domain", "belvedere-engine", "belvedere-auth"];
+const SYNCHRONOUS: &[&str] = &["belvedere-domain", "belvedere-engine", "belvedere-auth", "belvedere-entities"];
 
 /// Names of the libraries that each package of the workspace uses outside its tests.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
