@@ -115,10 +115,10 @@ fn protected(state: &ApiState) -> Router<Arc<ApiState>> {
                     .route(&path(&format!("/cancel-jobs{name}")), post(move |s, q| actions::cancel(four, s, q)));
             }
         }
-        for step in steps::not_built(&state.services.graph) {
+        for step in steps::not_there(&state.services.graph) {
             let names = ["", "/"].map(|slash| path(&format!("/force-refresh{slash}{step}")));
             for name in names {
-                router = router.route(&name, post(move || actions::not_built(step)));
+                router = router.route(&name, post(move || actions::not_there(step)));
             }
         }
     }

@@ -336,7 +336,9 @@ pub(crate) async fn docs(State(state): State<Arc<ApiState>>) -> Response {
         let path = entry.path;
         // Nobody knows here which columns the example has.
         let needs_column = entry.parameters.iter().any(|(name, required, _)| *name == "column" && *required);
+        let is_off = ENDPOINTS.iter().any(|known| known.path == path && !known.is_on(&state.services.graph));
         let attempt = match needs_column {
+            _ if is_off => "<p class=\"muted\">The operator of this server has not turned it on.</p>".to_owned(),
             true => String::new(),
             false => format!("<p>Try <a href=\"{path}{query}\"><code>{path}{query}</code></a></p>"),
         };

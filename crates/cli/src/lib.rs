@@ -18,6 +18,7 @@ pub mod progress;
 pub mod reading;
 pub mod remote;
 pub mod runtime;
+mod scans;
 pub mod signals;
 pub mod steps;
 pub mod tasks;

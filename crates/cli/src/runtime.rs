@@ -18,6 +18,7 @@ use belvedere_jobs::child::{ChildCommand, ChildPool};
 use belvedere_jobs::distant;
 use belvedere_jobs::files::Files;
 use belvedere_jobs::memory::StoreMemory;
+use belvedere_jobs::scans::Scans;
 use belvedere_jobs::settings::{DescriptiveStatistics, DuckdbIndex, FirstRows, Names, Parquet, Urls, WorkerSettings};
 use belvedere_jobs::upkeep::{Caretaker, Upkeep};
 use belvedere_jobs::{Refresher, Registry, Services, Settings, Worker};
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::blobs::Places;
 use crate::config::Config;
-use crate::config::types::{Compat, LogRequests, SchemaChoice, StatisticsRules};
+use crate::config::types::{BlockedDataset, Compat, LogRequests, SchemaChoice, StatisticsRules};
 use crate::exit::Advice;
 use crate::optional::is_built;
 use crate::steps;
@@ -58,9 +59,10 @@ impl Runtime {
     /// # Errors
     /// With a hint, when a folder, the state directory, the store or a setting cannot be used.
     pub async fn build(config: &Config, adjust: impl FnOnce(&mut Settings)) -> anyhow::Result<Self> {
-        let registry =
-            Arc::new(Registry::with(crate::optional::STEPS).context("the steps of this build do not form a graph")?);
-        let mut settings = settings(config, &registry.graph())?;
+        let scans = crate::scans::settings(config)?;
+        let optional = [crate::optional::STEPS, &scans.steps()[..]].concat();
+        let registry = Arc::new(Registry::with(&optional).context("the steps of this build do not form a graph")?);
+        let mut settings = settings(config, scans, &registry.graph())?;
         adjust(&mut settings);
         let state = state_directory(config)?;
         let store = crate::open::store(config).await?;
@@ -303,7 +305,7 @@ fn sql_access(config: &Config) -> SqlAccess {
 }
 
 /// Settings of jobs, from the configuration.
-fn settings(config: &Config, graph: &Graph) -> Result<Settings, Advice> {
+fn settings(config: &Config, scans: Scans, graph: &Graph) -> Result<Settings, Advice> {
     Ok(Settings {
         compat: config.general.compat == Compat::Reference,
         blocked_datasets: blocked_datasets(config)?,
@@ -348,6 +350,7 @@ fn settings(config: &Config, graph: &Graph) -> Result<Settings, Advice> {
         },
         urls: urls(config),
         remote: crate::remote::settings(config),
+        scans,
         worker: worker_settings(config, graph)?,
     })
 }
@@ -370,13 +373,15 @@ pub(crate) fn parquet(config: &Config) -> Parquet {
 
 /// The block list as patterns of names.
 fn blocked_datasets(config: &Config) -> Result<Vec<Pattern>, Advice> {
-    let compile = |entry: &crate::config::types::BlockedDataset| {
-        Pattern::new("", entry.as_str()).map_err(|error| {
-            let message = format!("`common.blocked_datasets` holds `{}`: {error}", entry.as_str());
-            Advice::usage(message, "an entry is `name` or `namespace/pattern`")
-        })
-    };
-    config.common.blocked_datasets.iter().map(compile).collect()
+    config.common.blocked_datasets.iter().map(|entry| pattern("common.blocked_datasets", entry)).collect()
+}
+
+/// An entry of a list of datasets as a pattern of names.
+pub(crate) fn pattern(setting: &str, entry: &BlockedDataset) -> Result<Pattern, Advice> {
+    Pattern::new("", entry.as_str()).map_err(|error| {
+        let message = format!("`{setting}` holds `{}`: {error}", entry.as_str());
+        Advice::usage(message, "an entry is `name` or `namespace/pattern`")
+    })
 }
 
 fn urls(config: &Config) -> Urls {

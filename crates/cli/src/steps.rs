@@ -1,27 +1,10 @@
 //! Names of steps in settings: checked against the registry, so that a slip does not silently mean nothing.
 
 use belvedere_domain::{Graph, StepName};
-use belvedere_jobs::registry::Optional;
+use belvedere_jobs::registry::{Need, Optional};
 
 use crate::config::suggest::nearest;
 use crate::exit::Advice;
-
-/// Steps of the reference that are not part of this version. A setting may name them: there is nothing to run or to
-/// leave out yet, and no reason to refuse a configuration that works elsewhere.
-const NOT_YET: &[&str] = &[
-    "config-opt-in-out-urls-count",
-    "dataset-compatible-libraries",
-    "dataset-croissant-crumbs",
-    "dataset-filetypes",
-    "dataset-hub-cache",
-    "dataset-modalities",
-    "dataset-opt-in-out-urls-count",
-    "dataset-presidio-entities-count",
-    "split-image-url-columns",
-    "split-opt-in-out-urls-count",
-    "split-opt-in-out-urls-scan",
-    "split-presidio-scan",
-];
 
 /// The steps that a setting names.
 ///
@@ -32,10 +15,15 @@ pub fn named(setting: &str, names: &[String], graph: &Graph) -> Result<Vec<StepN
     for name in names {
         let optional = Optional::of(name).filter(|_| !known.contains(&name.as_str()));
         if let Some(optional) = optional {
-            let feature = optional.feature();
-            tracing::warn!("`{setting}` names the step `{name}`, for which the program must be built with `{feature}`");
-        } else if NOT_YET.contains(&name.as_str()) && !known.contains(&name.as_str()) {
-            tracing::warn!("`{setting}` names the step `{name}`, which is not part of this version");
+            match optional.need() {
+                Need::Feature(feature) => tracing::warn!(
+                    "`{setting}` names the step `{name}`, for which the program must be built with `{feature}`"
+                ),
+                // A configuration may name what it does not turn on.
+                Need::Setting(needed) => {
+                    tracing::debug!("`{setting}` names the step `{name}`, for which `{needed}` is not set");
+                }
+            }
         } else if !known.contains(&name.as_str()) {
             let hint = match nearest(name, known.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`? `belvedere admin graph` lists all steps"),
@@ -62,6 +50,8 @@ mod tests {
     fn steps_of_this_version_and_of_the_reference_are_taken() {
         assert_eq!(hint("split-first-rows"), None);
         assert_eq!(hint("split-duckdb-index"), None);
+        assert_eq!(hint("split-opt-in-out-urls-scan"), None);
+        assert_eq!(hint("dataset-presidio-entities-count"), None);
     }
 
     #[test]

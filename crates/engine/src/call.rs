@@ -5,6 +5,7 @@ mod duckdb_index;
 mod sql;
 mod statistics;
 mod survey;
+mod texts;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use duckdb_index::{DuckdbIndex, DuckdbIndexed};
 pub use sql::{Sql, SqlName, SqlPlan, SqlResult, SqlTable, SqlTableList, SqlTables};
 pub use statistics::{SelectedRows, SplitStatistics, Statistics};
 pub use survey::{ColumnReport, Difference, FileReport, SchemaReport, Survey, Surveyed};
+pub use texts::{TextPage, Texts};
 
 /// One piece of work on files.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,6 +45,8 @@ pub enum Call {
     Filter(Filter),
     /// A piece of many rows in some format.
     Export(Export),
+    /// The texts of some rows, without anything else.
+    Texts(Texts),
     /// The whole value of one cell.
     Cell(Cell),
     /// How two splits differ.
@@ -80,6 +84,7 @@ impl Call {
             Self::Rows(Rows { files, .. })
             | Self::Filter(Filter { files, .. })
             | Self::Export(Export { files, .. })
+            | Self::Texts(Texts { files, .. })
             | Self::Cell(Cell { files, .. })
             | Self::DuckdbIndex(DuckdbIndex { files, .. })
             | Self::Search(Search { files, .. })
@@ -126,6 +131,7 @@ pub enum Reply {
     Rows(PageOfRows),
     Filter(Filtered),
     Export(Exported),
+    Texts(TextPage),
     Cell(CellValue),
     Compare(Box<Compared>),
     Footers(FooterList),

@@ -7,7 +7,7 @@ use crate::cell::cell;
 use crate::compare::compare;
 use crate::convert::convert;
 use crate::error::{EngineError, ErrorKind};
-use crate::export::export;
+use crate::export::{export, texts};
 use crate::filter::filter;
 use crate::footers::FooterCache;
 use crate::head::head;
@@ -50,6 +50,7 @@ fn answer(call: &Call, footers: &FooterCache, task: &Task) -> Result<Reply, Engi
         Call::Rows(call) => rows(call, footers).map(Reply::Rows),
         Call::Filter(call) => filter(call, footers, task).map(Reply::Filter),
         Call::Export(call) => export(call, footers, task).map(Reply::Export),
+        Call::Texts(call) => texts(call, footers, task).map(Reply::Texts),
         Call::Cell(call) => cell(call, footers, task).map(Reply::Cell),
         Call::Compare(call) => compare(call, footers, task).map(|compared| Reply::Compare(Box::new(compared))),
         Call::DuckdbIndex(_) => Err(not_built("duckdb")),

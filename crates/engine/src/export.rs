@@ -10,6 +10,7 @@ mod json;
 mod parquet;
 mod read;
 mod table;
+mod texts;
 
 use ::arrow::array::RecordBatch;
 use belvedere_domain::Features;
@@ -22,6 +23,7 @@ use crate::task::Task;
 pub use arrow_stream::END_OF_STREAM;
 pub use parquet::ParquetJoin;
 pub use table::TableWriter;
+pub(crate) use texts::texts;
 
 /// What makes bytes of tables.
 trait Encoder {

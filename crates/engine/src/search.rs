@@ -18,7 +18,7 @@ mod query;
 mod scan;
 mod stem;
 mod substring;
-mod text;
+pub(crate) mod text;
 mod top;
 
 use std::sync::Arc;

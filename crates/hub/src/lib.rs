@@ -16,6 +16,7 @@ pub mod patterns;
 pub mod reader;
 pub mod remote;
 pub mod revision;
+pub mod services;
 pub mod snapshot;
 pub mod whoami;
 

@@ -3,6 +3,7 @@
 pub(crate) mod duckdb_index_size;
 pub(crate) mod info;
 pub(crate) mod is_valid;
+pub(crate) mod opt_in_out_urls_count;
 pub(crate) mod parquet;
 pub(crate) mod parquet_and_info;
 pub(crate) mod parquet_layout;

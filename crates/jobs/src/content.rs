@@ -1,5 +1,7 @@
 //! The payloads of views, as they are stored and served. Field order is the order on the wire.
 
+mod scans;
+
 use std::path::PathBuf;
 
 use belvedere_domain::view::ErrorBody;
@@ -9,6 +11,8 @@ use belvedere_engine::statistics::ColumnStatistics;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as JsonValue};
+
+pub use scans::{OptInOutUrlsCount, OptInOutUrlsScan, PresidioEntitiesCount, PresidioScan, ScannedEntity, ScannedUrl};
 
 /// `dataset-config-names`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -10,7 +10,9 @@ pub(crate) mod info;
 pub(crate) mod init;
 pub(crate) mod is_valid;
 pub(crate) mod modalities;
+pub(crate) mod opt_in_out_urls_count;
 pub(crate) mod parquet;
+pub(crate) mod presidio_entities_count;
 pub(crate) mod size;
 pub(crate) mod split_names;
 

@@ -21,6 +21,7 @@ pub mod meter;
 pub mod publish;
 pub mod refresh;
 pub mod registry;
+pub mod scans;
 pub mod scratch;
 pub mod search;
 pub mod settings;

@@ -40,21 +40,36 @@ fn jobs() -> Vec<Box<dyn Job>> {
     ]
 }
 
-/// A group of steps that only some programs have, since they need a heavy library.
+/// A group of steps that are there only where something that they need is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Optional {
     /// DuckDB files of splits, and their sizes.
     DuckdbIndex,
+    /// The wishes of authors of images.
+    OptInOutUrls,
+    /// Personal data in texts.
+    PresidioEntities,
+}
+
+/// What a group of steps needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// A program built with a cargo feature, as the steps use a heavy library.
+    Feature(&'static str),
+    /// A setting, by its name in the configuration.
+    Setting(&'static str),
 }
 
 impl Optional {
     /// All groups.
-    pub const ALL: &[Self] = &[Self::DuckdbIndex];
+    pub const ALL: &[Self] = &[Self::DuckdbIndex, Self::OptInOutUrls, Self::PresidioEntities];
 
-    /// The cargo feature that brings it.
-    pub fn feature(self) -> &'static str {
+    /// What it needs.
+    pub fn need(self) -> Need {
         match self {
-            Self::DuckdbIndex => "duckdb",
+            Self::DuckdbIndex => Need::Feature("duckdb"),
+            Self::OptInOutUrls => Need::Setting("opt_in_out_urls_scan.spawning_token"),
+            Self::PresidioEntities => Need::Setting("presidio_entities_scan.datasets"),
         }
     }
 
@@ -74,6 +89,16 @@ impl Optional {
                 Box::new(split::duckdb_index::DuckdbIndexJob),
                 Box::new(config::duckdb_index_size::SizeJob),
                 Box::new(dataset::duckdb_index_size::SizeJob),
+            ],
+            Self::OptInOutUrls => vec![
+                Box::new(split::opt_in_out_urls_scan::OptInOutUrlsScanJob),
+                Box::new(split::opt_in_out_urls_count::OptInOutUrlsCountJob),
+                Box::new(config::opt_in_out_urls_count::OptInOutUrlsCountJob),
+                Box::new(dataset::opt_in_out_urls_count::OptInOutUrlsCountJob),
+            ],
+            Self::PresidioEntities => vec![
+                Box::new(split::presidio_scan::PresidioScanJob),
+                Box::new(dataset::presidio_entities_count::PresidioEntitiesCountJob),
             ],
         }
     }

@@ -16,6 +16,8 @@ use belvedere_hub::patterns::Pattern;
 use belvedere_store::RateLimit;
 use serde::Serialize;
 
+use crate::scans::Scans;
+
 /// Settings of steps and workers.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -35,6 +37,8 @@ pub struct Settings {
     pub descriptive_statistics: DescriptiveStatistics,
     /// Search, and the indexes it is quick by.
     pub search: Search,
+    /// Scans that operators turn on.
+    pub scans: Scans,
     /// The worker.
     pub worker: WorkerSettings,
     /// Where URLs in views point to.

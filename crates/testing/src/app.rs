@@ -104,7 +104,6 @@ impl TestApp {
         // Files of tests are complete when they are written.
         let local = LocalOptions { quiet: Duration::ZERO, ..LocalOptions::default() };
         let hub = Arc::new(LocalHub::open(&[root], memory, local).expect("the folder is there"));
-        let registry = Arc::new(Registry::new().expect("the steps form a graph"));
         let mut options = Options {
             settings: Settings::default(),
             api: ApiSettings::default(),
@@ -117,6 +116,7 @@ impl TestApp {
         options.settings.worker.retry_seconds = 0.0;
         options.api.cached_assets = state.path().join("cached-assets");
         change(&mut options);
+        let registry = Arc::new(Registry::with(&options.settings.scans.steps()).expect("the steps form a graph"));
         let blobs = options.distant.map_or_else(|| Blobs::folder(&state.path().join("blobs")), Ok);
         let blobs = blobs.expect("a new folder opens");
         let children = Arc::new(Children::default());

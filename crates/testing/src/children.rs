@@ -125,6 +125,7 @@ fn note(call: &Call) -> String {
             let rows = |split: &SplitOf| split.files.iter().map(|file| file.num_rows).sum::<u64>();
             format!("compare {} rows with {}", rows(&compare.right), rows(&compare.left))
         }
+        Call::Texts(texts) => format!("texts of {} {}+{}", texts.columns.join(", "), texts.offset, texts.length),
         Call::Footers(footers) => format!("footers of {} files", footers.files.len()),
         Call::Relayout(relayout) => format!("relayout {}", relayout.file.path),
         Call::BuildSearchIndex(index) => format!("search index of {} files", index.files.len()),

@@ -8,7 +8,7 @@ use belvedere_domain::job::Priority;
 use belvedere_domain::{ArtifactKey, ConfigName, ErrorCode, Level, SplitName, StepName};
 use belvedere_jobs::maintenance::{self, MaintenanceError};
 use belvedere_jobs::refresh::{Ensured, RefreshError};
-use belvedere_jobs::registry::Optional;
+use belvedere_jobs::registry::{Need, Optional};
 use serde_json::json;
 
 use super::bodies::{self, Done, Job};
@@ -52,10 +52,15 @@ pub(super) async fn force(step: StepName, State(state): State<Arc<ApiState>>, Ra
     bodies::json(&Done::OK, 0)
 }
 
-/// `/force-refresh/{step}` for a step that this program was built without.
-pub(super) async fn not_built(step: &'static str) -> ApiError {
-    let feature = Optional::of(step).map_or("", Optional::feature);
-    let text = format!("The step {step} needs a program built with the cargo feature `{feature}`; this one was not.");
+/// `/force-refresh/{step}` for a step that this program was built or started without.
+pub(super) async fn not_there(step: &'static str) -> ApiError {
+    let text = match Optional::of(step).map(Optional::need) {
+        Some(Need::Setting(setting)) => format!("The step {step} needs the setting `{setting}`, which is not set."),
+        Some(Need::Feature(feature)) => {
+            format!("The step {step} needs a program built with the cargo feature `{feature}`; this one was not.")
+        }
+        None => format!("The step {step} does not exist."),
+    };
     ApiError::new(ErrorCode::FeatureNotAvailableError, text)
 }
 

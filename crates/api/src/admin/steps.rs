@@ -17,8 +17,8 @@ pub(super) fn names(graph: &Graph) -> Vec<(String, StepName)> {
     own.chain(short).collect()
 }
 
-/// Steps that other builds of this program have.
-pub(super) fn not_built(graph: &Graph) -> Vec<&'static str> {
+/// Steps that this program has with other features or settings.
+pub(super) fn not_there(graph: &Graph) -> Vec<&'static str> {
     let all = Optional::ALL.iter().flat_map(|group| group.steps());
     all.filter(|step| graph.step(&StepName::known(step)).is_none()).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{MatchedPath, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use belvedere_domain::{ArtifactKey, ConfigName, SplitName, StepName};
+use belvedere_domain::{ArtifactKey, ConfigName, Graph, SplitName, StepName};
 
 use super::remembered::Question;
 use super::splits::{self, Page};
@@ -95,6 +95,20 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         split: Some("split-is-valid"),
     },
     Endpoint {
+        path: "/opt-in-out-urls",
+        summary: "What the authors of images behind URLs wish: numbers of those who agree and refuse.",
+        dataset: Some("dataset-opt-in-out-urls-count"),
+        config: Some("config-opt-in-out-urls-count"),
+        split: Some("split-opt-in-out-urls-count"),
+    },
+    Endpoint {
+        path: "/presidio-entities",
+        summary: "Numbers of rows with personal data in the texts of a dataset.",
+        dataset: Some("dataset-presidio-entities-count"),
+        config: None,
+        split: None,
+    },
+    Endpoint {
         path: "/statistics",
         summary: "Figures of every column of a split: extremes, mean, median, deviation, histogram or frequencies.",
         dataset: None,
@@ -145,6 +159,10 @@ async fn answer(
     };
     let step = StepName::known(step.ok_or_else(|| endpoint.missing())?);
     let dataset = reading::readable(state, dataset, headers).await?;
+    // A step that the operator has not turned on has no answer, whatever it left when it was on.
+    if !endpoint.is_on(&state.services.graph) {
+        return Err(miss::not_found());
+    }
     // A name that cannot exist is answered like one that does not.
     let (config, split) = (config.map(ConfigName::new).transpose(), split.map(SplitName::new).transpose());
     let (Ok(config), Ok(split)) = (config, split) else { return Err(miss::not_found()) };
@@ -172,6 +190,12 @@ async fn answer(
 }
 
 impl Endpoint {
+    /// Whether this server runs its steps.
+    pub(crate) fn is_on(&self, graph: &Graph) -> bool {
+        let steps = [self.dataset, self.config, self.split];
+        steps.into_iter().flatten().all(|step| graph.step(&StepName::known(step)).is_some())
+    }
+
     /// The parameters of the least specific level are missing.
     fn missing(&self) -> ApiError {
         match (self.dataset, self.config) {

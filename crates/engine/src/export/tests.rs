@@ -2,7 +2,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray,
+    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, ListArray, ListBuilder, RecordBatch, StringArray,
+    StringBuilder,
 };
 use ::arrow::compute::concat_batches;
 use ::arrow::datatypes::Int32Type;
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use serde_json::{Value as JsonValue, json};
 
 use super::*;
-use crate::call::{MediaRules, MediaTarget, ParquetFile, WantedRows};
+use crate::call::{MediaRules, MediaTarget, ParquetFile, Texts, WantedRows};
 use crate::error::ErrorKind;
 use crate::features_arrow::{features_of, to_schema};
 use crate::source::SourceFile;
@@ -304,4 +305,59 @@ fn pieces_cross_a_process_boundary() {
     let piece = export(&call, &FooterCache::default(), &Task::new(1)).unwrap();
     let sent: Exported = serde_json::from_str(&serde_json::to_string(&piece).unwrap()).unwrap();
     assert_eq!(bytes(&sent), bytes(&piece));
+}
+
+fn texts_of(files: &[ParquetFile], change: impl FnOnce(&mut Texts)) -> Result<Vec<Vec<String>>, EngineError> {
+    let mut call = Texts {
+        files: files.to_vec(),
+        features: None,
+        columns: vec!["text".to_owned()],
+        offset: 698,
+        length: 5,
+        max_characters: 100,
+        max_bytes: 1 << 20,
+    };
+    change(&mut call);
+    texts(&call, &FooterCache::default(), &Task::default()).map(|page| page.rows)
+}
+
+#[test]
+fn texts_come_by_row_and_column_across_files() {
+    let folder = tempfile::tempdir().unwrap();
+    for files in [ours(folder.path()), foreign(folder.path())] {
+        let rows = texts_of(&files, |call| call.columns = vec!["kind".to_owned(), "text".to_owned()]).unwrap();
+        let expected = ["=SUM(A698)", "Zürich 漢字 699", "", "", "say \"702\", twice\r\n"];
+        assert_eq!(rows, expected.map(|text| vec![String::new(), text.to_owned()]));
+        let rows = texts_of(&files, |call| call.max_characters = 8).unwrap();
+        assert_eq!(rows[..2], [["=SUM(A69"], ["Zürich 漢"]]);
+        // A page ends early rather than grow, but never without a row.
+        let rows = texts_of(&files, |call| (call.offset, call.length, call.max_bytes) = (0, 2100, 1)).unwrap();
+        assert!((1..300).contains(&rows.len()), "{}", rows.len());
+        let refused = texts_of(&files, |call| call.columns = vec!["words".to_owned()]).unwrap_err();
+        assert_eq!((refused.kind, refused.to_string().contains("words")), (ErrorKind::Parameter, true));
+    }
+}
+
+#[test]
+fn strings_inside_of_a_cell_stand_one_below_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let features =
+        Features::from_json(&json!({"tags": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"}}));
+    let features = features.unwrap();
+    let mut tags = ListBuilder::new(StringBuilder::new());
+    tags.append_value([Some("red"), None, Some("über")]);
+    tags.append_null();
+    let table = RecordBatch::try_new(to_schema(&features, false), vec![Arc::new(tags.finish())]).unwrap();
+    let mut writer = SplitWriter::new(folder.path(), "train", &features, WriteOptions::default());
+    writer.write(&table, 8).unwrap();
+    let files: Vec<_> =
+        writer.finish().unwrap().iter().map(|file| listed(folder.path(), &file.path, file.num_rows)).collect();
+    let rows = |max| {
+        texts_of(&files, |call| {
+            (call.columns, call.offset, call.max_characters) = (vec!["tags".to_owned()], 0, max);
+        })
+    };
+    assert_eq!(rows(100).unwrap(), [["red\nüber"], [""]]);
+    assert_eq!(rows(5).unwrap(), [["red\nü"], [""]]);
+    assert_eq!(rows(2).unwrap(), [["re"], [""]]);
 }

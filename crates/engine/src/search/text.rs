@@ -23,7 +23,7 @@ pub enum Step {
 type Visit<'v> = dyn FnMut(&dyn Array, usize, &mut Vec<Step>) + 'v;
 
 /// Called with the way from the column to a text, and the text.
-pub(super) type Sink<'s> = dyn FnMut(&[Step], &str) + 's;
+pub(crate) type Sink<'s> = dyn FnMut(&[Step], &str) + 's;
 
 /// Positions of the columns that hold text at any depth.
 pub fn text_columns(features: &Features) -> Vec<usize> {
@@ -48,7 +48,7 @@ fn holds_text(feature: &Feature) -> bool {
 }
 
 /// Calls `sink` with every text of a cell, in the order in which the cell is shown.
-pub(super) fn visit(alphabet: Alphabet, feature: &Feature, array: &dyn Array, row: usize, sink: &mut Sink<'_>) {
+pub(crate) fn visit(alphabet: Alphabet, feature: &Feature, array: &dyn Array, row: usize, sink: &mut Sink<'_>) {
     match alphabet {
         Alphabet::Unicode => texts(feature, array, row, &mut Vec::new(), sink),
         Alphabet::Reference if !array.is_null(row) => printed(array, row, sink),

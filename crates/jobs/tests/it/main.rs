@@ -15,6 +15,7 @@ mod postgres;
 mod rehearsal;
 mod reuse;
 mod revisions;
+mod scans;
 mod statistics;
 mod upkeep;
 

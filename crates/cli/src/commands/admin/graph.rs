@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Context;
 use belvedere_domain::{Graph, Level, Step};
 use belvedere_jobs::Registry;
+use belvedere_jobs::registry::{Need, Optional};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
@@ -47,7 +48,9 @@ pub(super) fn run(args: &GraphArgs, output: Output) -> anyhow::Result<Exit> {
 }
 
 fn graph() -> anyhow::Result<std::sync::Arc<Graph>> {
-    Ok(Registry::with(crate::optional::STEPS).context("the steps of this build do not form a graph")?.graph())
+    let by_setting = Optional::ALL.iter().filter(|group| matches!(group.need(), Need::Setting(_)));
+    let optional: Vec<Optional> = crate::optional::STEPS.iter().chain(by_setting).copied().collect();
+    Ok(Registry::with(&optional).context("the steps of this build do not form a graph")?.graph())
 }
 
 fn as_table(graph: &Graph) -> Table {
@@ -77,6 +80,7 @@ fn as_json(graph: &Graph) -> Json {
             "answers": step.answers,
             "heavy": step.heavy,
             "background": step.background,
+            "needs": setting(step),
         })
     });
     json!({"steps": steps.collect::<Vec<_>>()})
@@ -113,7 +117,16 @@ fn difficulty(step: &Step) -> String {
     }
 }
 
+/// The setting without which the step is not there.
+fn setting(step: &Step) -> Option<&'static str> {
+    match Optional::of(step.name)?.need() {
+        Need::Setting(setting) => Some(setting),
+        Need::Feature(_) => None,
+    }
+}
+
 fn notes(step: &Step) -> String {
     let notes = [(step.answers, "answers"), (step.heavy, "heavy"), (step.background, "background")];
-    notes.iter().filter(|(holds, _)| *holds).map(|(_, note)| *note).collect::<Vec<_>>().join(", ")
+    let notes = notes.iter().filter(|(holds, _)| *holds).map(|(_, note)| (*note).to_owned());
+    notes.chain(setting(step).map(|setting| format!("needs {setting}"))).collect::<Vec<_>>().join(", ")
 }

@@ -7,6 +7,6 @@ mod words;
 pub use limits::{Count, Limit, SizeLimit};
 pub use secret::{Secret, StoreUrl};
 pub use words::{
-    BlobDelivery, BlockedDataset, Compat, LogFormat, LogLevel, LogRequests, PrivateDataset, SchemaChoice,
-    StatisticsRules, StorageProtocol,
+    BlobDelivery, BlockedDataset, Compat, LogFormat, LogLevel, LogRequests, PrivateDataset, ScannedDataset,
+    SchemaChoice, StatisticsRules, StorageProtocol,
 };

@@ -34,6 +34,33 @@ impl Value for BlockedDataset {
     }
 }
 
+/// An entry of the list of scanned datasets: `*` for all, or as in the block list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ScannedDataset {
+    /// Every dataset.
+    All,
+    /// Those whose names match.
+    Like(BlockedDataset),
+}
+
+impl Value for ScannedDataset {
+    const KIND: &'static str = "dataset name";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "*" => Ok(Self::All),
+            pattern => BlockedDataset::parse(pattern).map(Self::Like),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::All => "*".to_owned(),
+            Self::Like(pattern) => pattern.show(),
+        }
+    }
+}
+
 /// A dataset that is not for everybody: `name` or `namespace/pattern`, where `*` stands for any letters of the pattern.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PrivateDataset(String);
@@ -221,6 +248,15 @@ mod tests {
             LogLevel::parse("loud"),
             Err("expects `debug`, `info`, `warning`, `error` or `critical`, found `loud`".to_owned())
         );
+    }
+
+    #[test]
+    fn one_star_scans_all_datasets() {
+        assert_eq!(ScannedDataset::parse("*"), Ok(ScannedDataset::All));
+        for entry in ["acme/*", "squad"] {
+            assert_eq!(ScannedDataset::parse(entry).map(|entry| entry.show()), Ok(entry.to_owned()));
+        }
+        assert!(ScannedDataset::parse("*/wine").is_err());
     }
 
     #[test]
