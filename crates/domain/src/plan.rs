@@ -5,13 +5,16 @@
 //! arrives while its child runs queues one more run, a repair queues nothing whose inputs are still to come, and it
 //! drops no waiting job of the target revision, which may stand for a trigger that it did not see.
 
-use std::collections::{HashMap, HashSet};
+mod parts;
+
+use std::collections::HashSet;
 
 use crate::error_code::ErrorCode;
 use crate::graph::{Graph, Level, Step};
 use crate::job::{Difficulty, JobId, JobStatus, NewJob, Priority};
 use crate::names::{ArtifactKey, ConfigName, DatasetName, Revision, SplitName, StepName};
 use crate::time::Timestamp;
+use parts::Parts;
 
 /// Added to the difficulty for each failed run, so that a retried job moves to a bigger machine.
 pub const DIFFICULTY_BONUS_BY_FAILED_RUN: u32 = 20;
@@ -122,29 +125,57 @@ pub enum Scope {
 
 /// The plan that brings a dataset up to date.
 pub fn plan(graph: &Graph, state: &DatasetState, scope: Scope, priority: Priority) -> Plan {
-    let rows: HashMap<&ArtifactKey, &ArtifactRow> = state.rows.iter().map(|row| (&row.key, row)).collect();
-    let parents = latest_writes(graph, state);
-    let pending: HashSet<&ArtifactKey> =
-        state.pending.iter().filter(|job| job.revision == state.target).map(|job| &job.key).collect();
+    let parts = Parts::of(graph, state);
+    let mut rows = parts.table::<Option<&ArtifactRow>>();
+    // When each step was last written, for a part of the dataset and for those that contain it.
+    let mut written = parts.table::<Option<Timestamp>>();
+    for row in &state.rows {
+        let Some(step) = parts.step(&row.key.step) else { continue };
+        for part in parts.around(&row.key) {
+            let latest = written.at(step, part);
+            *latest = (*latest).max(Some(row.updated_at));
+        }
+        if let Some(part) = parts.part(step, &row.key) {
+            *rows.at(step, part) = Some(row);
+        }
+    }
+    let mut pending = parts.table::<bool>();
+    for job in state.pending.iter().filter(|job| job.revision == state.target) {
+        if let Some((step, part)) = parts.place(&job.key) {
+            *pending.at(step, part) = true;
+        }
+    }
     let mut plan = Plan::default();
-    let mut expected = HashSet::new();
-    let mut coming = Coming::default();
-    for step in graph.steps() {
+    // What will be computed, for a part and for those that contain it.
+    let mut coming = parts.table::<bool>();
+    for (index, step) in graph.steps().iter().enumerate() {
         if scope == Scope::Roots && !step.triggered_by.is_empty() {
             continue;
         }
-        for key in artifacts(step, state) {
-            let row = rows.get(&key).copied();
-            if freshness(step, &key, row, &parents, &state.target) != Freshness::UpToDate {
-                // What is about to be computed triggers its children when it ends. Before, they would only fail.
-                let waits = coming.leads_to(graph, step, &key);
-                coming.add(&key);
-                if !waits && !pending.contains(&key) {
-                    let failed_runs = row.map_or(0, |row| row.failed_runs);
-                    plan.create.push(new_job(graph, step, key.clone(), state, priority, failed_runs));
-                }
+        let coalesce = graph.aggregates(step);
+        for part in parts.at_level(step.level) {
+            let row = *rows.at(index, part);
+            let latest = parts.parents(index, part).filter_map(|(parent, part)| *written.at(parent, part)).max();
+            if freshness(step, row, latest, &state.target) == Freshness::UpToDate {
+                continue;
             }
-            expected.insert(key);
+            // What is about to be computed triggers its children when it ends. Before, they would only fail.
+            let waits = parts.parents(index, part).any(|(parent, part)| *coming.at(parent, part));
+            for part in parts.self_and_containing(part) {
+                *coming.at(index, part) = true;
+            }
+            if !waits && !*pending.at(index, part) {
+                let failed_runs = row.map_or(0, |row| row.failed_runs);
+                let big = parts.bonus(step, part);
+                plan.create.push(NewJob {
+                    key: parts.key(step, part),
+                    revision: state.target.clone(),
+                    priority: step.priority(priority),
+                    difficulty: Difficulty::new(step.difficulty + big + bonus_of_failures(failed_runs)),
+                    forced: false,
+                    coalesce,
+                });
+            }
         }
     }
     let considered = |job: &&PendingJob| {
@@ -152,7 +183,7 @@ pub fn plan(graph: &Graph, state: &DatasetState, scope: Scope, priority: Priorit
     };
     // However fresh its artifact looks, a job of the target revision stays: a trigger that came after the state was read
     // is no row of its own, it is this waiting job.
-    let is_wanted = |job: &PendingJob| job.revision == state.target && (job.forced || expected.contains(&job.key));
+    let is_wanted = |job: &PendingJob| job.revision == state.target && (job.forced || parts.place(&job.key).is_some());
     plan.delete = state
         .pending
         .iter()
@@ -200,19 +231,20 @@ pub fn children(
 
 /// A job that computes `step` at `key` whatever is stored.
 pub fn forced_job(graph: &Graph, step: &Step, key: ArtifactKey, state: &DatasetState, priority: Priority) -> NewJob {
-    NewJob { forced: true, priority, ..new_job(graph, step, key, state, priority, 0) }
+    NewJob {
+        difficulty: Difficulty::new(step.difficulty + bonus(step, &key, &state.configs)),
+        key,
+        revision: state.target.clone(),
+        priority,
+        forced: true,
+        coalesce: graph.aggregates(step),
+    }
 }
 
-/// Class of one artifact.
-fn freshness(
-    step: &Step,
-    key: &ArtifactKey,
-    row: Option<&ArtifactRow>,
-    parents: &LatestWrites<'_>,
-    target: &Revision,
-) -> Freshness {
+/// Class of one artifact. `latest` is the last write of its parents.
+fn freshness(step: &Step, row: Option<&ArtifactRow>, latest: Option<Timestamp>, target: &Revision) -> Freshness {
     let Some(row) = row else { return Freshness::Empty };
-    if parents.latest(step, key).is_some_and(|written| written > row.updated_at) {
+    if latest.is_some_and(|written| written > row.updated_at) {
         Freshness::OutdatedByParent
     } else if row.error_code.as_deref().is_some_and(|code| row.failed_runs < ErrorCode::max_failed_runs_of(code)) {
         Freshness::ErrorToRetry
@@ -222,78 +254,6 @@ fn freshness(
         Freshness::DifferentRevision
     } else {
         Freshness::UpToDate
-    }
-}
-
-/// When each parent step was last written, by the part of the dataset it covers.
-struct LatestWrites<'a> {
-    by_part: HashMap<(&'a str, Option<&'a ConfigName>, Option<&'a SplitName>), Timestamp>,
-    levels: HashMap<&'static str, Level>,
-}
-
-fn latest_writes<'a>(graph: &Graph, state: &'a DatasetState) -> LatestWrites<'a> {
-    let mut by_part = HashMap::new();
-    for row in &state.rows {
-        let (config, split) = (row.key.config.as_ref(), row.key.split.as_ref());
-        // Once for the part itself and once for each part that contains it, so that a lookup is one step.
-        for part in [(None, None), (config, None), (config, split)] {
-            let latest = by_part.entry((row.key.step.as_str(), part.0, part.1)).or_insert(row.updated_at);
-            *latest = (*latest).max(row.updated_at);
-        }
-    }
-    LatestWrites { by_part, levels: graph.steps().iter().map(|step| (step.name, step.level)).collect() }
-}
-
-impl LatestWrites<'_> {
-    /// The latest write among the parents in the same branch: of a config only its own splits, and the reverse.
-    fn latest(&self, step: &Step, key: &ArtifactKey) -> Option<Timestamp> {
-        let of_parent = |parent: &&'static str| {
-            let level = self.levels.get(parent).copied()?.min(step.level);
-            let config = key.config.as_ref().filter(|_| level != Level::Dataset);
-            let split = key.split.as_ref().filter(|_| level == Level::Split);
-            self.by_part.get(&(*parent, config, split)).copied()
-        };
-        step.triggered_by.iter().filter_map(of_parent).max()
-    }
-}
-
-/// The artifacts that will be computed, found by the parts of the dataset that contain them.
-#[derive(Default)]
-struct Coming {
-    parts: HashSet<(StepName, Option<ConfigName>, Option<SplitName>)>,
-}
-
-impl Coming {
-    fn add(&mut self, key: &ArtifactKey) {
-        let (config, split) = (key.config.clone(), key.split.clone());
-        for (config, split) in [(None, None), (config.clone(), None), (config, split)] {
-            self.parts.insert((key.step.clone(), config, split));
-        }
-    }
-
-    /// Whether a parent in the same branch is among them: of a config only its own splits, and the reverse.
-    fn leads_to(&self, graph: &Graph, step: &Step, key: &ArtifactKey) -> bool {
-        step.triggered_by.iter().any(|parent| {
-            let parent = StepName::known(parent);
-            let level = graph.step(&parent).map_or(step.level, |parent| parent.level.min(step.level));
-            let config = key.config.clone().filter(|_| level != Level::Dataset);
-            let split = key.split.clone().filter(|_| level == Level::Split);
-            self.parts.contains(&(parent, config, split))
-        })
-    }
-}
-
-fn artifacts(step: &Step, state: &DatasetState) -> Vec<ArtifactKey> {
-    let name = step.step_name();
-    let dataset = &state.dataset;
-    match step.level {
-        Level::Dataset => vec![ArtifactKey::dataset(name, dataset.clone())],
-        Level::Config => state
-            .configs
-            .iter()
-            .map(|config| ArtifactKey::config(name.clone(), dataset.clone(), config.name.clone()))
-            .collect(),
-        Level::Split => state.configs.iter().flat_map(|config| splits_of(&name, dataset, config)).collect(),
     }
 }
 
@@ -319,27 +279,14 @@ fn fan(key: &ArtifactKey, child: &Step, configs: &[KnownConfig]) -> Vec<Artifact
     }
 }
 
-fn new_job(
-    graph: &Graph,
-    step: &Step,
-    key: ArtifactKey,
-    state: &DatasetState,
-    priority: Priority,
-    failed_runs: u32,
-) -> NewJob {
-    let difficulty =
-        step.difficulty + bonus(step, &key, &state.configs) + DIFFICULTY_BONUS_BY_FAILED_RUN * failed_runs.min(5);
-    NewJob {
-        key,
-        revision: state.target.clone(),
-        priority: step.priority(priority),
-        difficulty: Difficulty::new(difficulty),
-        forced: false,
-        coalesce: graph.aggregates(step),
-    }
+fn bonus_of_failures(failed_runs: u32) -> u32 {
+    DIFFICULTY_BONUS_BY_FAILED_RUN * failed_runs.min(5)
 }
 
 fn bonus(step: &Step, key: &ArtifactKey, configs: &[KnownConfig]) -> u32 {
+    if step.bonus_if_big == 0 {
+        return 0;
+    }
     let config = key.config.as_ref().and_then(|name| configs.iter().find(|known| known.name == *name));
     let big = match (config, &key.split) {
         (Some(config), None) => config.big,

@@ -11,11 +11,16 @@ use crate::codec::{config_text, merged, split_text};
 pub(super) fn enqueue(session: &Session<'_>, jobs: Vec<NewJob>, coalesce: i64) -> Result<usize, Failure> {
     let mut new = 0;
     let mut insert = session.prepare(include_str!("sql/enqueue.sql"))?;
+    // Until when the dataset of the job before rests: as a rule, all are of one.
+    let mut rests: Option<(DatasetName, Option<i64>)> = None;
     for job in merged(jobs) {
         let (key, revision) = (&job.key, job.revision.as_str());
         let (dataset, step, config, split) =
             (key.dataset.as_str(), key.step.as_str(), config_text(key), split_text(key));
-        let mut not_before = blocked_until(session, &key.dataset)?;
+        let mut not_before = match &rests {
+            Some((of, until)) if *of == key.dataset => *until,
+            _ => rests.insert((key.dataset.clone(), blocked_until(session, &key.dataset)?)).1,
+        };
         if job.coalesce && coalesce > 0 {
             let due = session
                 .prepare(include_str!("sql/last_run.sql"))?

@@ -1,7 +1,7 @@
 //! Datasets, their targets and what is served.
 
 use belvedere_domain::plan::Plan;
-use belvedere_domain::{NewJob, StepName};
+use belvedere_domain::{NewJob, Priority, StepName};
 use belvedere_store::{Completion, Finished, TargetChange};
 
 use crate::bed::{
@@ -58,6 +58,19 @@ pub(crate) async fn plans_are_applied(bed: &Bed) {
     // The started job and that of another dataset stay.
     assert_eq!(bed.store.queue.set_target(change).await.unwrap(), (2, 1));
     assert_eq!(bed.pending().await, ["a/one s1 Started", "b/one s3 Waiting", "a/one s2 Waiting", "a/one s1 Waiting"]);
+}
+
+pub(crate) async fn plans_join_what_waits_already(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue([job("a/one", "s1"), at_revision(job("a/one", "s2"), "r2")]).await;
+    let high = |name| NewJob { priority: Priority::High, ..job("a/one", name) };
+    let plan = Plan { create: vec![high("s3"), high("s1"), job("a/one", "s1")], delete: vec![] };
+    let change = TargetChange { dataset: dataset_name("a/one"), revision: revision_of("r1"), plan };
+    assert_eq!(bed.store.queue.set_target(change).await.unwrap(), (1, 1));
+    let jobs = bed.store.queue.pending(None).await.unwrap();
+    let told: Vec<_> = jobs.iter().map(|job| (job.key.step.as_str(), job.priority)).collect();
+    assert_eq!(told, [("s1", Priority::High), ("s3", Priority::High)]);
+    assert_eq!(bed.next().await, "a/one s1");
 }
 
 pub(crate) async fn the_served_revision_follows_the_answer_set(bed: &Bed) {
