@@ -137,9 +137,8 @@ pub async fn follow(runtime: &Runtime, router: Router, base_url: String, console
         {
             console.status("");
             summarize(&rows, &told, since.elapsed(), &console);
-            if !std::mem::replace(&mut told.tried, true) {
-                suggest(&rows, &router, &base_url, &console).await;
-            }
+            // Not yet where the first datasets that are ready are all broken.
+            told.tried = told.tried || suggest(&rows, &router, &base_url, &console).await;
         } else {
             // What follows when every question has its answer, such as private copies of Parquet files.
             let line = format!("{} in the background", plural(jobs as usize, "job"));
@@ -211,19 +210,20 @@ fn summarize(rows: &[DatasetRow], told: &Told, took: Duration, console: &Console
     });
 }
 
-/// A line that shows rows of a real split.
-async fn suggest(rows: &[DatasetRow], router: &Router, base_url: &str, console: &Console) {
-    let Some(row) = rows.iter().find(|row| row.errors == 0) else { return };
+/// A line that shows rows of a real split. `false`: there is none.
+async fn suggest(rows: &[DatasetRow], router: &Router, base_url: &str, console: &Console) -> bool {
+    let Some(row) = rows.iter().find(|row| row.errors == 0) else { return false };
     let dataset = encoded(row.name.as_str());
     let answer = ask(router, "GET", &format!("/splits?dataset={dataset}"), &[]).await.json();
     let split = &answer["splits"][0];
-    let (Some(config), Some(split)) = (split["config"].as_str(), split["split"].as_str()) else { return };
+    let (Some(config), Some(split)) = (split["config"].as_str(), split["split"].as_str()) else { return false };
     console.say(&format!(
         "  try: curl '{base_url}/rows?dataset={dataset}&config={}&split={}&length=3'",
         encoded(config),
         encoded(split)
     ));
     console.say(&format!("  or open {base_url}/ in a browser; Ctrl-C stops"));
+    true
 }
 
 /// The datasets that are being hashed, as far as they are.
