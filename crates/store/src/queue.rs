@@ -108,6 +108,8 @@ pub struct Completion {
     pub answer_set: Vec<StepName>,
     /// Record the time used against this budget.
     pub rate_limit: Option<RateLimit>,
+    /// Seconds that the job has run, by a clock that never leaps; `None`: as the database's clock tells, which may.
+    pub ran_seconds: Option<f64>,
     /// Seconds between runs of a coalesced job: max of this and ten times its last run. 0 switches waiting off.
     pub coalesce_seconds: f64,
 }

@@ -84,6 +84,7 @@ impl Database {
         let Some(first) = asked.first() else { return Ok(Vec::new()) };
         let jobs: Vec<i64> = asked.iter().map(|end| end.lease.job.0).collect();
         let tokens: Vec<i64> = asked.iter().map(|end| end.lease.token).collect();
+        let ran: Vec<Option<i64>> = asked.iter().map(|end| end.completion.ran_seconds.map(microseconds)).collect();
         let views = Columns::of(asked.iter().map(|end| end.completion.views.as_slice()));
         let children = children(asked);
         let Completion { answer_set, rate_limit, coalesce_seconds, .. } = &first.completion;
@@ -97,6 +98,7 @@ impl Database {
                 "finish a job",
                 END,
                 &[
+                    &ran,
                     &jobs,
                     &tokens,
                     &ends,

@@ -5,6 +5,7 @@ use belvedere_domain::job::{ClaimedJob, JobRecord, JobStatus};
 use belvedere_domain::{DatasetName, Lease, NewJob, StepName};
 use serde_json::json;
 use tokio::sync::watch;
+use tokio_postgres::types::ToSql;
 
 use super::database::Database;
 use super::ends::End;
@@ -17,11 +18,35 @@ const PENDING: &str = concat!("SELECT ", include_str!("../sql/job_columns.sql"),
 #[async_trait]
 impl Queue for Postgres {
     async fn set_target(&self, change: TargetChange) -> Result<(usize, usize), StoreError> {
-        let (dataset, revision) = (change.dataset.as_str(), change.revision.as_str());
-        let create = jobs_json(change.plan.create);
+        let (dataset, revision) = (&change.dataset, &change.revision);
         let delete: Vec<i64> = change.plan.delete.iter().map(|job| job.0).collect();
-        let sql = "SELECT queued, dropped FROM set_target($1, $2, $3::text::jsonb, $4)";
-        let row = self.write_one("set a target", sql, &[&dataset, &revision, &create, &delete]).await?;
+        let is_own = |job: &NewJob| job.key.dataset == *dataset && job.revision == *revision;
+        let row = if change.plan.create.iter().all(is_own) {
+            let jobs = merged(change.plan.create);
+            let jobs = JobColumns::of(&jobs);
+            let sql = include_str!("sql/set_target_with.sql");
+            let (dataset, namespace, revision) = (dataset.as_str(), dataset.namespace(), revision.as_str());
+            let JobColumns { steps, configs, splits, priorities, difficulties, forced, coalesced } = &jobs;
+            let params: [&(dyn ToSql + Sync); 11] = [
+                &dataset,
+                &namespace,
+                &revision,
+                steps,
+                configs,
+                splits,
+                priorities,
+                difficulties,
+                forced,
+                coalesced,
+                &delete,
+            ];
+            self.write_one("set a target", sql, &params).await?
+        } else {
+            let create = jobs_json(change.plan.create);
+            let sql = "SELECT queued, dropped FROM set_target($1, $2, $3::text::jsonb, $4)";
+            let params: [&(dyn ToSql + Sync); 4] = [&dataset.as_str(), &revision.as_str(), &create, &delete];
+            self.write_one("set a target", sql, &params).await?
+        };
         self.wakeups.wake_all();
         Ok((number(get(&row, 0)?), number(get(&row, 1)?)))
     }
@@ -74,6 +99,13 @@ impl Queue for Postgres {
 
     async fn collect_expired(&self, max_crashes: u32, lease_seconds: f64) -> Result<(usize, Vec<DeadJob>), StoreError> {
         let (max_crashes, lease) = (i64::from(max_crashes), microseconds(lease_seconds));
+        let row = self.write_one("follow the clock", "SELECT follow_clock()", &[]).await?;
+        let back: i64 = get(&row, 0)?;
+        if back > 0 {
+            let seconds = back as f64 / 1e6;
+            tracing::warn!(seconds, "the clock of the database was set back; what waits for a time waits less");
+            self.wakeups.wake_all();
+        }
         self.write("shorten leases", include_str!("sql/shorten_leases.sql"), &[]).await?;
         let sql = "SELECT returned, dead FROM collect_expired($1, $2)";
         let row = self.write_one("collect expired leases", sql, &[&max_crashes, &lease]).await?;
@@ -155,6 +187,34 @@ impl Database {
         let sql = "SELECT release_job($1, $2, $3, $4)";
         let row = self.write_one("give a job back", sql, &[&lease.job.0, &lease.token, &delay, &count_attempt]).await?;
         get(&row, 0)
+    }
+}
+
+/// Jobs by columns.
+#[derive(Default)]
+struct JobColumns<'a> {
+    steps: Vec<&'a str>,
+    configs: Vec<&'a str>,
+    splits: Vec<&'a str>,
+    priorities: Vec<i64>,
+    difficulties: Vec<i64>,
+    forced: Vec<bool>,
+    coalesced: Vec<bool>,
+}
+
+impl<'a> JobColumns<'a> {
+    fn of(jobs: &'a [NewJob]) -> Self {
+        let mut columns = Self::default();
+        for job in jobs {
+            columns.steps.push(job.key.step.as_str());
+            columns.configs.push(config_text(&job.key));
+            columns.splits.push(split_text(&job.key));
+            columns.priorities.push(i64::from(job.priority.rank()));
+            columns.difficulties.push(i64::from(job.difficulty.get()));
+            columns.forced.push(job.forced);
+            columns.coalesced.push(job.coalesce);
+        }
+        columns
     }
 }
 

@@ -19,6 +19,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0011_restricted.sql"),
     include_str!("../../migrations/postgres/0012_sweeps.sql"),
     include_str!("../../migrations/postgres/0013_contents.sql"),
+    include_str!("../../migrations/postgres/0014_clocks.sql"),
+    include_str!("../../migrations/postgres/0015_plans.sql"),
 ];
 
 /// Programs that know at least so many migrations may work on this schema, though they do not know all of it: during an

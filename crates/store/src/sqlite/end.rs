@@ -18,7 +18,7 @@ pub(super) fn finish(session: &Session<'_>, lease: &Lease, completion: Completio
         .optional()?;
     let Some(job) = taken.map(JobRow::decode).transpose()? else { return Ok(Finished::LeaseLost) };
     let Some(served) = revisions(session, &job)? else { return Ok(Finished::Superseded) };
-    let duration = running_time(session, &job);
+    let duration = completion.ran_seconds.map_or_else(|| running_time(session, &job), |ran| microseconds(ran).max(0));
     for view in &completion.views {
         put_view(session, &job.revision, view, duration)?;
     }

@@ -178,6 +178,53 @@ pub(crate) async fn coalesced_children_keep_their_distance(bed: &Bed) {
     assert_eq!(bed.pending().await, ["a/one sum Waiting"]);
 }
 
+pub(crate) async fn a_run_is_as_long_as_its_worker_says(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    trigger(bed, "s1").await;
+    let run = bed.claim().await.unwrap();
+    // The clock of the database leapt by an hour while the job ran.
+    bed.age_started(3600).await;
+    let completion = Completion { ran_seconds: Some(2.0), ..at_distance() };
+    bed.finish_with(&run, Completion { views: with_view(&run, ok("sum")).views, ..completion }).await;
+    trigger(bed, "s2").await;
+    let due = bed.store.queue.next_due_seconds().await.unwrap().unwrap();
+    assert!((40.0..=100.0).contains(&due), "{due}");
+    let found = bed.store.views.read(&run.record.key, None, 60.0).await.unwrap().unwrap();
+    assert!((1.9..3.0).contains(&found.stored.duration_seconds), "{}", found.stored.duration_seconds);
+}
+
+/// Of PostgreSQL alone: on SQLite the database's clock does not leap.
+pub(crate) async fn a_clock_that_was_set_back_holds_nobody_up(bed: &Bed) {
+    if !bed.is_postgres() {
+        return;
+    }
+    bed.target("a/one", "r1").await;
+    trigger(bed, "s1").await;
+    let first = bed.claim().await.unwrap();
+    bed.finish_with(&first, at_distance()).await;
+    trigger(bed, "s2").await;
+    bed.store.queue.collect_expired(3, 60.0).await.unwrap();
+    let due = bed.store.queue.next_due_seconds().await.unwrap().unwrap();
+    assert!((40.0..=100.0).contains(&due), "{due}");
+    // All that was timed until now was timed by a clock that was an hour ahead.
+    bed.sql("UPDATE clock SET seen = seen + 3600000000").await;
+    bed.sql("UPDATE jobs SET not_before = not_before + 3600000000 WHERE not_before IS NOT NULL").await;
+    bed.sql("UPDATE job_runs SET ended_at = ended_at + 3600000000").await;
+    bed.sql("INSERT INTO blockages SELECT 'b/other', now_us() + 3660000000").await;
+    bed.store.queue.collect_expired(3, 60.0).await.unwrap();
+    let due = bed.store.queue.next_due_seconds().await.unwrap().unwrap();
+    assert!(due < 200.0, "{due}");
+    bed.sql("UPDATE jobs SET not_before = 1 WHERE not_before IS NOT NULL").await;
+    assert_eq!(bed.next().await, "a/one sum");
+    trigger(bed, "s3").await;
+    let due = bed.store.queue.next_due_seconds().await.unwrap().unwrap();
+    assert!(due < 200.0, "the last run has ended by now: {due}");
+    let resting = bed.store.queue.blocked_datasets().await.unwrap();
+    assert_eq!(resting, [dataset_name("b/other")], "for minutes, not for an hour");
+    bed.sql("UPDATE blockages SET blocked_until = blocked_until - 200000000").await;
+    assert!(bed.store.queue.blocked_datasets().await.unwrap().is_empty());
+}
+
 pub(crate) async fn a_coalesced_job_triggered_while_it_runs_keeps_its_distance(bed: &Bed) {
     bed.target("a/one", "r1").await;
     trigger(bed, "s1").await;
