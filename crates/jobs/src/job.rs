@@ -13,7 +13,7 @@ use belvedere_domain::{
 };
 use belvedere_engine::source::SourceFile;
 use belvedere_engine::{Call, ErrorKind, Reply};
-use belvedere_store::{Blobs, Found, NewView, StoreError, ViewContent};
+use belvedere_store::{Blobs, Found, NewView, StoreError, StoredView, ViewContent};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
@@ -23,6 +23,7 @@ use crate::call::CallError;
 use crate::content::{ConfigNames, ConfigParquetMetadata, Written};
 use crate::context::Services;
 use crate::files::SplitFiles;
+use crate::heal::MAX_LOSSES;
 use crate::identity::Identity;
 use crate::meter::Meter;
 use crate::scratch::ScratchDirectory;
@@ -169,6 +170,7 @@ pub struct JobContext {
     sealed: bool,
     shortcuts: Vec<(ArtifactKey, View)>,
     meter: Meter,
+    before: Option<View>,
 }
 
 /// The digest under which an error is stored, if there is one.
@@ -214,6 +216,7 @@ impl JobContext {
             sealed: false,
             shortcuts: Vec::new(),
             meter: Meter::default(),
+            before: None,
         }
     }
 
@@ -312,9 +315,32 @@ impl JobContext {
         if self.forced {
             return Ok(None);
         }
-        let stored = self.services.store.views.by_digest(&self.digest()).await?;
-        let final_ = |code: Option<&str>| code.is_none_or(|code| ErrorCode::max_failed_runs_of(code) == 0);
-        Ok(stored.filter(|stored| final_(stored.view.outcome.code())).map(|_| Ready::Reused))
+        let Some(stored) = self.services.store.views.by_digest(&self.digest()).await? else { return Ok(None) };
+        if stored.is_outdated() {
+            self.make_again(stored).await?;
+            return Ok(None);
+        }
+        let is_final = |code: &str| ErrorCode::max_failed_runs_of(code) == 0;
+        Ok(stored.view.outcome.code().is_none_or(is_final).then_some(Ready::Reused))
+    }
+
+    /// Notes what an outdated view says, unless its files were lost too often to be made once more.
+    async fn make_again(&mut self, stored: StoredView) -> Result<(), JobError> {
+        let key = std::slice::from_ref(&self.key);
+        let own = self.services.store.views.at_revision(key, &self.revision).await?.pop().flatten();
+        let losses = own.filter(|own| own.stored.digest == stored.digest).map_or(0, |own| own.failed_runs);
+        if losses > MAX_LOSSES {
+            let message =
+                format!("its files were lost {losses} times; the storage does not keep what is written to it");
+            return Err(JobError::fail(ErrorCode::DiskError, message));
+        }
+        self.before = Some(stored.view);
+        Ok(())
+    }
+
+    /// Whether a view that is made again has become another one. What was made from it has the same digest all the same.
+    pub(crate) fn is_other_than_before(&self, view: &View) -> bool {
+        self.before.as_ref().is_some_and(|before| before.content != view.content || before.internal != view.internal)
     }
 
     /// After [`reuse`](Self::reuse) found nothing: the same with one input more, under which errors alone are stored

@@ -13,6 +13,7 @@ pub mod context;
 pub mod distant;
 pub mod files;
 pub mod gates;
+pub mod heal;
 mod identity;
 pub mod job;
 pub mod maintenance;

@@ -111,7 +111,11 @@ async fn publish(
         let from = match &file.place {
             Place::Blob(key) => {
                 let fetched = ctx.services.blobs.fetch(key, Some(size)).await?;
-                let fetched = fetched.ok_or_else(|| gone(&path))?;
+                let Some(fetched) = fetched else {
+                    // The next attempt makes the file again.
+                    ctx.services.store.views.outdate(&[ctx.digest()], true).await?;
+                    return Err(gone(&path));
+                };
                 let from = fetched.path().to_owned();
                 held.push(fetched);
                 from

@@ -7,6 +7,7 @@ use belvedere_store::{Found, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Services;
+use crate::heal::{self, Loss};
 use crate::job::JobError;
 
 /// The step that builds indexes.
@@ -62,6 +63,18 @@ pub async fn index(services: &Services, files: &Found, split: &SplitName) -> Res
         // Of files that were made anew since; the next run of the step looks at those.
         return Ok(Index::Expected);
     }
-    let Some(local_path) = services.blobs.local_path(&file.key) else { return Ok(Index::Never) };
+    let blobs = &services.blobs;
+    let is_there = match blobs.is_folder() {
+        true => blobs.head(&file.key).await?.is_some_and(|head| head.size == file.size),
+        // It is needed as a file of this machine anyway. Whoever opens it tells what else is wrong.
+        false => !matches!(blobs.fetch(&file.key, Some(file.size)).await, Ok(None)),
+    };
+    if !is_there {
+        return Ok(match heal::files(services, &key, &files.revision).await? {
+            Loss::ForGood => Index::Never,
+            Loss::Remaking | Loss::None => Index::Expected,
+        });
+    }
+    let Some(local_path) = blobs.local_path(&file.key) else { return Ok(Index::Never) };
     Ok(Index::Ready(SourceFile { path: file.key, local_path, size: file.size, identity: None }))
 }

@@ -19,6 +19,16 @@ pub struct StoredView {
     pub duration_seconds: f64,
 }
 
+impl StoredView {
+    /// True for a view that is to be made again though nothing it was made from has changed ([`Views::outdate`]).
+    pub fn is_outdated(&self) -> bool {
+        self.runner_version == OUTDATED
+    }
+}
+
+/// The version of code that no step has: plans find views of it obsolete.
+const OUTDATED: u32 = 0;
+
 /// What a pointer leads to.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Found {
@@ -59,6 +69,11 @@ pub trait Views: Send + Sync {
 
     /// True if anything is stored for the dataset.
     async fn has_any(&self, dataset: &DatasetName) -> Result<bool, StoreError>;
+
+    /// Marks successful views as [outdated](StoredView::is_outdated): they are read as before until somebody makes them again
+    /// under the same digest. `lost`: because files of theirs are gone, which counts as a failed run of each artifact that
+    /// they belong to. Errors, and views that are outdated already, stay as they are. Returns how many were marked.
+    async fn outdate(&self, digests: &[Digest], lost: bool) -> Result<usize, StoreError>;
 
     /// Drops pointers of revisions that are neither target, served, nor among the newest `keep` of their dataset, then
     /// the views nobody points at. Returns the digests dropped, so that their blobs can go too.

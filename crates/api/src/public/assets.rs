@@ -7,12 +7,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, Revision, SplitName, StepName};
 use belvedere_jobs::files::asset_key;
+use belvedere_jobs::heal;
+use belvedere_store::Found;
 use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 use super::split::{self, Opened};
-use super::{distant, rows};
+use super::{distant, miss, rows};
 use crate::auth::reading;
 use crate::error::ApiError;
 use crate::headers::not_found;
@@ -38,16 +40,29 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>, request: Request) ->
     let step = StepName::known("split-first-rows");
     let key = ArtifactKey::split(step, path.dataset, path.config, path.split);
     let found = state.services.store.views.at_revision(&[key], &path.revision).await;
-    let digest = match found {
-        Ok(found) => found.into_iter().flatten().next().map(|found| found.stored.digest),
+    let found = match found {
+        Ok(found) => found.into_iter().flatten().next(),
         Err(error) => return ApiError::from(error).into_response(),
     };
-    let Some(digest) = digest else { return not_found().await };
-    let (place, key) = (state.services.files.assets(), asset_key(&digest, &path.file));
+    let Some(found) = found else { return not_found().await };
+    let response = stored(&state, &found, &path.file, request).await;
+    if response.status() != StatusCode::NOT_FOUND {
+        return response;
+    }
+    // Either nobody ever named it, or it was lost.
+    match heal::asset(&state.services, &found, &path.file).await {
+        Ok(loss) => miss::of_loss(loss, &found.revision).map_or(response, IntoResponse::into_response),
+        Err(error) => ApiError::from(error).into_response(),
+    }
+}
+
+/// A file of a view, from where such files are kept.
+async fn stored(state: &ApiState, found: &Found, path: &str, request: Request) -> Response {
+    let (place, key) = (state.services.files.assets(), asset_key(&found.stored.digest, path));
     if !place.is_folder() {
-        return match distant::send(&state, place, &key, None, request.headers()).await {
+        return match distant::send(state, place, &key, None, request.headers()).await {
             Ok(mut response) => {
-                if let Some(kind) = mime_of(&path.file) {
+                if let Some(kind) = mime_of(path) {
                     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
                 }
                 dress(response)

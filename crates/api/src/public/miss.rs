@@ -2,6 +2,7 @@
 
 use belvedere_domain::view::COMPLETE;
 use belvedere_domain::{ArtifactKey, ErrorCode, Revision};
+use belvedere_jobs::heal::Loss;
 use belvedere_jobs::refresh::Ensured;
 use belvedere_store::Found;
 
@@ -17,6 +18,23 @@ pub(crate) fn not_found() -> ApiError {
 pub(crate) fn not_ready() -> ApiError {
     let text = "The server is busier than usual and the response is not ready yet. Please retry later.";
     ApiError::new(ErrorCode::ResponseNotReady, text)
+}
+
+/// What to say of files behind a view that are missing; `None` where they are not.
+pub(crate) fn of_loss(loss: Loss, revision: &Revision) -> Option<ApiError> {
+    match loss {
+        Loss::None => None,
+        Loss::Remaking => {
+            let text = "The files behind the response were lost and are being made again, so it is not ready yet. \
+                        Please retry later.";
+            Some(ApiError::new(ErrorCode::ResponseNotReady, text).at(revision))
+        }
+        Loss::ForGood => {
+            let text =
+                format!("The files that were made for revision {revision} were lost. Ask for the newest revision.");
+            Some(ApiError::new(ErrorCode::RevisionGone, text).at(revision))
+        }
+    }
 }
 
 /// True for an aggregate that lacks some of its parts.

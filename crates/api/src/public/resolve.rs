@@ -13,6 +13,7 @@ use belvedere_domain::{ArtifactKey, ConfigName, DatasetName, ErrorCode, Revision
 use belvedere_jobs::JobError;
 use belvedere_jobs::content::FileBehind;
 use belvedere_jobs::files::ServedFile;
+use belvedere_jobs::heal;
 use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
@@ -36,7 +37,7 @@ async fn answer(state: &ApiState, mut request: Request) -> Result<Response, ApiE
         Ok(name) if reading::is_signed(state, request.uri()).await? => name,
         _ => reading::readable(state, &dataset, request.headers()).await?,
     };
-    let (file, revision) = if revision == *duckdb && path.ends_with(".duckdb") {
+    let (file, revision, maker) = if revision == *duckdb && path.ends_with(".duckdb") {
         index(state, &dataset, &path).await?
     } else if revision == *parquet {
         converted(state, &dataset, &path).await?
@@ -48,6 +49,14 @@ async fn answer(state: &ApiState, mut request: Request) -> Result<Response, ApiE
     judge_conditions(request.headers_mut(), &etag);
     let mut response = match &file.distant {
         Some((key, size)) if !known => {
+            // Once sending has begun, or has been left to the other place, nobody here learns that it is gone. Parts of a
+            // file are asked for after a look at the whole.
+            let is_first = !request.headers().contains_key(header::RANGE);
+            if is_first
+                && state.services.blobs.head(key).await.map_err(|error| ApiError::from(error).at(&revision))?.is_none()
+            {
+                return Err(missing(state, maker, &file, &revision).await);
+            }
             let sent = distant::send(state, &state.services.blobs, key, Some(*size), request.headers()).await;
             sent.map_err(|error| ApiError::from(error).at(&revision))?
         }
@@ -60,9 +69,7 @@ async fn answer(state: &ApiState, mut request: Request) -> Result<Response, ApiE
         return Ok(response);
     }
     if response.status() == StatusCode::NOT_FOUND {
-        // It was there a moment ago, or the list of files says so.
-        let missing = std::io::Error::new(std::io::ErrorKind::NotFound, file.local_path.display().to_string());
-        return Err(ApiError::internal(&missing).at(&revision));
+        return Err(missing(state, maker, &file, &revision).await);
     }
     let headers = response.headers_mut();
     for (name, value) in
@@ -77,6 +84,22 @@ async fn answer(state: &ApiState, mut request: Request) -> Result<Response, ApiE
     // A file of a dataset is data, whatever its name says: media at most, and never a page.
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(&path)));
     Ok(if known && response.status().is_success() { not_modified(response) } else { response })
+}
+
+/// What to say when a file is not there that the list of files names: it was there a moment ago, or is lost and made again.
+async fn missing(state: &ApiState, maker: Option<ArtifactKey>, file: &ServedFile, revision: &Revision) -> ApiError {
+    if let Some(maker) = maker {
+        match heal::files(&state.services, &maker, revision).await {
+            Ok(loss) => {
+                if let Some(error) = miss::of_loss(loss, revision) {
+                    return error;
+                }
+            }
+            Err(error) => return ApiError::from(error).at(revision),
+        }
+    }
+    let missing = std::io::Error::new(std::io::ErrorKind::NotFound, file.local_path.display().to_string());
+    ApiError::internal(&missing).at(revision)
 }
 
 /// Leaves no condition to the file server, which goes by times: an older file may well be another one. The rest of a
@@ -105,15 +128,18 @@ fn content_type(path: &str) -> &'static str {
     }
 }
 
+/// A file, its revision, and for one that we made what it was made as.
+type Located = (ServedFile, Revision, Option<ArtifactKey>);
+
 /// A file of the conversion branch, at the revision that readers see.
-async fn converted(state: &ApiState, dataset: &DatasetName, path: &str) -> Result<(ServedFile, Revision), ApiError> {
+async fn converted(state: &ApiState, dataset: &DatasetName, path: &str) -> Result<Located, ApiError> {
     let place = ParquetPath::parse(path).ok_or_else(miss::not_found)?;
     let key = ArtifactKey::config(StepName::known("config-parquet-and-info"), dataset.clone(), place.config);
-    made(state, &key, path).await
+    made(state, key, path).await
 }
 
 /// The DuckDB file of a split, at the revision that readers see.
-async fn index(state: &ApiState, dataset: &DatasetName, path: &str) -> Result<(ServedFile, Revision), ApiError> {
+async fn index(state: &ApiState, dataset: &DatasetName, path: &str) -> Result<Located, ApiError> {
     let mut segments = path.split('/');
     let (Some(config), Some(directory)) = (segments.next(), segments.next()) else { return Err(miss::not_found()) };
     let split = directory.strip_prefix("partial-").unwrap_or(directory);
@@ -122,18 +148,18 @@ async fn index(state: &ApiState, dataset: &DatasetName, path: &str) -> Result<(S
     };
     let step = StepName::known("split-duckdb-index");
     let key = ArtifactKey { step, dataset: dataset.clone(), config: Some(config), split: Some(split) };
-    made(state, &key, path).await
+    made(state, key, path).await
 }
 
 /// A file that a view lists, by its path on the branch.
-async fn made(state: &ApiState, key: &ArtifactKey, path: &str) -> Result<(ServedFile, Revision), ApiError> {
+async fn made(state: &ApiState, key: ArtifactKey, path: &str) -> Result<Located, ApiError> {
     let dataset = &key.dataset;
-    let found = state.services.store.views.read(key, None, state.settings.patience_seconds).await?;
-    let Some(found) = found else { return Err(miss::decide(state, key, None).await?) };
+    let found = state.services.store.views.read(&key, None, state.settings.patience_seconds).await?;
+    let Some(found) = found else { return Err(miss::decide(state, &key, None).await?) };
     let behind: Option<Vec<FileBehind>> = found.stored.view.internal.parse().ok().flatten();
     let behind = behind.unwrap_or_default().into_iter().find(|file| file.path == path).ok_or_else(miss::not_found)?;
     match state.services.files.served(dataset, &found.revision, &behind).await {
-        Ok(file) => Ok((file, found.revision)),
+        Ok(file) => Ok((file, found.revision, Some(key))),
         Err(error) => {
             if matches!(error, JobError::RevisionGone) {
                 state.refresher.lost(dataset, &found.revision).await?;
@@ -144,19 +170,14 @@ async fn made(state: &ApiState, key: &ArtifactKey, path: &str) -> Result<(Served
 }
 
 /// A file of the dataset itself. `main` is the revision that readers see.
-async fn original(
-    state: &ApiState,
-    dataset: &DatasetName,
-    revision: &str,
-    path: &str,
-) -> Result<(ServedFile, Revision), ApiError> {
+async fn original(state: &ApiState, dataset: &DatasetName, revision: &str, path: &str) -> Result<Located, ApiError> {
     let row = state.services.store.datasets.get(dataset).await?.ok_or_else(miss::not_found)?;
     let revision = match revision {
         "main" | "refs/heads/main" => row.served.unwrap_or(row.target),
         other => Revision::new(other).map_err(|_| miss::not_found())?,
     };
     match state.services.files.original(dataset, &revision, path).await {
-        Ok(Some(file)) => Ok((file, revision)),
+        Ok(Some(file)) => Ok((file, revision, None)),
         Ok(None) => Err(miss::not_found()),
         Err(error) => {
             if matches!(error, JobError::RevisionGone) {

@@ -12,6 +12,7 @@ use belvedere_domain::{
 use belvedere_engine::call::{MediaRules, MediaTarget};
 use belvedere_engine::{Call, ErrorKind, Reply};
 use belvedere_jobs::files::{SplitFiles, media_target, shows_media};
+use belvedere_jobs::heal::{self, Loss};
 use belvedere_jobs::{CallError, JobError};
 use belvedere_store::Found;
 
@@ -247,9 +248,22 @@ impl Split {
         lock(state).remove(&self.key());
     }
 
-    /// The error for files that are not what they were; the dataset is looked at again.
+    /// Looks after the files of ours that something was missing of.
+    ///
+    /// # Errors
+    /// That they were lost, and are being made again.
+    pub(crate) async fn check_files(&self, state: &ApiState) -> Result<(), ApiError> {
+        let revision = &self.found.revision;
+        // Those that are lost for good are gone like files that have changed.
+        let loss = heal::parquet_files(&state.services, &self.found.key, revision).await?;
+        miss::of_loss(loss, revision).filter(|_| loss == Loss::Remaking).map_or(Ok(()), Err)
+    }
+
+    /// The error for files that are not what they were. Files of ours that were lost are made again; else the dataset is
+    /// looked at again.
     pub(crate) async fn is_gone<T>(&self, state: &ApiState) -> Result<T, ApiError> {
         let revision = &self.found.revision;
+        self.check_files(state).await?;
         state.refresher.lost(&self.found.key.dataset, revision).await?;
         let text =
             format!("The files of revision {revision} have changed since it was read. Ask again for the new one.");

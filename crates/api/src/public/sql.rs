@@ -130,7 +130,11 @@ async fn answer(state: &ApiState, request: Request) -> Result<Response, ApiError
         format,
         plan: question.plan,
     });
-    let Reply::Sql(result) = ask(caller, call, &clock).await? else {
+    let answer = match ask(caller, call, &clock).await {
+        Err(error) if error.code() == ErrorCode::RevisionGone => return Err(lost(state, &tables, error).await),
+        answer => answer?,
+    };
+    let Reply::Sql(result) = answer else {
         return Err(ApiError::unexpected("a query was asked, and something else came"));
     };
     Ok(respond(&tables, format, &result))
@@ -175,6 +179,17 @@ impl Clock {
     fn left(&self) -> Duration {
         self.max.saturating_sub(self.start.elapsed())
     }
+}
+
+/// What to say when files of a table are not what they were: maybe they are being made again.
+async fn lost(state: &ApiState, tables: &[Table], error: ApiError) -> ApiError {
+    for table in tables {
+        table.split.forget(state);
+        if let Err(error) = table.split.check_files(state).await {
+            return error;
+        }
+    }
+    error
 }
 
 /// Asks a child. Dropping this future, as when the client leaves, kills the child.

@@ -13,6 +13,7 @@ use belvedere_engine::export::ParquetJoin;
 use belvedere_engine::{Call, ErrorKind, Reply};
 use belvedere_hub::HubError;
 use belvedere_jobs::files::{SplitFiles, media_target};
+use belvedere_jobs::heal::{self, Loss};
 use belvedere_jobs::{CallError, JobError, Services};
 use belvedere_store::Found;
 use belvedere_store::tasks::NewSelection;
@@ -204,6 +205,10 @@ impl HubDatasets {
                 Ok(Reply::Export(exported)) => exported,
                 Ok(_) => return Err(passing("rows were asked for, and something else came")),
                 Err(CallError::Engine(error)) if error.kind == ErrorKind::Changed => {
+                    let loss = heal::parquet_files(&self.services, key, &found.revision).await.map_err(passing)?;
+                    if loss == Loss::Remaking {
+                        return Err(passing("the files behind the rows were lost and are being made again"));
+                    }
                     return Err(DatasetError::Gone(format!("the files of {} have changed", key.dataset)));
                 }
                 Err(error) => return Err(passing(error)),

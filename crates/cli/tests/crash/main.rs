@@ -29,6 +29,7 @@ mod duplicates;
 mod durations;
 mod leases;
 mod limits;
+mod lost;
 mod machines;
 mod nemesis;
 mod queueing;

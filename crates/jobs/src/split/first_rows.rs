@@ -61,7 +61,7 @@ impl Job for FirstRowsJob {
         }
         let source = source_of(ctx).await?;
         if converted.is_none()
-            && let Some(served) = ctx.served().await?
+            && let Some(served) = ctx.served().await?.filter(|served| !served.stored.is_outdated())
             && Origin::of(&served).is_some_and(|origin| origin.source == source)
         {
             // The same rows, read before or from the files converted from the same source.

@@ -134,7 +134,7 @@ impl Worker {
         loop {
             let meter = Meter::default();
             match attempt(self, step, job, &CancellationToken::new(), &meter).await {
-                Some(Attempt::Views(views)) => return Ok((Some(views), meter)),
+                Some(Attempt::Views(views) | Attempt::Remade(views)) => return Ok((Some(views), meter)),
                 Some(Attempt::Retry { delay_seconds, reason, .. }) => {
                     tracing::info!(delay_seconds, "waiting: {reason}");
                     tokio::time::sleep(Duration::from_secs_f64(delay_seconds.clamp(0.05, 5.0))).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use belvedere_domain::job::ClaimedJob;
+use belvedere_domain::job::{ClaimedJob, JobRecord};
 use belvedere_domain::plan::{KnownConfig, children};
 use belvedere_domain::{ArtifactKey, Digest, ErrorCode, Graph, Json, Level, NewJob, Step, StepName, View};
 use belvedere_store::{Completion, Ending, Finished, Found, NewView, StoreError, ViewContent};
@@ -13,6 +13,7 @@ use tracing::Instrument;
 use super::Worker;
 use super::recorder::{Part, Verdict};
 use crate::content::{ConfigNames, PreviousJob, SplitNames};
+use crate::heal::{self, Loss};
 use crate::job::{Job, JobContext, JobError, Ready};
 use crate::meter::Meter;
 
@@ -51,7 +52,7 @@ pub(super) async fn run(worker: &Worker, job: ClaimedJob, stop: CancellationToke
             None => Attempt::Abandoned,
         };
         let verdict = match &outcome {
-            Attempt::Views(views) => Verdict::of(&job, views),
+            Attempt::Views(views) | Attempt::Remade(views) => Verdict::of(&job, views),
             Attempt::Retry { code, reason, .. } => Verdict::retry(*code, reason),
             Attempt::RevisionGone => Verdict::retry(None, &JobError::RevisionGone.to_string()),
             Attempt::Nothing | Attempt::Abandoned => Verdict::default(),
@@ -83,13 +84,16 @@ pub(super) async fn bury(worker: &Worker, job: ClaimedJob) {
 /// Ends a job that another version queued; nothing depends on it here.
 async fn drop_unknown(worker: &Worker, job: &ClaimedJob, stop: &CancellationToken) {
     tracing::warn!(job.id = job.record.id.0, step = %job.record.key.step, "this program does not know the step; the job is dropped");
-    let _dropped = finish(worker, job, Completion::default(), stop).await;
+    let _dropped = finish(worker, job, without_result(worker), stop).await;
 }
 
 /// What an attempt came to.
 pub(super) enum Attempt {
     /// Views to store.
     Views(Vec<NewView>),
+    /// The same, but the view of the job was outdated and has become another one under its old digest. The next steps, whose
+    /// digests are the old ones too, must not take their stored views for good.
+    Remade(Vec<NewView>),
     /// Store nothing, but trigger the children.
     Nothing,
     /// Put it back.
@@ -129,6 +133,7 @@ pub(super) async fn attempt(
     };
     let max = worker.settings().content_max_bytes;
     let store = |view: View, ctx: &mut JobContext| {
+        let is_other = ctx.is_other_than_before(&view);
         let main = NewView {
             key: job.record.key.clone(),
             digest: ctx.digest(),
@@ -137,7 +142,7 @@ pub(super) async fn attempt(
         };
         let mut views = ctx.take_shortcuts(&worker.services.graph);
         views.push(main);
-        Attempt::Views(views)
+        if is_other { Attempt::Remade(views) } else { Attempt::Views(views) }
     };
     Some(match joined {
         Err(panic) => {
@@ -188,13 +193,21 @@ async fn compute(job: Option<&dyn Job>, level: Level, ctx: &mut JobContext) -> R
 
 /// Stores, plans the children, finishes.
 async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, stop: &CancellationToken) -> Ending {
+    let is_other = matches!(attempt, Attempt::Remade(_));
     let views = match attempt {
-        Attempt::Views(views) => views,
+        Attempt::Views(views) | Attempt::Remade(views) => views,
         Attempt::Nothing => Vec::new(),
         Attempt::Retry { delay_seconds, count_attempt, .. } => {
             return release(worker, job, delay_seconds, count_attempt, stop, Ending::Retried).await;
         }
         Attempt::Abandoned => return release(worker, job, 0.0, false, stop, Ending::HandedBack).await,
+        Attempt::RevisionGone if are_files_remade(worker, step, job).await => {
+            if job.record.forced {
+                return release(worker, job, worker.settings().retry_seconds, true, stop, Ending::Retried).await;
+            }
+            tracing::debug!("files are missing that are being made again, which triggers this step once more");
+            return finish(worker, job, without_result(worker), stop).await;
+        }
         Attempt::RevisionGone => {
             worker.services.files.changed(&job.record.key.dataset).await;
             if worker.services.files.is_elsewhere(&job.record.key.dataset).await {
@@ -205,7 +218,7 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
     };
     let settings = worker.settings();
     loop {
-        let children = match plan_children(worker, step, job, &views).await {
+        let children = match next_jobs(worker, step, job, &views, is_other).await {
             Ok(children) => children,
             Err(error) if error.is_passing() && !stop.is_cancelled() => {
                 pause_for(&error).await;
@@ -222,8 +235,29 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
             answer_set: worker.services.graph.answer_set().to_vec(),
             rate_limit: settings.rate_limit.map(|limit| limit.of(&job.record.key.dataset)),
             coalesce_seconds: settings.coalesce_seconds,
+            ..Completion::default()
         };
         return finish(worker, job, completion, stop).await;
+    }
+}
+
+/// What ends a job of which nothing is stored, and that triggers nothing.
+fn without_result(worker: &Worker) -> Completion {
+    Completion { answer_set: worker.services.graph.answer_set().to_vec(), ..Completion::default() }
+}
+
+/// Whether files that the job was to read are gone from the storage and being made again.
+async fn are_files_remade(worker: &Worker, step: &Step, job: &ClaimedJob) -> bool {
+    let JobRecord { key, revision, .. } = &job.record;
+    if !heal::reads_parquet(step) {
+        return false;
+    }
+    match heal::parquet_files(&worker.services, key, revision).await {
+        Ok(loss) => loss == Loss::Remaking,
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "nobody knows whether files are missing");
+            false
+        }
     }
 }
 
@@ -236,7 +270,9 @@ async fn finish(worker: &Worker, job: &ClaimedJob, completion: Completion, stop:
         None => Ending::Nothing,
     };
     loop {
-        return match worker.services.store.queue.finish(&job.lease, completion.clone()).await {
+        let ran_seconds = worker.lock().get(&job.record.id).map(|running| running.since.elapsed().as_secs_f64());
+        let completion = Completion { ran_seconds, ..completion.clone() };
+        return match worker.services.store.queue.finish(&job.lease, completion).await {
             Ok(Finished::Saved { served }) => {
                 if let Some(revision) = served {
                     tracing::info!(dataset.name = %job.record.key.dataset, %revision, "a new revision is served");
@@ -317,6 +353,24 @@ async fn release(
 /// 1, 4, 16, … times the first delay, with some spread.
 fn backoff(first_seconds: f64, attempt: u32) -> f64 {
     first_seconds * 4f64.powi(attempt.saturating_sub(1).min(5) as i32) * rand::random_range(0.75..1.25)
+}
+
+/// The jobs that the end of this one triggers. If its view `is_other` than before under the same digest, theirs are outdated.
+async fn next_jobs(
+    worker: &Worker,
+    step: &Step,
+    job: &ClaimedJob,
+    views: &[NewView],
+    is_other: bool,
+) -> Result<Vec<NewJob>, StoreError> {
+    let children = plan_children(worker, step, job, views).await?;
+    if is_other {
+        let keys: Vec<ArtifactKey> = children.iter().map(|child| child.key.clone()).collect();
+        let found = worker.services.store.views.at_revision(&keys, &job.record.revision).await?;
+        let digests: Vec<Digest> = found.into_iter().flatten().map(|found| found.stored.digest).collect();
+        worker.services.store.views.outdate(&digests, false).await?;
+    }
+    Ok(children)
 }
 
 /// The jobs that the end of this one triggers, from the names as they are after it.

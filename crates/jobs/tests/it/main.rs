@@ -9,6 +9,7 @@ mod elsewhere;
 mod failures;
 mod first_rows;
 mod graph_page;
+mod heal;
 mod layout;
 mod limits;
 mod postgres;

@@ -81,6 +81,12 @@ impl Views for Postgres {
         get(&one(self.read("look for views", sql, &[&dataset.as_str()]).await?)?, 0)
     }
 
+    async fn outdate(&self, digests: &[Digest], lost: bool) -> Result<usize, StoreError> {
+        let digests: Vec<&[u8]> = digests.iter().map(|digest| digest.as_bytes().as_slice()).collect();
+        let rows = self.write("outdate views", include_str!("sql/outdate.sql"), &[&digests, &lost]).await?;
+        Ok(usize::try_from(get::<i64>(&one(rows)?, 0)?).unwrap_or_default())
+    }
+
     async fn retire(&self, dataset: &DatasetName, keep: u32) -> Result<Vec<Digest>, StoreError> {
         let sql = "SELECT retire_revisions($1, $2)";
         let rows = self.database.remove("retire revisions", sql, &[&dataset.as_str(), &i64::from(keep)]).await?;

@@ -85,6 +85,23 @@ impl Views for Sqlite {
         .await
     }
 
+    async fn outdate(&self, digests: &[Digest], lost: bool) -> Result<usize, StoreError> {
+        let digests = digests.to_vec();
+        self.write("outdate views", move |session| {
+            let mut mark = session.prepare(include_str!("sql/outdate.sql"))?;
+            let mut marked = 0;
+            for digest in &digests {
+                let view: Option<i64> = mark.query_row([digest.as_bytes()], |row| row.get(0)).optional()?;
+                marked += usize::from(view.is_some());
+                if let Some(view) = view.filter(|_| lost) {
+                    session.execute("UPDATE pointers SET failed_runs = failed_runs + 1 WHERE view = ?1", [view])?;
+                }
+            }
+            Ok(marked)
+        })
+        .await
+    }
+
     async fn retire(&self, dataset: &DatasetName, keep: u32) -> Result<Vec<Digest>, StoreError> {
         let dataset = dataset.clone();
         self.write("retire revisions", move |session| retire(session, &dataset, keep)).await

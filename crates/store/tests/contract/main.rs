@@ -108,6 +108,8 @@ suite! {
         a_view_that_is_gone_cannot_be_reused
         a_recomputed_digest_replaces_its_view
         coalesced_children_keep_their_distance
+        a_run_is_as_long_as_its_worker_says
+        a_clock_that_was_set_back_holds_nobody_up
         a_coalesced_job_triggered_while_it_runs_keeps_its_distance
         the_first_coalesced_run_does_not_wait
         the_rate_limit_is_strict
@@ -123,6 +125,7 @@ suite! {
         a_new_target_drops_the_waiting_jobs_of_the_old
         the_same_target_keeps_its_time
         plans_are_applied
+        plans_join_what_waits_already
         the_served_revision_follows_the_answer_set
         children_of_the_answer_set_hold_it_back
         the_answer_set_may_be_completed_by_another_step
@@ -132,6 +135,7 @@ suite! {
         deleting_drops_what_nobody_else_points_at
         lists_tell_pending_jobs_and_errors;
     viewing:
+        outdated_views_are_read_and_planned_again
         nothing_is_found_where_nothing_is_stored
         a_revision_is_read_exactly
         readers_see_the_served_revision

@@ -196,3 +196,26 @@ pub(crate) async fn old_revisions_retire(bed: &Bed) {
     assert!(bed.store.views.by_digest(&digest_of("shared")).await.unwrap().is_some());
     assert!(bed.store.views.retire(&dataset_name("a/one"), 2).await.unwrap().is_empty());
 }
+
+pub(crate) async fn outdated_views_are_read_and_planned_again(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    run_served(bed, "r1", "one").await;
+    bed.run(job("a/one", "s3"), failed()).await;
+    let views = &bed.store.views;
+    let found = views.read(&key(), None, 60.0).await.unwrap().unwrap();
+    let error = views.read(&dataset_key("a/one", "s3"), None, 60.0).await.unwrap().unwrap();
+    let digests = [found.stored.digest, error.stored.digest, digest_of("unknown")];
+    assert_eq!(views.outdate(&digests, true).await.unwrap(), 1, "errors are tried again for other reasons");
+    assert_eq!(views.outdate(&digests, true).await.unwrap(), 0, "a second report of the same loss");
+    let again = views.by_digest(&digests[0]).await.unwrap().unwrap();
+    assert!(again.is_outdated() && !found.stored.is_outdated());
+    assert_eq!(read(bed, &key(), 60.0).await.as_deref(), Some("r1 \"one\""), "it is read as before");
+    let row =
+        async || views.rows(&dataset_name("a/one")).await.unwrap().into_iter().find(|row| row.key == key()).unwrap();
+    assert_eq!((row().await.runner_version, row().await.failed_runs), (0, 1));
+    run_served(bed, "r1", "one").await;
+    assert!(!views.by_digest(&digests[0]).await.unwrap().unwrap().is_outdated());
+    assert_eq!((row().await.runner_version, row().await.failed_runs), (3, 1), "losses are remembered");
+    assert_eq!(views.outdate(&digests[..1], false).await.unwrap(), 1);
+    assert_eq!((row().await.runner_version, row().await.failed_runs), (0, 1), "nothing was lost");
+}
