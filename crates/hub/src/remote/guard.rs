@@ -79,14 +79,15 @@ pub(super) struct Refused {
 
 /// Resolves names to addresses that may be called.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct Guard<R = DefaultResolver> {
     allowed: Arc<[Network]>,
-    inner: DefaultResolver,
+    inner: R,
 }
 
-impl Guard {
-    pub(super) fn new(allowed: Arc<[Network]>) -> Self {
-        Self { allowed, inner: DefaultResolver::default() }
+impl<R: Resolver> Guard<R> {
+    /// Checks what `inner` finds.
+    pub(super) fn new(allowed: Arc<[Network]>, inner: R) -> Self {
+        Self { allowed, inner }
     }
 
     fn allows(&self, address: IpAddr) -> bool {
@@ -94,7 +95,7 @@ impl Guard {
     }
 }
 
-impl Resolver for Guard {
+impl<R: Resolver> Resolver for Guard<R> {
     fn resolve(
         &self,
         uri: &Uri,
@@ -154,6 +155,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
 }
 
+#[cfg(test)]
+mod rebinding;
 #[cfg(test)]
 mod tests {
     use super::*;

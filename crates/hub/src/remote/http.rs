@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use ureq::SendBody;
 use ureq::http::{HeaderMap, Method, Request};
+use ureq::unversioned::resolver::{DefaultResolver, Resolver};
 
 use super::address::{self, AddressError, Endpoint};
 use super::guard::{Guard, Network, Refused};
@@ -185,6 +186,11 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(options: ClientOptions) -> Self {
+        Self::resolving_with(options, DefaultResolver::default())
+    }
+
+    /// A client that asks somebody else for the addresses of names. They are checked all the same.
+    pub(super) fn resolving_with(options: ClientOptions, names: impl Resolver) -> Self {
         let timeout = options.timeout;
         let config = ureq::Agent::config_builder()
             .timeout_resolve(Some(timeout))
@@ -201,7 +207,7 @@ impl Client {
             .accept_encoding("identity")
             .user_agent(concat!("belvedere/", env!("CARGO_PKG_VERSION"), "; unknown/None"))
             .build();
-        let guard = Guard::new(Arc::clone(&options.allowed));
+        let guard = Guard::new(Arc::clone(&options.allowed), names);
         let connector = ureq::unversioned::transport::DefaultConnector::default();
         let agent = ureq::Agent::with_parts(config, connector, guard);
         Self { agent, options: Arc::new(options), calls: Arc::new(Semaphore::new(CALLS)) }
