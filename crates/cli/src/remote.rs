@@ -64,7 +64,7 @@ pub fn committers(config: &Config) -> anyhow::Result<Committers> {
 }
 
 /// How the Hub is called with a token; `None` without a Hub.
-fn client(config: &Config, token: Option<&Secret>) -> anyhow::Result<Option<ClientOptions>> {
+pub(crate) fn client(config: &Config, token: Option<&Secret>) -> anyhow::Result<Option<ClientOptions>> {
     let Some(endpoint) = &config.common.hf_endpoint else { return Ok(None) };
     let endpoint = Endpoint::new(endpoint).context(Advice::usage(
         "the Hub cannot be called",

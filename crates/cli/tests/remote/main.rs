@@ -11,6 +11,7 @@ mod server;
 
 mod addresses;
 mod commits;
+mod doctor;
 mod faults;
 mod partial;
 mod reading;

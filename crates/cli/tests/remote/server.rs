@@ -157,6 +157,14 @@ impl Hub {
                     None => self.about(&format!("{owner}/{name}"), what, rest, call, token),
                 }
             }
+            ["api", "whoami-v2"] => match token {
+                None => Answer::empty(401).with("X-Error-Message", "Invalid username or password."),
+                Some(token) => {
+                    let role = if token == WRITER { "write" } else { "read" };
+                    let auth = json!({"type": "access_token", "accessToken": {"role": role}});
+                    Answer::json(200, &json!({"type": "user", "name": token.trim_start_matches("hf_"), "auth": auth}))
+                }
+            },
             ["api", "whoisthis"] => Answer::json(200, &json!({"isPro": call.query.contains("name=paying")})),
             ["datasets", owner, name, "resolve", revision, path @ ..] => match refused(owner, name, true) {
                 Some(answer) => answer,

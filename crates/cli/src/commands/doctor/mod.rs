@@ -3,6 +3,7 @@
 //! No directory is made and no database is created.
 
 mod buckets;
+mod hub;
 mod machine;
 mod places;
 mod store;
@@ -109,6 +110,7 @@ async fn examine(loaded: Result<Loaded, ConfigError>) -> Vec<Finding> {
         findings.push(store::examine(config).await);
         findings.extend(tasks::examine(config).await);
         findings.extend(buckets::examine(config).await);
+        findings.extend(hub::examine(config).await);
         findings.push(port(config));
     }
     findings.extend(machine::examine(config.as_ref().ok()));
