@@ -1,5 +1,7 @@
 //! Hashes of passwords: argon2id for all of ours, bcrypt only to verify what was imported, once.
 
+use std::sync::{Arc, OnceLock};
+
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
 
@@ -50,8 +52,9 @@ pub enum Checked {
 #[derive(Clone, Debug)]
 pub struct Passwords {
     params: Params,
-    /// The hash that is checked where there is no user, so that this takes as long.
-    decoy: String,
+    /// The hash that is checked where there is no user, so that this takes as long. Made for the first check of all: most
+    /// programs never make one.
+    decoy: Arc<OnceLock<String>>,
 }
 
 impl Default for Passwords {
@@ -69,8 +72,14 @@ impl Passwords {
     /// When the costs are not legal: less than 8 KiB, or no pass.
     pub fn with_costs(memory_kib: u32, passes: u32) -> Self {
         let params = Params::new(memory_kib, passes, 1, None).expect("legal costs");
-        let decoy = Argon2::from(&params).hash_password_with_salt(b"decoy", &[0; 16]).expect("legal costs and salt");
-        Self { params, decoy: decoy.to_string() }
+        Self { params, decoy: Arc::default() }
+    }
+
+    fn decoy(&self) -> &str {
+        self.decoy.get_or_init(|| {
+            let hash = Argon2::from(&self.params).hash_password_with_salt(b"decoy", &[0; 16]);
+            hash.expect("legal costs and salt").to_string()
+        })
     }
 
     /// The hash of a new password.
@@ -103,7 +112,9 @@ impl Passwords {
         if password.len() > MAX_BYTES {
             return Checked::Wrong;
         }
-        let hash = stored.unwrap_or(&self.decoy);
+        // Asked for even where it is not needed: the first check must not take longer for users who do not exist.
+        let decoy = self.decoy();
+        let hash = stored.unwrap_or(decoy);
         let is_right = if is_bcrypt(hash) {
             // As every bcrypt does, it looks at the first 72 bytes only.
             bcrypt::verify(password, hash).unwrap_or(false)
@@ -178,9 +189,9 @@ mod tests {
     #[test]
     fn the_decoy_of_unknown_users_costs_what_hashes_cost_and_fits_nothing() {
         let passwords = Passwords::default();
-        assert!(passwords.decoy.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", passwords.decoy);
+        assert!(passwords.decoy().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", passwords.decoy());
         assert_eq!(passwords.check("decoy", None), Checked::Wrong);
-        assert_eq!(passwords.check("decoy", Some(&passwords.decoy)), Checked::Right, "it is a real hash");
+        assert_eq!(passwords.check("decoy", Some(passwords.decoy())), Checked::Right, "it is a real hash");
     }
 
     #[test]

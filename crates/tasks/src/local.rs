@@ -7,7 +7,7 @@ pub mod wrapper;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -71,15 +71,20 @@ pub struct LocalSettings {
 pub struct Local {
     settings: LocalSettings,
     run_as: Option<u32>,
-    has_sandbox: bool,
+    /// Whether a sandbox can be made: tried when that is first needed, since it takes a process.
+    has_sandbox: Arc<OnceLock<bool>>,
 }
 
 impl Local {
-    /// Looks at what this machine offers.
+    /// Nothing is looked at yet.
     pub fn new(settings: LocalSettings) -> Self {
         let run_as = rustix::process::geteuid().is_root().then_some(settings.run_as);
-        let has_sandbox = settings.sandbox != SandboxRule::Off && sandbox::works(run_as);
-        Self { settings, run_as, has_sandbox }
+        Self { settings, run_as, has_sandbox: Arc::default() }
+    }
+
+    /// Whether programs are confined. Blocks for as long as a process takes, once.
+    fn has_sandbox(&self) -> bool {
+        *self.has_sandbox.get_or_init(|| self.settings.sandbox != SandboxRule::Off && sandbox::works(self.run_as))
     }
 
     fn folder(&self, tag: &AttemptTag) -> PathBuf {
@@ -98,7 +103,7 @@ impl Local {
             file_bytes: settings.file_bytes,
             time_seconds: needs.time_seconds.unwrap_or(settings.time_seconds).min(settings.time_seconds),
             run_as: self.run_as,
-            sandbox: self.has_sandbox,
+            sandbox: self.has_sandbox(),
             binds: settings.binds.clone(),
             network: settings.network,
         }
@@ -106,7 +111,7 @@ impl Local {
 
     /// Why no program can run here; `None` when it can.
     fn obstacle(&self) -> Option<String> {
-        if self.settings.sandbox == SandboxRule::Require && !self.has_sandbox {
+        if self.settings.sandbox == SandboxRule::Require && !self.has_sandbox() {
             return Some("bubblewrap (`bwrap`) does not work here, and tasks.local_sandbox requires it".to_owned());
         }
         let shut = files::shut_to_others(&self.settings.root).filter(|_| self.run_as.is_some())?;
@@ -312,16 +317,22 @@ impl Cluster for Local {
 
     async fn check(&self) -> Vec<Check> {
         let check = |name: &str, ok: bool, found: String| Check { name: name.to_owned(), ok, found };
-        let mut list = vec![match self.obstacle() {
+        let this = self.again();
+        let looked = blocking(move || Ok((this.obstacle(), this.has_sandbox()))).await;
+        let (obstacle, has_sandbox) = match looked {
+            Ok(looked) => looked,
+            Err(error) => return vec![check("folder", false, error.to_string())],
+        };
+        let mut list = vec![match obstacle {
             None => check("folder", true, self.settings.root.display().to_string()),
             Some(obstacle) => check("folder", false, obstacle),
         }];
-        let found = match (self.has_sandbox, self.settings.sandbox) {
+        let found = match (has_sandbox, self.settings.sandbox) {
             (true, _) => "bubblewrap",
             (false, SandboxRule::Off) => "switched off; programs are limited, not confined",
             (false, _) => "bubblewrap does not work here; programs are limited, not confined",
         };
-        list.push(check("sandbox", self.has_sandbox || self.settings.sandbox == SandboxRule::Off, found.to_owned()));
+        list.push(check("sandbox", has_sandbox || self.settings.sandbox == SandboxRule::Off, found.to_owned()));
         let user = match self.run_as {
             Some(user) => format!("programs run as the user {user}"),
             None => "programs run as the user of this server; start it as root to tell them apart".to_owned(),
@@ -333,6 +344,7 @@ impl Cluster for Local {
 
 impl Local {
     fn again(&self) -> Arc<Self> {
-        Arc::new(Self { settings: self.settings.clone(), run_as: self.run_as, has_sandbox: self.has_sandbox })
+        let has_sandbox = Arc::clone(&self.has_sandbox);
+        Arc::new(Self { settings: self.settings.clone(), run_as: self.run_as, has_sandbox })
     }
 }
