@@ -9,7 +9,7 @@ use belvedere_domain::{FileEntry, Manifest, Revision};
 
 use super::hashing;
 use super::scan::{Known, KnownFiles, Look};
-use super::walk::{FileIdentity, SeenFile};
+use super::walk::{FileIdentity, Seen, SeenFile};
 use crate::hub::Head;
 use crate::memory::RememberedHash;
 
@@ -50,6 +50,26 @@ pub(super) struct DatasetState {
     pub(super) was_scanned: bool,
 }
 
+impl DatasetState {
+    /// Whether a look that sees these files learns nothing: all of them, and no others, are the files of the head, hashed, and
+    /// as they were then.
+    fn is_of(&self, seen: &Seen) -> bool {
+        let Some(Snapshot { manifest, .. }) = self.head.as_ref().filter(|_| self.was_scanned) else { return false };
+        let is_known = |(entry, file): (&FileEntry, &SeenFile)| {
+            let known = self.known.get(&file.path);
+            entry.path == file.path
+                && self.places.get(&file.path) == Some(file)
+                && known.is_some_and(|known| {
+                    known.identity == file.identity
+                        && !known.wants_hash()
+                        && known.content_id() == Some(&entry.content_id)
+                })
+        };
+        // Both are sorted by path.
+        manifest.files.len() == seen.files.len() && manifest.files.iter().zip(&seen.files).all(is_known)
+    }
+}
+
 /// A head with its files.
 #[derive(Clone)]
 pub(super) struct Snapshot {
@@ -87,6 +107,16 @@ impl Dataset {
         RememberedHash { path, size, mtime_ns, ctime_ns, inode, sha256: sha256.to_owned() }
     }
 
+    /// Whether nothing has changed since the last look, as far as these files tell; their folders are taken over then.
+    pub(super) fn is_unchanged(&self, seen: &Seen) -> bool {
+        let mut state = self.state();
+        let unchanged = state.is_of(seen) && state.refused == seen.refused;
+        if unchanged {
+            state.folders.clone_from(&seen.folders);
+        }
+        unchanged
+    }
+
     /// Takes over what a look saw. Without a manifest, what was known of the files stays known.
     pub(super) fn learn(&self, look: Look) {
         let mut state = self.state();
@@ -115,14 +145,16 @@ impl Dataset {
 
     /// The file of an entry, if what lies there now has the entry's content.
     pub(super) fn unchanged(&self, entry: &FileEntry) -> Option<SeenFile> {
-        let (place, known) = {
+        let (place, identity_of_content) = {
             let state = self.state();
-            (state.places.get(&entry.path).cloned()?, state.known.get(&entry.path).cloned()?)
+            let known = state.known.get(&entry.path)?;
+            let same_content = |id: &Option<String>| id.as_ref() == Some(&entry.content_id);
+            let has_content = same_content(&known.sha256) || same_content(&known.provisional);
+            (state.places.get(&entry.path).cloned()?, has_content.then_some(known.identity))
         };
         let identity = FileIdentity::of(&fs::metadata(&place.local_path).ok()?);
         let file = SeenFile { identity, ..place };
-        let same_content = |id: &Option<String>| id.as_ref() == Some(&entry.content_id);
-        if known.identity == identity && (same_content(&known.sha256) || same_content(&known.provisional)) {
+        if identity_of_content == Some(identity) {
             return Some(file);
         }
         // A provisional id of an earlier run is cheap to make again.

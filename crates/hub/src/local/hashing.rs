@@ -46,8 +46,11 @@ pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], threads: usize, work: i
 pub(super) fn sha256(file: &SeenFile, stop: &AtomicBool, progress: &dyn Fn(u64)) -> io::Result<Option<String>> {
     let Some(mut open) = open_unchanged(&file.local_path, file.identity)? else { return Ok(None) };
     let mut digest = Sha256::new();
-    let mut buffer = vec![0; CHUNK_BYTES.min(usize::try_from(file.identity.size).unwrap_or(CHUNK_BYTES).max(1))];
-    loop {
+    let size = file.identity.size;
+    let mut buffer = vec![0; CHUNK_BYTES.min(usize::try_from(size).unwrap_or(CHUNK_BYTES))];
+    let mut done = 0;
+    // What a file has beyond its size is not asked for: then it is another file, as it tells below.
+    while done < size {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -55,9 +58,10 @@ pub(super) fn sha256(file: &SeenFile, stop: &AtomicBool, progress: &dyn Fn(u64))
             Ok(0) => break,
             Ok(count) => {
                 digest.update(&buffer[..count]);
+                done += count as u64;
                 progress(count as u64);
-                // A file that grows while it is read need not be read to its end.
-                if FileIdentity::of(&open.metadata()?) != file.identity {
+                // A file that changes while it is read need not be read to its end.
+                if done < size && FileIdentity::of(&open.metadata()?) != file.identity {
                     return Ok(None);
                 }
             }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use belvedere_domain::DatasetName;
 
 use super::names;
-use super::walk::{is_ignored, walk};
+use super::walk::{holds, is_ignored};
 use crate::card::{Card, CardFiles, OVERRIDES_PATH, README_PATH};
 use crate::reader;
 
@@ -255,13 +255,11 @@ pub(super) fn datasets_of(
 }
 
 fn holds_data(folder: &Path, state_folder: Option<&Path>) -> bool {
-    // Shelves are small in number; the walk stops nowhere, but reads only names and times.
-    walk(folder, state_folder).is_ok_and(|seen| {
-        seen.files.iter().any(|file| {
-            let hidden = file.path.split('/').any(|segment| segment.starts_with('.') || segment.starts_with("__"));
-            !hidden && reader::is_data_file(&file.path)
-        })
-    })
+    let is_data = |path: &str| {
+        let hidden = path.split('/').any(|segment| segment.starts_with('.') || segment.starts_with("__"));
+        !hidden && reader::is_data_file(path)
+    };
+    holds(folder, state_folder, is_data).unwrap_or(false)
 }
 
 /// A clone of a repository declares `configs` or `dataset_info`.

@@ -1,11 +1,11 @@
 //! One look at a dataset's folder: which files there are, what they contain, and the revision that makes.
 //!
 //! Content ids of unchanged files are known; of the others, the smallest are hashed at once up to a limit, and the
-//! rest gets provisional ids, to be hashed later by [`hash_rest`]. Knows nothing of events or of other datasets.
+//! rest gets provisional ids, to be hashed later by [`hash_rest`]. A folder in which nothing changed costs no more than its
+//! names and times. Knows nothing of events or of other datasets.
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use belvedere_domain::{FileEntry, Manifest};
 
 use super::LocalOptions;
 use super::hashing::{in_parallel, provisional, sha256};
-use super::walk::{FileIdentity, SeenFile, walk};
+use super::walk::{FileIdentity, Seen, SeenFile};
 
 /// What is known of a file's content, as long as its identity holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,7 +36,7 @@ impl Known {
     }
 
     /// The best content id.
-    fn content_id(&self) -> Option<&String> {
+    pub(super) fn content_id(&self) -> Option<&String> {
         self.sha256.as_ref().or(self.provisional.as_ref())
     }
 }
@@ -67,9 +67,9 @@ pub(super) struct Look {
 
 /// A look to be taken.
 pub(super) struct LookRequest<'a> {
-    /// The folder or file.
-    pub(super) root: &'a Path,
-    /// What is known of its files.
+    /// The files there are.
+    pub(super) seen: Seen,
+    /// What is known of them.
     pub(super) known: KnownFiles,
     /// The manifest of the last look.
     pub(super) previous: Option<&'a Manifest>,
@@ -90,14 +90,14 @@ pub(super) struct Reading<'a> {
     pub(super) stop: &'a AtomicBool,
 }
 
-/// Looks at a folder.
-pub(super) fn look(request: LookRequest<'_>, options: &LocalOptions, reading: Reading<'_>) -> io::Result<Look> {
-    let LookRequest { root, mut known, previous, now, patience_lost } = request;
-    let seen = walk(root, options.state_folder.as_deref())?;
+/// Looks at the files of a folder.
+pub(super) fn look(request: LookRequest<'_>, options: &LocalOptions, reading: Reading<'_>) -> Look {
+    let LookRequest { seen, mut known, previous, now, patience_lost } = request;
     let mut look = Look { folders: seen.folders, refused: seen.refused, ..Look::default() };
     look.last_modified_ns = seen.files.iter().map(|file| file.identity.mtime_ns).max().unwrap_or_default();
 
     let mut entries: Vec<FileEntry> = Vec::with_capacity(seen.files.len());
+    let paths: Vec<String> = seen.files.iter().map(|file| file.path.clone()).collect();
     let mut unknown: Vec<SeenFile> = Vec::new();
     let mut being_written: Vec<SeenFile> = Vec::new();
     for file in seen.files {
@@ -122,13 +122,13 @@ pub(super) fn look(request: LookRequest<'_>, options: &LocalOptions, reading: Re
             for file in &being_written {
                 look.places.remove(&file.path);
             }
-            return Ok(look);
+            return look;
         }
     }
     if let Some(changed_at) = identify(&unknown, &mut look, options, reading) {
         look.again_at = Some(look.again_at.unwrap_or(now).max(now + options.quiet));
         if !patience_lost {
-            return Ok(look);
+            return look;
         }
         being_written.extend(changed_at);
     }
@@ -136,14 +136,14 @@ pub(super) fn look(request: LookRequest<'_>, options: &LocalOptions, reading: Re
         look.places.remove(&file.path);
         entries.extend(previous.and_then(|previous| previous.get(&file.path)).cloned());
     }
-    for (path, file) in &look.places {
-        if let Some(content_id) = look.known.get(path).and_then(Known::content_id) {
-            let (path, size) = (path.clone(), file.identity.size);
-            entries.push(FileEntry { path, size, content_id: content_id.clone() });
+    for path in paths {
+        let Some(file) = look.places.get(&path) else { continue };
+        if let Some(content_id) = look.known.get(&path).and_then(Known::content_id) {
+            entries.push(FileEntry { path, size: file.identity.size, content_id: content_id.clone() });
         }
     }
     look.manifest = Some(Manifest::new(entries));
-    Ok(look)
+    look
 }
 
 /// Gives every unknown file an id: the smallest their hash, as long as all of them stay within the limit, the others

@@ -12,7 +12,7 @@ use super::dataset::{Dataset, Recall, Snapshot};
 use super::due::{Due, Place};
 use super::files::read_card;
 use super::scan::{self, LookRequest, Reading};
-use super::walk::SeenFile;
+use super::walk::{SeenFile, walk};
 use super::{LocalHub, blocking, roots};
 use crate::card::Card;
 use crate::hub::{Head, HubError, HubEvent};
@@ -220,24 +220,29 @@ impl LocalHub {
         if !was_scanned {
             self.announce(HubEvent::Scanning { dataset: name.clone() });
         }
-        let (look, card) = {
+        let looked = {
             let (folder, options, stop) = (dataset.clone(), self.options.clone(), self.stop.clone());
             let progress = self.progress_of(name);
             let look = move || {
+                let seen = walk(&folder.path, options.state_folder.as_deref())?;
+                if folder.is_unchanged(&seen) {
+                    return Ok(None);
+                }
                 let (known, previous) = {
                     let state = folder.state();
                     (state.known.clone(), state.head.as_ref().map(|snapshot| snapshot.manifest.clone()))
                 };
                 let previous = previous.as_deref();
-                let request = LookRequest { root: &folder.path, known, previous, now, patience_lost };
+                let request = LookRequest { seen, known, previous, now, patience_lost };
                 let reading = Reading { threads: options.threads, progress: &progress, stop: &stop };
-                let look = scan::look(request, &options, reading)?;
+                let look = scan::look(request, &options, reading);
                 let card = read_card(&look);
-                Ok((look, card))
+                Ok(Some((look, card)))
             };
             let in_folder = |source| HubError::Io { path: dataset.path.display().to_string(), source };
             blocking(look).await.map_err(in_folder)?
         };
+        let Some((look, card)) = looked else { return Ok(Outcome::default()) };
         let row = |path: &String| {
             let sha256 = look.known.get(path)?.sha256.as_ref()?;
             Some(dataset.row(look.places.get(path)?, sha256))

@@ -5,6 +5,7 @@
 
 use std::fs::{self, Metadata};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -52,17 +53,42 @@ pub(super) struct Seen {
 /// Looks through a folder, or at a single file. What vanishes meanwhile is as if it had never been there.
 pub(super) fn walk(root: &Path, state_folder: Option<&Path>) -> io::Result<Seen> {
     let mut seen = Seen::default();
+    // It goes to the end.
+    let _ = visit(root, state_folder, &mut seen, &|_| ControlFlow::Continue(()))?;
+    seen.files.sort_by(|a, b| a.path.cmp(&b.path));
+    seen.refused.sort();
+    Ok(seen)
+}
+
+/// Whether a folder holds a file of which this is true, by its path; no further files are looked at then.
+pub(super) fn holds(root: &Path, state_folder: Option<&Path>, is_wanted: impl Fn(&str) -> bool) -> io::Result<bool> {
+    let look = |file: &SeenFile| if is_wanted(&file.path) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    Ok(visit(root, state_folder, &mut Seen::default(), &look)?.is_break())
+}
+
+/// Adds what it finds to `seen`, in any order, as long as `look` goes on.
+fn visit(
+    root: &Path,
+    state_folder: Option<&Path>,
+    seen: &mut Seen,
+    look: &dyn Fn(&SeenFile) -> ControlFlow<()>,
+) -> io::Result<ControlFlow<()>> {
+    let found = |seen: &mut Seen, file: SeenFile| {
+        let goes_on = look(&file);
+        seen.files.push(file);
+        goes_on
+    };
     let metadata = match fs::metadata(root) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(seen),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ControlFlow::Continue(())),
         Err(error) => return Err(error),
     };
     if metadata.is_file() {
         if let Some(path) = root.file_name().and_then(|name| name.to_str()) {
             let identity = FileIdentity::of(&metadata);
-            seen.files.push(SeenFile { path: path.to_owned(), local_path: root.to_owned(), identity });
+            return Ok(found(seen, SeenFile { path: path.to_owned(), local_path: root.to_owned(), identity }));
         }
-        return Ok(seen);
+        return Ok(ControlFlow::Continue(()));
     }
     let mut pending = vec![(root.to_owned(), String::new())];
     while let Some((folder, prefix)) = pending.pop() {
@@ -95,11 +121,17 @@ pub(super) fn walk(root: &Path, state_folder: Option<&Path>) -> io::Result<Seen>
                 }
             } else if kind.is_file() {
                 let Ok(metadata) = entry.metadata() else { continue };
-                seen.files.push(SeenFile { path, local_path, identity: FileIdentity::of(&metadata) });
+                let file = SeenFile { path, local_path, identity: FileIdentity::of(&metadata) };
+                if found(seen, file).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
             } else if kind.is_symlink() {
                 match link_target(root, &local_path, state_folder) {
                     Ok(Some((local_path, metadata))) => {
-                        seen.files.push(SeenFile { path, local_path, identity: FileIdentity::of(&metadata) });
+                        let file = SeenFile { path, local_path, identity: FileIdentity::of(&metadata) };
+                        if found(seen, file).is_break() {
+                            return Ok(ControlFlow::Break(()));
+                        }
                     }
                     Ok(None) => {}
                     Err(reason) => seen.refused.push(format!("{path}: {reason}")),
@@ -109,9 +141,7 @@ pub(super) fn walk(root: &Path, state_folder: Option<&Path>) -> io::Result<Seen>
             }
         }
     }
-    seen.files.sort_by(|a, b| a.path.cmp(&b.path));
-    seen.refused.sort();
-    Ok(seen)
+    Ok(ControlFlow::Continue(()))
 }
 
 /// Follows a link to a regular file inside the same folder. `None` when it dangles.
@@ -196,6 +226,23 @@ mod tests {
         let seen = walk(root.path(), Some(&root.path().join("state"))).expect("readable");
         assert_eq!(paths(&seen), ["a.csv"]);
         assert!(!seen.folders.iter().any(|folder| folder.ends_with(".git") || folder.ends_with("state")));
+    }
+
+    #[test]
+    fn looking_for_a_file_ends_at_the_first_one() {
+        let root = tempfile::tempdir().expect("a folder");
+        for path in ["a/1.csv", "a/2.csv", "b/3.csv"] {
+            write(root.path(), path);
+        }
+        let asked = std::cell::Cell::new(0);
+        let is_wanted = |path: &str| {
+            asked.set(asked.get() + 1);
+            path.ends_with(".csv")
+        };
+        assert!(holds(root.path(), None, is_wanted).expect("readable"));
+        assert_eq!(asked.get(), 1);
+        assert!(!holds(root.path(), None, |path| path.ends_with(".json")).expect("readable"));
+        assert!(!holds(&root.path().join("nowhere"), None, |_| true).expect("nothing is there"));
     }
 
     /// e101 | a dataset holds links that leave its folder, lead to folders, to hidden files, nowhere or to themselves | those to data files inside are followed; the others are refused by name, or are no files

@@ -60,7 +60,9 @@ impl Snapshots for Sqlite {
         .await
     }
 
-    async fn remember_hashes(&self, rows: Vec<HashRow>) -> Result<(), StoreError> {
+    async fn remember_hashes(&self, mut rows: Vec<HashRow>) -> Result<(), StoreError> {
+        // In the order of the key, so that each page of the table is written once.
+        rows.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         self.write("remember file hashes", move |session| {
             let mut statement = session.prepare(include_str!("sql/put_hash.sql"))?;
             for row in &rows {
