@@ -151,6 +151,18 @@ impl ResolvedConfig {
         })
     }
 
+    /// The files that the first rows of a split are, `count` at most, if it can be told by their names alone: of a folder of
+    /// media that nothing describes, and without archives.
+    pub fn first_media(&self, split: &SplitName, count: usize) -> Option<Vec<&str>> {
+        let kind = self.reader.folder()?;
+        if self.opened_paths().next().is_some() {
+            return None;
+        }
+        let metadata = self.metadata_filenames();
+        let paths = self.splits.get(split)?.iter().map(String::as_str);
+        Some(paths.filter(|path| kind.role(path, &metadata) == FolderRole::Media).take(count).collect())
+    }
+
     /// Names of the files that describe media: those of the parameter `metadata_filenames`, else the usual ones.
     pub fn metadata_filenames(&self) -> Vec<String> {
         let given = self.parameters.get("metadata_filenames").and_then(JsonValue::as_array);
@@ -158,5 +170,35 @@ impl ResolvedConfig {
             Some(names) => names.iter().filter_map(JsonValue::as_str).map(str::to_owned).collect(),
             None => METADATA_FILENAMES.map(str::to_owned).to_vec(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_media_are_told_by_names_unless_something_describes_or_holds_them() {
+        let first = |reader: Reader, paths: &[&str]| {
+            let split = SplitName::new("train").unwrap();
+            let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+            let config = ResolvedConfig {
+                name: ConfigName::new("default").unwrap(),
+                reader,
+                parameters: Default::default(),
+                reader_features: None,
+                declared_features: None,
+                declared_splits: None,
+                declared_texts: Default::default(),
+                splits: [(split.clone(), paths)].into_iter().collect(),
+            };
+            let owned = |paths: Vec<&str>| paths.into_iter().map(str::to_owned).collect::<Vec<_>>();
+            config.first_media(&split, 2).map(owned)
+        };
+        let listed = |paths: [&str; 2]| Some(paths.map(str::to_owned).to_vec());
+        assert_eq!(first(Reader::ImageFolder, &["b.png", "a.txt", "a.JPG", "c.png"]), listed(["b.png", "a.JPG"]));
+        assert_eq!(first(Reader::ImageFolder, &["a.png", "metadata.csv"]), None);
+        assert_eq!(first(Reader::ImageFolder, &["a.png", "more.zip"]), None);
+        assert_eq!(first(Reader::Csv, &["a.csv"]), None);
     }
 }

@@ -52,7 +52,20 @@ pub struct Pattern {
 enum Segment {
     /// `**`: any number of folders.
     AnyDepth,
-    Glob(Vec<Token>),
+    /// `*`: any name.
+    AnyName,
+    /// A name without wildcards.
+    Name(String),
+    Glob(Glob),
+}
+
+/// A name with wildcards.
+#[derive(Debug, Clone)]
+struct Glob {
+    tokens: Vec<Token>,
+    /// The characters before the first wildcard and after the last one: most names differ in these.
+    start: String,
+    end: String,
 }
 
 #[derive(Debug, Clone)]
@@ -93,13 +106,13 @@ impl Pattern {
             .iter()
             .map(|name| match *name {
                 "**" => Segment::AnyDepth,
-                name if has_wildcard => Segment::Glob(tokens(name)),
-                name => Segment::Glob(name.chars().map(Token::Char).collect()),
+                name if has_wildcard => Segment::of(tokens(name)),
+                name => Segment::Name(name.to_owned()),
             })
             .collect();
         if matches!(segments.last(), Some(Segment::AnyDepth)) {
             // A final `**` is every file below, at every depth.
-            segments.push(Segment::Glob(vec![Token::AnyRun]));
+            segments.push(Segment::AnyName);
         }
         let text = names.join("/");
         let literal = &text[..text.find(['*', '?', '[']).unwrap_or(text.len())];
@@ -123,26 +136,31 @@ impl Pattern {
     /// The paths that the pattern selects, in the order of `paths`, which must be sorted by code point.
     pub fn select<'p>(&self, paths: &[&'p str]) -> Vec<&'p str> {
         let start = paths.partition_point(|path| *path < self.prefix.as_str());
+        let mut names = Vec::new();
         paths[start..]
             .iter()
             .take_while(|path| path.starts_with(&self.prefix))
             .copied()
-            .filter(|path| self.selects(path))
+            .filter(|path| {
+                names.clear();
+                names.extend(path.split('/'));
+                self.selects(&names)
+            })
             .collect()
     }
 
-    fn selects(&self, path: &str) -> bool {
-        let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    /// Whether it selects the path with these segments.
+    fn selects(&self, names: &[&str]) -> bool {
+        let Some((name, folders)) = names.split_last() else { return false };
         !self.names_a_folder
-            && (!NEVER_DATA.contains(&name) || name == self.last_name)
-            && path.split('/').filter(|segment| is_hidden(segment)).count() == self.dotted_segments
-            && folders.split('/').filter(|segment| segment.starts_with("__")).count() == self.dunder_folders
-            && self.matches(path)
+            && (!NEVER_DATA.contains(name) || *name == self.last_name)
+            && names.iter().filter(|segment| is_hidden(segment)).count() == self.dotted_segments
+            && folders.iter().filter(|segment| segment.starts_with("__")).count() == self.dunder_folders
+            && self.matches(names)
     }
 
     /// Segments against segments; one backtracking point, at the last `**`, is enough as with `*` in a name.
-    fn matches(&self, path: &str) -> bool {
-        let names: Vec<&str> = path.split('/').collect();
+    fn matches(&self, names: &[&str]) -> bool {
         let (mut segment, mut name) = (0, 0);
         let mut retry: Option<(usize, usize)> = None;
         while name < names.len() {
@@ -152,7 +170,7 @@ impl Pattern {
                     segment += 1;
                     continue;
                 }
-                Some(Segment::Glob(tokens)) if name_matches(tokens, names[name]) => {
+                Some(own) if own.matches(names[name]) => {
                     segment += 1;
                     name += 1;
                     continue;
@@ -165,6 +183,33 @@ impl Pattern {
             name = at_name + 1;
         }
         segment == self.segments.len()
+    }
+}
+
+impl Segment {
+    fn of(tokens: Vec<Token>) -> Self {
+        let literal = |token: &Token| if let Token::Char(c) = token { Some(*c) } else { None };
+        let start: String = tokens.iter().map_while(literal).collect();
+        if start.chars().count() == tokens.len() {
+            return Self::Name(start);
+        }
+        if tokens.iter().all(|token| matches!(token, Token::AnyRun)) {
+            return Self::AnyName;
+        }
+        let end: Vec<char> = tokens.iter().rev().map_while(literal).collect();
+        Self::Glob(Glob { tokens, start, end: end.into_iter().rev().collect() })
+    }
+
+    /// Whether it is one segment with this name. Any number of them is for [`Pattern::matches`].
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::AnyDepth => false,
+            Self::AnyName => true,
+            Self::Name(own) => own == name,
+            Self::Glob(Glob { tokens, start, end }) => {
+                name.starts_with(start) && name.ends_with(end) && name_matches(tokens, name)
+            }
+        }
     }
 }
 
@@ -294,6 +339,13 @@ mod tests {
     fn two_stars_beside_other_characters_are_refused() {
         assert_eq!(Pattern::new("", "**.csv").expect_err("refused"), PatternError::DoubleStar);
         assert_eq!(Pattern::new("", "a/b**").expect_err("refused"), PatternError::DoubleStar);
+    }
+
+    #[test]
+    fn what_stands_around_wildcards_does_not_overlap() {
+        assert_eq!(select("aba*ba", &["aba", "ababa", "abaxba"]), ["ababa", "abaxba"]);
+        assert_eq!(select("é*[!a]é", &["é", "éaé", "ébé", "é-x"]), ["ébé"]);
+        assert_eq!(select("a[x", &["a[x", "ax"]), ["a[x"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What decides the rows of a config: how it is read, and what its files hold.
 
 use belvedere_domain::data_files::{Reader, ResolvedConfig};
-use belvedere_domain::{Manifest, SplitName};
+use belvedere_domain::{FileEntry, Manifest, SplitName};
 use indexmap::IndexMap;
 use serde::Serialize;
 
@@ -29,13 +29,13 @@ impl<'a> Identity<'a> {
         paths: impl Iterator<Item = &'a str>,
     ) -> Option<Self> {
         let nameless = !names_matter(config.reader);
-        let file = |path: &'a str| {
-            let content = manifest.get(path)?.content_id.as_str();
+        let file = |(path, entry): (&'a str, Option<&'a FileEntry>)| {
+            let content = entry?.content_id.as_str();
             let name = path.rsplit('/').next().unwrap_or(path);
             let ending = name.split_once('.').map_or("", |(_, ending)| ending);
             Some((if nameless { ending } else { path }, content))
         };
-        let files = paths.map(file).collect::<Option<Vec<_>>>()?;
+        let files = manifest.each(paths).map(file).collect::<Option<Vec<_>>>()?;
         if !nameless {
             return Some(Self::Named { config, files });
         }

@@ -522,7 +522,7 @@ impl JobContext {
     pub async fn input_files(&mut self, paths: impl IntoIterator<Item = &str>) -> Result<(), JobError> {
         let manifest = self.manifest().await?;
         let contents: Option<Vec<_>> =
-            paths.into_iter().map(|path| manifest.get(path).map(|entry| (path, entry.content_id.as_str()))).collect();
+            manifest.each(paths).map(|(path, entry)| Some((path, entry?.content_id.as_str()))).collect();
         self.input("files", &contents.ok_or(JobError::RevisionGone)?);
         Ok(())
     }
@@ -530,7 +530,7 @@ impl JobContext {
     /// True once the content of all these files is known, not just their sizes and times.
     pub async fn are_hashed(&self, paths: impl IntoIterator<Item = &str>) -> Result<bool, JobError> {
         let manifest = self.manifest().await?;
-        Ok(paths.into_iter().all(|path| manifest.get(path).is_none_or(FileEntry::is_hashed)))
+        Ok(manifest.each(paths).all(|(_, entry)| entry.is_none_or(FileEntry::is_hashed)))
     }
 
     /// Files of the revision, ready to be read.

@@ -67,15 +67,17 @@ impl FolderKind {
     /// What the file at a path is, by its name alone. One further suffix may follow that of a media file.
     pub fn role(self, path: &str, metadata_filenames: &[String]) -> FolderRole {
         let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-        let mut suffixes = name.rsplit('.').take(name.matches('.').count()).map(str::to_ascii_lowercase);
+        // Everything after the first dot.
+        let mut suffixes = name.split_once('.').into_iter().flat_map(|(_, suffixes)| suffixes.rsplit('.'));
         let last = suffixes.next();
-        let is_media =
-            |suffix: &Option<String>| suffix.as_deref().is_some_and(|suffix| self.extensions().contains(&suffix));
-        if is_media(&last) || is_media(&suffixes.next()) {
+        let is_media = |suffix: Option<&str>| {
+            suffix.is_some_and(|suffix| self.extensions().iter().any(|known| known.eq_ignore_ascii_case(suffix)))
+        };
+        if is_media(last) || is_media(suffixes.next()) {
             FolderRole::Media
         } else if metadata_filenames.iter().any(|known| known == name) {
             FolderRole::Metadata
-        } else if last.as_deref() == Some("zip") {
+        } else if last.is_some_and(|suffix| suffix.eq_ignore_ascii_case("zip")) {
             FolderRole::Archive
         } else {
             FolderRole::Other

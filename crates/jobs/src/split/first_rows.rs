@@ -4,11 +4,12 @@
 //! the first one.
 
 use async_trait::async_trait;
-use belvedere_domain::data_files::ResolvedConfig;
+use belvedere_domain::data_files::{FolderKind, ResolvedConfig};
 use belvedere_domain::view::{DigestBuilder, REVISION_PLACEHOLDER};
 use belvedere_domain::{ConfigName, DatasetName, Digest, ErrorCode, Level, SplitName, Step, StepName, View};
 use belvedere_engine::call::{Head, MediaRules, MediaTarget, PageOfRows, Rows};
 use belvedere_engine::first_rows::{FirstRows, Header, Limits, truncate};
+use belvedere_engine::source::SourceFile;
 use belvedere_engine::{Call, EngineError, ErrorKind, Reply};
 use belvedere_store::Found;
 use serde::{Deserialize, Serialize};
@@ -187,6 +188,8 @@ async fn from_source(ctx: &JobContext, media: MediaTarget) -> Result<PageOfRows,
     let opened: Vec<&str> = config.opened(schema_paths.into_iter()).collect();
     let schema_files = ctx.source_files(opened).await?;
     let limits = ctx.services.settings.first_rows;
+    let linked_files = linked_ahead(ctx, &config, &split, limits.max_number).await?;
+    let media = MediaTarget { linked_files, ..media };
     // Before anything is known of the types, a file that cannot be read leaves them unknown.
     let unreadable = match config.declared_features {
         Some(_) => ErrorCode::StreamingRowsError,
@@ -205,6 +208,20 @@ async fn from_source(ctx: &JobContext, media: MediaTarget) -> Result<PageOfRows,
     match with_linked_files(ctx, call, false).await.map_err(|error| failure(unreadable, error))? {
         Reply::Head(page) => Ok(page),
         _ => Err(JobError::fail(ErrorCode::UnexpectedError, "the reader answered another question")),
+    }
+}
+
+/// The files behind the first rows, where it is clear which these are and that they will be read: else it takes a call to know.
+async fn linked_ahead(
+    ctx: &JobContext,
+    config: &ResolvedConfig,
+    split: &SplitName,
+    rows: usize,
+) -> Result<Option<Vec<SourceFile>>, JobError> {
+    let is_read = matches!(config.reader.folder(), Some(FolderKind::Image | FolderKind::Pdf));
+    match config.first_media(split, rows).filter(|_| is_read) {
+        Some(paths) => Ok(Some(ctx.source_files(paths).await?)),
+        None => Ok(None),
     }
 }
 
