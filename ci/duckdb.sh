@@ -58,3 +58,5 @@ unset DUCKDB_DOWNLOAD_LIB DUCKDB_INCLUDE_DIR
 
 # Over the whole workspace, as every step of `.ci/run`, so that nothing but DuckDB and what depends on it is built.
 cargo test --workspace --features belvedere/duckdb --test duckdb --test duckdb_files
+# Its commits to a remote Hub, against the stand-in.
+cargo test --workspace --features belvedere/duckdb --test remote duckdb

@@ -1,8 +1,9 @@
 //! Converted files on their way to the remote Hub that their dataset comes from.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use belvedere_domain::ErrorCode;
+use belvedere_domain::{ErrorCode, SplitName};
 use belvedere_hub::Origin;
 use belvedere_hub::remote::{Publication, PublishError, Published, Publisher};
 
@@ -65,8 +66,12 @@ pub(crate) async fn parquet_again(ctx: &JobContext) -> Result<(), JobError> {
 }
 
 /// Puts the DuckDB file of the job's split on its branch, in place of others of the split and of splits and configs that are
-/// no more.
-pub(crate) async fn duckdb_index(ctx: &JobContext, file: &FileBehind) -> Result<(), JobError> {
+/// no more. `splits` are those that the config has.
+pub(crate) async fn duckdb_index(
+    ctx: &JobContext,
+    file: &FileBehind,
+    splits: &BTreeSet<&SplitName>,
+) -> Result<(), JobError> {
     let Some(committer) = ctx.services.files.committers().duckdb_index.as_ref().filter(|_| is_remote(ctx)) else {
         return Ok(());
     };
@@ -75,8 +80,12 @@ pub(crate) async fn duckdb_index(ctx: &JobContext, file: &FileBehind) -> Result<
     let keeps = |path: &str| {
         let mut parts = path.split('/');
         let (directory, of_split) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let is_of_split = directory == config && of_split.trim_start_matches("partial-") == split;
-        !path.ends_with(".duckdb") || (configs.iter().any(|known| known == directory) && !is_of_split)
+        let of_split = of_split.strip_prefix("partial-").unwrap_or(of_split);
+        let is_of_another = match directory == config {
+            true => of_split != split && splits.iter().any(|known| known.as_str() == of_split),
+            false => configs.iter().any(|known| known == directory),
+        };
+        !path.ends_with(".duckdb") || is_of_another
     };
     let branch = ctx.settings().duckdb_index.target_revision.clone();
     publish(ctx, committer, &branch, std::slice::from_ref(file), &keeps).await

@@ -96,6 +96,56 @@ fn parquet_files_of_the_dataset_are_named_and_not_sent() {
     assert_eq!(bed.hub.asked("PUT /").len(), before);
 }
 
+/// Needs the feature `duckdb`: `ci/duckdb.sh` runs it.
+#[cfg(feature = "duckdb")]
+#[test]
+fn duckdb_files_are_committed_beside_the_parquet_files_and_go_with_their_splits() {
+    let mut bed = bed();
+    bed.set("DUCKDB_INDEX_COMMIT_MESSAGE", "Index");
+    let card = |configs: &[&str]| {
+        let configs: Vec<String> =
+            configs.iter().map(|name| format!("- config_name: {name}\n  data_dir: {name}\n")).collect();
+        format!("---\nconfigs:\n{}---\n", configs.concat()).into_bytes()
+    };
+    let (first, other) = (card(&["old", "wine"]), card(&["wine"]));
+    bed.hub.put(
+        "ana/wine",
+        &[
+            ("README.md", &first),
+            ("old/train.csv", b"a\nold\n"),
+            ("wine/train.csv", b"a\nred\n"),
+            ("wine/test.csv", b"a\nwhite\n"),
+        ],
+    );
+    let server = bed.serve();
+    assert_eq!(server.ready("/parquet?dataset=ana/wine").0, 200);
+    let files = |places: &[&str]| -> Vec<String> {
+        places.iter().flat_map(|place| [format!("{place}/0000.parquet"), format!("{place}/index.duckdb")]).collect()
+    };
+    until(&bed, "ana/wine", &files(&["old/train", "wine/test", "wine/train"]));
+    let titles = bed.hub.branch("ana/wine", BRANCH).unwrap().1;
+    assert_eq!(titles.iter().filter(|title| *title == "Index").count(), 3, "{titles:?}");
+    let url = "/datasets/ana/wine/resolve/refs%2Fconvert%2Fparquet/wine/train/index.duckdb";
+    let index = crate::reading::bytes(&bed.hub.address, url, WRITER);
+    assert_eq!(&index[8..12], b"DUCK", "a database, as its header says");
+
+    bed.hub.put("ana/wine", &[("README.md", &other), ("wine/train.csv", b"a\nred\nrose\n")]);
+    assert_eq!(tell(&server, "update", "ana/wine").0, 200);
+    until(&bed, "ana/wine", &files(&["wine/train"]));
+    assert!(crate::reading::bytes(&bed.hub.address, url, WRITER) != index, "made of the new rows");
+    let uploads = bed.hub.asked("PUT /").into_iter().chain(bed.hub.asked("POST /complete/"));
+    assert!(uploads.into_iter().all(|call| !call.contains("Bearer")));
+    assert!(server.told.iter().all(|line| !line.contains(WRITER)));
+}
+
+/// Waits until exactly these files are on the branch, and an index of the newest rows among them.
+#[cfg(feature = "duckdb")]
+fn until(bed: &Bed, repo: &str, expected: &[String]) {
+    while paths(bed, repo) != expected {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_commit_that_meets_another_is_made_for_the_new_head() {
     let bed = bed();

@@ -81,7 +81,8 @@ impl Job for DuckdbIndexJob {
         let key = format!("views/{}/{}/{filename}", ctx.digest().to_hex(), segment(&directory));
         ctx.keep(&[Written { from: scratch.path().join(&made.path), key: key.clone() }]).await?;
         let file = FileBehind { path, size: made.size, num_rows: made.num_rows, place: Place::Blob(key) };
-        crate::publish::duckdb_index(ctx, &file).await?;
+        let splits = parent.content.parquet_files_metadata.iter().map(|item| &item.split).collect();
+        crate::publish::duckdb_index(ctx, &file, &splits).await?;
         let content = DuckdbIndex {
             url: urls.of_file(&settings.url_template, &ctx.key.dataset, &settings.target_revision, &file.path),
             dataset: ctx.key.dataset.clone(),
