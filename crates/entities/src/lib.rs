@@ -4,7 +4,7 @@
 //! Functions of a text, in time that grows with its length alone. What a text means is not understood: names of people
 //! and places need a language model, see [`EntityType::is_recognized`].
 //!
-//! To add a recognizer: a [`Rule`](rules::Rule) in the file of its subject under `rules/`, its type in [`EntityType`],
+//! To add a recognizer: a `Rule` in the file of its subject under `rules/`, its type in [`EntityType`],
 //! examples that are published, and a row in `docs/privacy.md`. Raise [`VERSION`] then.
 
 mod checksums;

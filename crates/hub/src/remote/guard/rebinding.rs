@@ -17,10 +17,13 @@ use super::super::http::{Call, Client, ClientOptions, HttpError};
 const PUBLIC: &str = "127.0.0.2";
 const PRIVATE: &str = "127.0.0.1";
 
+/// Addresses that a name has, one list after the other.
+type Answers = VecDeque<Vec<&'static str>>;
+
 /// A name server that gives each name its next answer, and the last one from then on.
 #[derive(Clone, Debug)]
 struct Names {
-    answers: Arc<Mutex<HashMap<&'static str, VecDeque<Vec<&'static str>>>>>,
+    answers: Arc<Mutex<HashMap<&'static str, Answers>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
