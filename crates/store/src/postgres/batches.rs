@@ -47,6 +47,43 @@ impl<B: Batch + ?Sized> Asked<B> {
     }
 }
 
+/// What became of the requests of one call, in their order.
+pub(super) type Outcomes<A> = Vec<Result<A, StoreError>>;
+
+/// Requests of which one call carries out many, each with an outcome of its own.
+#[async_trait]
+pub(super) trait Joined: Batch {
+    /// Carries out requests that agree, all or none.
+    async fn call(&self, requests: &[&Self::Request]) -> Result<Outcomes<Self::Answer>, StoreError>;
+}
+
+/// Carries out requests together, or one by one where that fails, and answers each.
+pub(super) async fn run_joined<B: Joined>(batch: &B, asked: Vec<Asked<B>>) {
+    let requests: Vec<&B::Request> = asked.iter().map(|asked| &asked.request).collect();
+    let outcomes = match batch.call(&requests).await {
+        Ok(outcomes) => outcomes,
+        // Whatever the database does not like about one of them is no business of the others.
+        Err(error) if requests.len() > 1 && !error.is_passing() => {
+            let mut outcomes = Vec::with_capacity(requests.len());
+            for request in &requests {
+                outcomes.push(batch.call(&[request]).await.and_then(only));
+            }
+            outcomes
+        }
+        Err(error) => error.copies().take(requests.len()).map(Err).collect(),
+    };
+    for (asked, outcome) in asked.into_iter().zip(outcomes) {
+        // What is stored is stored, whether somebody waits to hear it or not.
+        let _ = asked.answer(outcome);
+    }
+}
+
+/// The outcome of the only request.
+pub(super) fn only<A>(outcomes: Outcomes<A>) -> Result<A, StoreError> {
+    let missing = || StoreError::Corrupt("a call had no outcome".to_owned());
+    outcomes.into_iter().next().ok_or_else(missing)?
+}
+
 /// The calls of one kind of this process.
 pub(super) struct Batches<B: Batch> {
     shared: Arc<Shared<B>>,

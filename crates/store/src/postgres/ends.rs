@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use belvedere_domain::{Lease, NewJob, StepName};
 
-use super::batches::{Asked, Batch};
+use super::batches::{Asked, Batch, Joined, Outcomes, run_joined};
 use super::database::Database;
 use super::get;
 use super::queue::{as_json, job_json};
@@ -44,43 +44,27 @@ impl Batch for Ends {
     }
 
     async fn run(&self, asked: Vec<Asked<Self>>) {
-        let ends: Vec<&End> = asked.iter().map(|asked| &asked.request).collect();
-        let outcomes = match self.database.end(&ends, true).await {
-            Ok(outcomes) => outcomes,
-            // Whatever the database does not like about one of them is no business of the others.
-            Err(error) if ends.len() > 1 && !error.is_passing() => {
-                let mut outcomes = Vec::with_capacity(ends.len());
-                for end in &ends {
-                    outcomes.push(self.database.end(&[end], true).await.and_then(only));
-                }
-                outcomes
-            }
-            Err(error) => error.copies().take(ends.len()).map(Err).collect(),
-        };
+        let has_children = asked.iter().any(|asked| !asked.request.completion.children.is_empty());
+        run_joined(self, asked).await;
         // A finished job frees a place; only new ones are worth waking other machines for.
-        if ends.iter().any(|end| !end.completion.children.is_empty()) {
+        if has_children {
             self.wakeups.wake_all();
         } else {
             self.wakeups.wake_here();
         }
-        for (asked, outcome) in asked.into_iter().zip(outcomes) {
-            // What is stored is stored, whether somebody waits to hear it or not.
-            let _ = asked.answer(outcome);
-        }
     }
 }
 
-type Outcomes = Vec<Result<Finished, StoreError>>;
-
-/// The outcome of the only job.
-pub(super) fn only(outcomes: Outcomes) -> Result<Finished, StoreError> {
-    let missing = || StoreError::Corrupt("a job ended without an outcome".to_owned());
-    outcomes.into_iter().next().ok_or_else(missing)?
+#[async_trait]
+impl Joined for Ends {
+    async fn call(&self, ends: &[&End]) -> Result<Outcomes<Finished>, StoreError> {
+        self.database.end(ends, true).await
+    }
 }
 
 impl Database {
     /// Ends jobs whose completions agree, in one transaction. With `ends` false they go on, and only their views are stored.
-    pub(super) async fn end(&self, asked: &[&End], ends: bool) -> Result<Outcomes, StoreError> {
+    pub(super) async fn end(&self, asked: &[&End], ends: bool) -> Result<Outcomes<Finished>, StoreError> {
         let Some(first) = asked.first() else { return Ok(Vec::new()) };
         let jobs: Vec<i64> = asked.iter().map(|end| end.lease.job.0).collect();
         let tokens: Vec<i64> = asked.iter().map(|end| end.lease.token).collect();

@@ -7,9 +7,10 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio_postgres::types::ToSql;
 
+use super::batches::only;
 use super::database::Database;
 use super::ends::End;
-use super::{Postgres, ends, get, one, row};
+use super::{Postgres, get, one, row};
 use crate::codec::{config_text, merged, microseconds, split_text, status, total};
 use crate::{ClaimRequest, Completion, DeadJob, Finished, NewView, Pulse, Queue, StoreError, TargetChange};
 
@@ -88,7 +89,7 @@ impl Queue for Postgres {
     async fn save(&self, lease: &Lease, view: NewView) -> Result<bool, StoreError> {
         let completion = Completion { views: vec![view], ..Completion::default() };
         let outcomes = self.database.end(&[&End { lease: lease.clone(), completion }], false).await?;
-        Ok(matches!(ends::only(outcomes)?, Finished::Saved { .. }))
+        Ok(matches!(only(outcomes)?, Finished::Saved { .. }))
     }
 
     async fn release(&self, lease: &Lease, delay_seconds: f64, count_attempt: bool) -> Result<bool, StoreError> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use belvedere_domain::DatasetName;
 use belvedere_domain::task::TaskId;
 
-use super::batches::{Asked, Batch};
+use super::batches::{Asked, Batch, Joined, Outcomes, run_joined};
 use super::database::Database;
 use super::{Postgres, get};
 use crate::StoreError;
@@ -30,36 +30,13 @@ impl Batch for Submissions {
     }
 
     async fn run(&self, asked: Vec<Asked<Self>>) {
-        let tasks: Vec<&NewTask> = asked.iter().map(|asked| &asked.request).collect();
-        let outcomes = match self.submit(&tasks).await {
-            Ok(outcomes) => outcomes,
-            // Whatever the database does not like about one of them is no business of the others.
-            Err(error) if tasks.len() > 1 && !error.is_passing() => {
-                let mut outcomes = Vec::with_capacity(tasks.len());
-                for task in &tasks {
-                    outcomes.push(self.submit(&[task]).await.and_then(only));
-                }
-                outcomes
-            }
-            Err(error) => error.copies().take(tasks.len()).map(Err).collect(),
-        };
-        for (asked, outcome) in asked.into_iter().zip(outcomes) {
-            // What is stored is stored, whether somebody waits to hear it or not.
-            let _ = asked.answer(outcome);
-        }
+        run_joined(self, asked).await;
     }
 }
 
-type Outcomes = Vec<Result<Submitted, StoreError>>;
-
-/// The outcome of the only task.
-fn only(outcomes: Outcomes) -> Result<Submitted, StoreError> {
-    let missing = || StoreError::Corrupt("a task was stored without an outcome".to_owned());
-    outcomes.into_iter().next().ok_or_else(missing)?
-}
-
-impl Submissions {
-    async fn submit(&self, tasks: &[&NewTask]) -> Result<Outcomes, StoreError> {
+#[async_trait]
+impl Joined for Submissions {
+    async fn call(&self, tasks: &[&NewTask]) -> Result<Outcomes<Submitted>, StoreError> {
         fn of<'a, T>(tasks: &[&'a NewTask], get: impl Fn(&'a NewTask) -> T) -> Vec<T> {
             tasks.iter().map(|task| get(task)).collect()
         }
