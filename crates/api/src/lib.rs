@@ -10,6 +10,7 @@ mod admin;
 mod auth;
 mod connections;
 mod error;
+mod events;
 mod headers;
 mod metrics;
 mod openapi;

@@ -5,28 +5,26 @@
 
 mod feed;
 
-use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use belvedere_domain::ErrorCode;
 use bytes::Bytes;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::auth::reading::Onlooker;
 use crate::error::ApiError;
+use crate::events::{self, Source};
 use crate::params::Params;
 use crate::state::ApiState;
 
 pub(crate) use feed::Feed;
-use feed::{Change, Subscription, change_of, page};
+use feed::{Change, change_of, page};
 
-/// Time between two comments that keep the connection open.
-const PING: Duration = Duration::from_secs(15);
 /// Artifacts that are read at a time for `all=true`.
 const PAGE: u32 = 200;
 
@@ -38,26 +36,14 @@ pub(crate) async fn hub_cache(
 ) -> Result<Response, ApiError> {
     let onlooker = Onlooker::of(&state, &headers).await?;
     let everything = Params::parse(query.as_deref()).get("all").is_some_and(|all| all.eq_ignore_ascii_case("true"));
-    let Some(subscription) = state.feed.subscribe(&state).await? else {
+    let Some((place, changes)) = state.feed.subscribe(&state).await? else {
         return Err(ApiError::new(
             ErrorCode::ServiceUnavailable,
             "Too many clients follow this stream. Please retry later.",
         ));
     };
-    let stream = Stream {
-        state,
-        onlooker,
-        subscription,
-        next_page: everything.then_some(0),
-        ready: VecDeque::new(),
-        ping: tokio::time::interval_at(tokio::time::Instant::now() + PING, PING),
-        has_ended: false,
-    };
-    let body = futures::stream::unfold(stream, |mut stream| async move {
-        let frame = stream.next().await?;
-        Some((Ok::<Bytes, std::convert::Infallible>(frame), stream))
-    });
-    let mut response = Response::new(Body::from_stream(body));
+    let source = Changes { state: Arc::clone(&state), onlooker, changes, next_page: everything.then_some(0) };
+    let mut response = events::follow(state, place, source);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -66,89 +52,83 @@ pub(crate) async fn hub_cache(
     Ok(response)
 }
 
-/// One client's stream.
-struct Stream {
+/// What one client hears: all that is stored, if wanted, and the changes since it came. Lines end as in the reference.
+struct Changes {
     state: Arc<ApiState>,
     /// Who listens, and so hears of what they may know of.
     onlooker: Onlooker,
-    subscription: Subscription,
+    changes: Receiver<Change>,
     /// The id after which the next page of what is stored begins; `None`: all of it was sent, or is not wanted.
     next_page: Option<i64>,
-    ready: VecDeque<Bytes>,
-    ping: tokio::time::Interval,
-    has_ended: bool,
 }
 
-impl Stream {
-    /// The next frame; `None` at the end.
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some(frame) = self.ready.pop_front() {
-                return Some(frame);
-            }
-            if self.has_ended {
-                return None;
-            }
-            match self.next_page {
-                Some(after) => self.read_page(after).await,
-                None => self.wait().await,
-            }
+impl Source for Changes {
+    async fn tell(&mut self, told: &mut Vec<Bytes>) -> ControlFlow<()> {
+        if let Some(after) = self.next_page {
+            return self.read_page(after, told).await;
+        }
+        match self.changes.recv().await {
+            Ok(change) => self.pass(change, told).await,
+            Err(RecvError::Lagged(_)) => end(told, "the client is too slow"),
+            Err(RecvError::Closed) => end(told, "the changes cannot be followed any more"),
         }
     }
 
+    fn farewell() -> Option<Bytes> {
+        Some(error("the server stops"))
+    }
+
+    fn comment(state: &ApiState) -> Bytes {
+        // With a space and a zone, as the reference writes it.
+        let now = (state.settings.clock)().to_string().replacen('T', " ", 1);
+        Bytes::from(format!(": ping - {now}+00:00\r\n\r\n"))
+    }
+}
+
+impl Changes {
     /// Takes what has changed meanwhile, then the next page of what is stored.
-    async fn read_page(&mut self, after: i64) {
+    async fn read_page(&mut self, after: i64, told: &mut Vec<Bytes>) -> ControlFlow<()> {
         loop {
-            match self.subscription.changes.try_recv() {
-                Ok(change) => self.tell(change).await,
+            match self.changes.try_recv() {
+                Ok(change) => self.pass(change, told).await?,
                 Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Lagged(_)) => return self.end("the client is too slow"),
-                Err(TryRecvError::Closed) => return self.end("the changes cannot be followed any more"),
+                Err(TryRecvError::Lagged(_)) => return end(told, "the client is too slow"),
+                Err(TryRecvError::Closed) => return end(told, "the changes cannot be followed any more"),
             }
         }
         match page(&self.state.services.store, after, PAGE).await {
             Ok(reports) => {
                 self.next_page = reports.last().map(|report| report.id);
                 for report in &reports {
-                    self.tell(change_of(&report.key.dataset, report)).await;
+                    self.pass(change_of(&report.key.dataset, report), told).await?;
                 }
+                ControlFlow::Continue(())
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a stream of events found the database away");
-                self.end("what is stored cannot be read");
+                end(told, "what is stored cannot be read")
             }
         }
     }
 
-    async fn wait(&mut self) {
-        tokio::select! {
-            change = self.subscription.changes.recv() => match change {
-                Ok(change) => self.tell(change).await,
-                Err(RecvError::Lagged(_)) => self.end("the client is too slow"),
-                Err(RecvError::Closed) => self.end("the changes cannot be followed any more"),
-            },
-            _ = self.ping.tick() => {
-                // With a space and a zone, as the reference writes it.
-                let now = (self.state.settings.clock)().to_string().replacen('T', " ", 1);
-                self.ready.push_back(Bytes::from(format!(": ping - {now}+00:00\r\n\r\n")));
-            },
-            () = self.state.stop.cancelled() => self.end("the server stops"),
-        }
-    }
-
-    /// Sends a change to who may know of it.
-    async fn tell(&mut self, change: Change) {
+    /// Tells a change to who may know of it.
+    async fn pass(&mut self, change: Change, told: &mut Vec<Bytes>) -> ControlFlow<()> {
         match self.onlooker.may_see(&self.state, &change.dataset).await {
-            Ok(true) => self.ready.push_back(change.frame),
+            Ok(true) => told.push(change.frame),
             Ok(false) => {}
-            Err(_) => self.end("what is stored cannot be read"),
+            Err(_) => return end(told, "what is stored cannot be read"),
         }
+        ControlFlow::Continue(())
     }
+}
 
-    fn end(&mut self, why: &str) {
-        self.has_ended = true;
-        self.ready.push_back(Bytes::from(format!("event: error\r\ndata: {why}\r\n\r\n")));
-    }
+fn end(told: &mut Vec<Bytes>, why: &str) -> ControlFlow<()> {
+    told.push(error(why));
+    ControlFlow::Break(())
+}
+
+fn error(why: &str) -> Bytes {
+    Bytes::from(format!("event: error\r\ndata: {why}\r\n\r\n"))
 }
 
 /// The operation for the document of the API.

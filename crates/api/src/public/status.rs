@@ -129,7 +129,7 @@ async fn answer(state: &Arc<ApiState>, params: &Params, headers: HeaderMap) -> R
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let dataset = reading::readable(state, name, &headers).await?;
     let mut response = if accept.contains("text/event-stream") {
-        stream::follow(Arc::clone(state), dataset, headers).await?.into_response()
+        stream::follow(Arc::clone(state), dataset, headers).await?
     } else {
         axum::Json(look(state, &dataset).await?).into_response()
     };

@@ -59,18 +59,15 @@ impl Default for Feed {
     }
 }
 
-/// A place among the streams, and the changes from its moment on.
-pub(crate) struct Subscription {
-    pub(super) changes: broadcast::Receiver<Change>,
-    _place: OwnedSemaphorePermit,
-}
-
 impl Feed {
-    /// Listens from now on; `None` when too many do.
+    /// A place among the streams, and the changes from now on; `None` when all places are taken.
     ///
     /// # Errors
     /// When what is stored now cannot be read.
-    pub(super) async fn subscribe(&self, state: &Arc<ApiState>) -> Result<Option<Subscription>, StoreError> {
+    pub(super) async fn subscribe(
+        &self,
+        state: &ApiState,
+    ) -> Result<Option<(OwnedSemaphorePermit, broadcast::Receiver<Change>)>, StoreError> {
         let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else { return Ok(None) };
         let mut is_followed = self.is_followed.lock().await;
         let changes = self.changes.subscribe();
@@ -87,7 +84,7 @@ impl Feed {
             };
             tokio::spawn(task.run());
         }
-        Ok(Some(Subscription { changes, _place: place }))
+        Ok(Some((place, changes)))
     }
 }
 

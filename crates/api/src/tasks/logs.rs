@@ -1,21 +1,21 @@
 //! `/v1/tasks/{id}/logs`: what an attempt printed, from any place, as bytes or as a stream of events.
 
-use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use belvedere_domain::ErrorCode;
 use belvedere_store::tasks::{LogKey, LogPiece};
-use futures::Stream;
+use bytes::Bytes;
 use serde_json::json;
 
 use super::caller::Caller;
 use super::problem::Problem;
 use super::shared::{fresh, reach, service};
+use crate::events::{self, Source, event};
 use crate::params::Params;
 use crate::state::ApiState;
 
@@ -52,7 +52,7 @@ pub(super) async fn get(
         if let Some(last) = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(place_of) {
             place = last;
         }
-        return follow(state, key, place).map(IntoResponse::into_response);
+        return follow(state, key, place);
     }
     let limit = number("limit", MAX_BYTES)?.clamp(1, MAX_BYTES);
     let pieces = state.services.store.tasks.log(&key, place.0, place.1, limit).await?;
@@ -80,69 +80,57 @@ fn place_of(id: &str) -> Option<(u32, u64)> {
     Some((generation.parse().ok()?, offset.parse().ok().filter(|offset| *offset < 1 << 62)?))
 }
 
-struct Following {
+/// A log as it grows, then one event `end` with the state of the task. Whoever is cut off comes back with its place.
+struct Growing {
     state: Arc<ApiState>,
     key: LogKey,
     place: (u32, u64),
-    ended: bool,
-    waiting: std::collections::VecDeque<Event>,
-    _permit: tokio::sync::OwnedSemaphorePermit,
+    /// The last look found nothing new.
+    rests: bool,
 }
 
-/// Pieces as they come, then one event `end` with the state of the task. A slow reader holds back nothing but itself: the
-/// next piece is read when the one before was sent.
-fn follow(
-    state: Arc<ApiState>,
-    key: LogKey,
-    place: (u32, u64),
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+fn follow(state: Arc<ApiState>, key: LogKey, place: (u32, u64)) -> Result<Response, Problem> {
     let permit = Arc::clone(&service(&state).followers).try_acquire_owned().map_err(|_| {
         let text = "Too many logs are being followed. Please retry later.";
         Problem::new(ErrorCode::ServiceUnavailable, text).retry_after(5)
     })?;
-    let waiting = std::collections::VecDeque::new();
-    let following = Following { state, key, place, ended: false, waiting, _permit: permit };
-    let events = futures::stream::unfold(following, |mut following| async move {
-        loop {
-            if let Some(event) = following.waiting.pop_front() {
-                return Some((Ok(event), following));
-            }
-            if following.ended || following.look().await.is_none() {
-                return None;
-            }
-            if following.waiting.is_empty() {
-                tokio::select! {
-                    () = tokio::time::sleep(LOOK_EVERY) => {}
-                    // The server ends; the client comes back with its place.
-                    () = following.state.stop.cancelled() => return None,
-                }
-            }
-        }
-    });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+    let source = Growing { state: Arc::clone(&state), key, place, rests: false };
+    Ok(events::follow(state, permit, source))
 }
 
-impl Following {
-    /// Reads what is new. `None` when the store is away: the client comes back with its place.
-    async fn look(&mut self) -> Option<()> {
+impl Source for Growing {
+    async fn tell(&mut self, told: &mut Vec<Bytes>) -> ControlFlow<()> {
+        if self.rests {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        // Ends when the store is away, too.
+        let flow = self.look(told).await.unwrap_or(ControlFlow::Break(()));
+        self.rests = told.is_empty();
+        flow
+    }
+}
+
+impl Growing {
+    /// Reads what is new. `None` when the store is away, or the task is gone.
+    async fn look(&mut self, told: &mut Vec<Bytes>) -> Option<ControlFlow<()>> {
         let tasks = &self.state.services.store.tasks;
         // Before the log: what was printed until the end is in the log then.
         let task = tasks.task(self.key.task, None).await.ok()??;
         let done = task.attempt.number != self.key.attempt || task.attempt.state.is_final();
         let pieces = tasks.log(&self.key, self.place.0, self.place.1, 256 << 10).await.ok()?;
-        let last = pieces.is_empty() && done;
-        for piece in joined(pieces) {
-            self.add(&piece, done);
-        }
-        if last {
-            self.ended = true;
+        if pieces.is_empty() && done {
             let body = json!({"state": task.attempt.state.as_str(), "reason": task.attempt.reason});
-            self.waiting.push_back(Event::default().event("end").data(body.to_string()));
+            told.push(event("end", None, &body.to_string()));
+            return Some(ControlFlow::Break(()));
         }
-        Some(())
+        for piece in joined(pieces) {
+            told.extend(self.take(&piece, done));
+        }
+        Some(ControlFlow::Continue(()))
     }
 
-    fn add(&mut self, piece: &LogPiece, done: bool) {
+    /// The event for a piece, and the place after it. `None` as long as its only character is not whole.
+    fn take(&mut self, piece: &LogPiece, done: bool) -> Option<Bytes> {
         // A character that is cut stays for the next piece.
         let whole = match std::str::from_utf8(&piece.bytes) {
             Err(error) if error.error_len().is_none() && (error.valid_up_to() > 0 || !done) => error.valid_up_to(),
@@ -150,16 +138,13 @@ impl Following {
         };
         let next = piece.start + whole as u64;
         self.place = (piece.generation, next);
-        if whole == 0 {
-            return;
-        }
         let body = json!({
             "generation": piece.generation,
             "offset": piece.start,
             "text": String::from_utf8_lossy(&piece.bytes[..whole]),
         });
         let id = format!("{}:{next}", piece.generation);
-        self.waiting.push_back(Event::default().event("log").id(id).data(body.to_string()));
+        (whole > 0).then(|| event("log", Some(&id), &body.to_string()))
     }
 }
 

@@ -28,7 +28,18 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn new(router: Router, patience: Patience) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), router, patience)
+    }
+
+    /// With connections that take little more than was read.
+    pub(crate) fn narrow(router: Router, patience: Patience) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(4096).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self::on(socket.listen(1024).unwrap(), router, patience)
+    }
+
+    fn on(listener: TcpListener, router: Router, patience: Patience) -> Self {
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         tokio::spawn(serve_with(listener, router, patience, stop.clone()));
         Self { address, stop }

@@ -1,18 +1,19 @@
 //! The status as events: one at once, and one after each change, until the client leaves or the server ends.
 
-use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::Response;
 use belvedere_domain::{DatasetName, ErrorCode};
-use futures::Stream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::{Status, look};
 use crate::auth::reading;
 use crate::error::ApiError;
+use crate::events::{self, Source, event};
 use crate::state::ApiState;
 
 /// Looks are made when the queue tells of changes, and at least so often: other processes need not tell.
@@ -21,16 +22,16 @@ const SHORTEST_REST: Duration = Duration::from_millis(100);
 /// Rest after a look, in multiples of what it took, so that large datasets keep nobody busy.
 const REST: u32 = 10;
 
-struct Following {
+/// The status of a dataset as it changes.
+struct Changes {
     state: Arc<ApiState>,
     dataset: DatasetName,
     /// Whoever may not read any more hears no more.
     headers: HeaderMap,
     wakeups: watch::Receiver<u64>,
-    told: Option<Status>,
+    found: Status,
+    is_told: bool,
     rest: Duration,
-    has_ended: bool,
-    _place: OwnedSemaphorePermit,
 }
 
 /// Follows a dataset.
@@ -41,45 +42,24 @@ pub(super) async fn follow(
     state: Arc<ApiState>,
     dataset: DatasetName,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+) -> Result<Response, ApiError> {
     let place = Arc::clone(&state.status_streams).try_acquire_owned().map_err(|_| {
         ApiError::new(ErrorCode::ServiceUnavailable, "Too many clients follow datasets. Please retry later.")
     })?;
     let wakeups = state.services.store.queue.wakeups();
     // What fails at once is an ordinary error.
-    let first = look(&state, &dataset).await?;
-    let first_event = event(&first);
-    let following = Following {
-        state,
-        dataset,
-        headers,
-        wakeups,
-        told: Some(first),
-        rest: SHORTEST_REST,
-        has_ended: false,
-        _place: place,
-    };
-    let rest = futures::stream::unfold(following, |mut following| async move {
-        let event = following.next().await?;
-        Some((Ok(event), following))
-    });
-    let events = futures::StreamExt::chain(futures::stream::once(std::future::ready(Ok(first_event))), rest);
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+    let found = look(&state, &dataset).await?;
+    let (is_told, rest) = (false, SHORTEST_REST);
+    let source = Changes { state: Arc::clone(&state), dataset, headers, wakeups, found, is_told, rest };
+    Ok(events::follow(state, place, source))
 }
 
-impl Following {
-    /// The next change; `None` at the end.
-    async fn next(&mut self) -> Option<Event> {
-        while !self.has_ended {
-            let wait = async {
-                tokio::time::sleep(self.rest).await;
-                // A closed channel would never let it rest.
-                let _ = tokio::time::timeout(LONGEST_REST, self.wakeups.changed()).await;
-            };
-            tokio::select! {
-                () = wait => {}
-                () = self.state.stop.cancelled() => return self.end("the server stops"),
-            }
+impl Source for Changes {
+    async fn tell(&mut self, told: &mut Vec<Bytes>) -> ControlFlow<()> {
+        if self.is_told {
+            tokio::time::sleep(self.rest).await;
+            // A closed channel would never let it rest.
+            let _ = tokio::time::timeout(LONGEST_REST, self.wakeups.changed()).await;
             self.wakeups.mark_unchanged();
             let started = Instant::now();
             let found = match reading::readable(&self.state, self.dataset.as_str(), &self.headers).await {
@@ -88,24 +68,20 @@ impl Following {
             };
             self.rest = (started.elapsed() * REST).max(SHORTEST_REST);
             match found {
-                Ok(status) if self.told.as_ref() == Some(&status) => {}
-                Ok(status) => {
-                    let event = event(&status);
-                    self.told = Some(status);
-                    return Some(event);
+                Ok(status) if self.found == status => return ControlFlow::Continue(()),
+                Ok(status) => self.found = status,
+                Err(error) => {
+                    told.push(event("error", None, error.message()));
+                    return ControlFlow::Break(());
                 }
-                Err(error) => return self.end(error.message()),
             }
         }
-        None
+        self.is_told = true;
+        told.push(event("status", None, &serde_json::to_string(&self.found).unwrap_or_default()));
+        ControlFlow::Continue(())
     }
 
-    fn end(&mut self, why: &str) -> Option<Event> {
-        self.has_ended = true;
-        Some(Event::default().event("error").data(why))
+    fn farewell() -> Option<Bytes> {
+        Some(event("error", None, "the server stops"))
     }
-}
-
-fn event(status: &Status) -> Event {
-    Event::default().event("status").data(serde_json::to_string(status).unwrap_or_default())
 }
