@@ -49,11 +49,7 @@ impl Params {
 
     /// `revision`: read a kept revision instead of the served one.
     pub(crate) fn revision(&self) -> Result<Option<Revision>, ApiError> {
-        let parse = |text| {
-            Revision::new(text)
-                .map_err(|error| ApiError::new(ErrorCode::InvalidParameter, format!("Parameter 'revision': {error}")))
-        };
-        self.get("revision").map(parse).transpose()
+        self.get("revision").map(revision).transpose()
     }
 
     /// First row, from 0.
@@ -107,6 +103,11 @@ impl Params {
             Err(_) => Err(invalid(format!("Parameter '{name}' must not be greater than {}", i64::MAX))),
         }
     }
+}
+
+/// A revision that a client names.
+pub(crate) fn revision(text: &str) -> Result<Revision, ApiError> {
+    Revision::new(text).map_err(|error| invalid(format!("Parameter 'revision': {error}")))
 }
 
 /// The error for absent or blank parameters.

@@ -1,7 +1,8 @@
 //! `POST /sql`: a query over splits. A child process carries it out, and dies when the client leaves or the time is up.
 //!
 //! Tables are named `"dataset"."config"."split"`; `"dataset"."split"` and `"dataset"` will do where only one split can be
-//! meant; `data` is the split that the request names beside the query.
+//! meant; `data` is the split that the request names beside the query. `"dataset@revision"` is a kept revision, and
+//! `revision` beside the query that of every table.
 
 mod tables;
 
@@ -23,7 +24,7 @@ use serde_json::value::RawValue;
 use super::format;
 use crate::error::ApiError;
 use crate::headers::{max_age, set};
-use crate::params::invalid;
+use crate::params::{self, Params, invalid};
 use crate::state::ApiState;
 use tables::Table;
 
@@ -71,6 +72,8 @@ struct Question {
     dataset: Option<String>,
     config: Option<String>,
     split: Option<String>,
+    /// A kept revision to be read instead of the served one.
+    revision: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -111,13 +114,17 @@ async fn answer(state: &ApiState, request: Request) -> Result<Response, ApiError
         Some(limit) => limit,
         None => budget.max_rows,
     };
+    let revision = match question.revision.as_deref().filter(|text| !text.trim().is_empty()) {
+        Some(text) => Some(params::revision(text)?),
+        None => Params::parse(parts.uri.query()).revision()?,
+    };
     let clock = Clock::start(budget.max_seconds);
     let named = match ask(caller, Call::SqlTables(SqlTables { sql: question.sql.clone() }), &clock).await? {
         Reply::SqlTables(list) => list.tables,
         _ => return Err(ApiError::unexpected("the tables of a query were asked for, and something else came")),
     };
     let alias = [question.dataset, question.config, question.split];
-    let tables = match tables::find(state, named, alias, &parts.headers).await? {
+    let tables = match tables::find(state, named, alias, revision.as_ref(), &parts.headers).await? {
         tables::Found::Tables(tables) => tables,
         tables::Found::Stored(response) => return Ok(response),
     };
@@ -260,7 +267,8 @@ fn respond(tables: &[Table], format: Format, result: &SqlResult) -> Response {
 /// The revision, when all tables are of one.
 fn one_revision(tables: &[Table]) -> Option<&Revision> {
     let first = tables.first()?;
-    let same = |table: &Table| table.split.found.key.dataset == first.split.found.key.dataset;
+    let of = |table: &Table| (table.split.found.key.dataset.clone(), table.split.revision().clone());
+    let same = |table: &Table| of(table) == of(first);
     tables.iter().all(same).then(|| first.split.revision())
 }
 
@@ -286,13 +294,16 @@ pub(crate) fn openapi() -> serde_json::Value {
             "required": ["sql"],
             "additionalProperties": false,
             "properties": {
-                "sql": text("One query. Tables are named \"dataset\".\"config\".\"split\"."),
+                "sql": text(
+                    "One query. Tables are named \"dataset\".\"config\".\"split\", \"dataset@revision\" for a kept revision.",
+                ),
                 "format": {"type": "string", "enum": format::names()},
                 "limit": {"type": "integer", "minimum": 0, "description": "Rows wanted."},
                 "plan": {"type": "boolean", "default": false, "description": "Tell the plan, too."},
                 "dataset": text("With config and split: what the table `data` is."),
                 "config": text("See dataset."),
                 "split": text("See dataset."),
+                "revision": text("A kept revision of the one dataset of the query, instead of the served one."),
             },
         }}}},
         "responses": {
@@ -301,7 +312,7 @@ pub(crate) fn openapi() -> serde_json::Value {
                 "headers": {"X-Truncated": {"schema": {"type": "boolean"}}},
                 "content": {"application/json": {"schema": {"type": "object"}}},
             },
-            "404": error("A table is not there."),
+            "404": error("A table is not there (`ResponseNotFound`), or its revision is not kept (`RevisionGone`)."),
             "422": error("The query cannot be understood, or needs more time or memory than it may have."),
             "500": error("Not ready yet (`ResponseNotReady`), or the stored error of a dataset."),
             "501": error("This program answers no queries in SQL, or not on this address."),

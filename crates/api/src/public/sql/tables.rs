@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::response::Response;
-use belvedere_domain::{ArtifactKey, ErrorCode, StepName};
+use belvedere_domain::{ArtifactKey, ErrorCode, Revision, StepName};
 use belvedere_engine::call::{SqlName, SqlTable};
 use belvedere_jobs::content::{DatasetSplitNames, SplitItem};
 
 use super::Source;
 use crate::auth::reading;
 use crate::error::ApiError;
-use crate::params::invalid;
+use crate::params::{self, invalid};
 use crate::public::split::{self, Opened, RowsIndex, Split};
 use crate::public::{miss, serve};
 use crate::state::ApiState;
@@ -59,15 +59,17 @@ impl Table {
     }
 }
 
-/// Finds the splits. `alias` has dataset, config and split of the request.
+/// Finds the splits. `alias` has dataset, config and split of the request; `revision` is that of tables which name none
+/// themselves, and these have to be of one dataset then.
 ///
 /// # Errors
 /// For a name that may mean several splits, with those it may mean; for one that means none; that a split is not there or
-/// not ready.
+/// not ready; that a revision is not kept.
 pub(super) async fn find(
     state: &ApiState,
     names: Vec<SqlName>,
     alias: [Option<String>; 3],
+    revision: Option<&Revision>,
     headers: &HeaderMap,
 ) -> Result<Found, ApiError> {
     if names.is_empty() {
@@ -76,24 +78,28 @@ pub(super) async fn find(
     if names.len() > MAX_TABLES {
         return Err(invalid(format!("the query names {} tables; {MAX_TABLES} are allowed", names.len())));
     }
+    let mut wanted = names.iter().map(|name| Wanted::of(name, &alias)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(revision) = revision {
+        let mut open: Vec<&mut Wanted> = wanted.iter_mut().filter(|table| table.revision.is_none()).collect();
+        if let Some(other) = open.iter().find(|table| table.dataset != open[0].dataset) {
+            let text = format!(
+                "'revision' is one of one dataset, and the query names {} and {}; name each table's own: \
+                 \"dataset@revision\".\"config\".\"split\"",
+                quote(&open[0].dataset),
+                quote(&other.dataset)
+            );
+            return Err(invalid(text));
+        }
+        open.iter_mut().for_each(|table| table.revision = Some(revision.clone()));
+    }
     let mut tables = Vec::with_capacity(names.len());
-    for name in names {
-        let wanted = match (name.0.as_slice(), &alias) {
-            ([table], [Some(dataset), config, split]) if table == ALIAS => {
-                Wanted { dataset: dataset.clone(), config: config.clone(), split: split.clone() }
-            }
-            ([dataset], _) => Wanted { dataset: dataset.clone(), config: None, split: None },
-            ([dataset, split], _) => Wanted { dataset: dataset.clone(), config: None, split: Some(split.clone()) },
-            ([dataset, config, split], _) => {
-                Wanted { dataset: dataset.clone(), config: Some(config.clone()), split: Some(split.clone()) }
-            }
-            _ => return Err(invalid("a table is named by one to three parts".to_owned())),
-        };
+    for (name, wanted) in names.into_iter().zip(wanted) {
+        let revision = wanted.revision.clone();
         let (dataset, config, split) = match wanted.complete(state, headers).await? {
             Complete::Names(names) => names,
             Complete::Stored(response) => return Ok(Found::Stored(response)),
         };
-        match split::find(state, (&dataset, &config, &split), None, headers).await? {
+        match split::find(state, (&dataset, &config, &split), revision.as_ref(), headers).await? {
             Opened::Split(split) => {
                 let index = split.index(state).await?;
                 tables.push(Table { name, split, index });
@@ -109,6 +115,8 @@ struct Wanted {
     dataset: String,
     config: Option<String>,
     split: Option<String>,
+    /// `None`: the one that is served.
+    revision: Option<Revision>,
 }
 
 enum Complete {
@@ -117,12 +125,29 @@ enum Complete {
 }
 
 impl Wanted {
+    fn of(name: &SqlName, alias: &[Option<String>; 3]) -> Result<Self, ApiError> {
+        let (dataset, config, split) = match (name.0.as_slice(), alias) {
+            ([table], [Some(dataset), config, split]) if table == ALIAS => (dataset, config.as_ref(), split.as_ref()),
+            ([dataset], _) => (dataset, None, None),
+            ([dataset, split], _) => (dataset, None, Some(split)),
+            ([dataset, config, split], _) => (dataset, Some(config), Some(split)),
+            _ => return Err(invalid("a table is named by one to three parts".to_owned())),
+        };
+        // No name of a dataset holds an `@`.
+        let (dataset, revision) = match dataset.split_once('@') {
+            Some((dataset, revision)) => (dataset, Some(params::revision(revision)?)),
+            None => (dataset.as_str(), None),
+        };
+        Ok(Self { dataset: dataset.to_owned(), config: config.cloned(), split: split.cloned(), revision })
+    }
+
     /// The one split that is meant.
     async fn complete(self, state: &ApiState, headers: &HeaderMap) -> Result<Complete, ApiError> {
         let dataset = reading::readable(state, &self.dataset, headers).await.map_err(|_| self.no_dataset())?;
         let key = ArtifactKey::dataset(StepName::known("dataset-split-names"), dataset);
-        let found = state.services.store.views.read(&key, None, state.settings.patience_seconds).await?;
-        let Some(found) = found else { return Err(miss::decide(state, &key, None).await?) };
+        let revision = self.revision.as_ref();
+        let found = state.services.store.views.read(&key, revision, state.settings.patience_seconds).await?;
+        let Some(found) = found else { return Err(miss::decide(state, &key, revision).await?) };
         if !found.stored.view.outcome.is_ok() {
             return Ok(Complete::Stored(serve::view(state, &found, headers)));
         }
