@@ -541,6 +541,20 @@ pub struct FooterFacts {
     pub num_rows: u64,
     /// A page of rows costs much more than it would in our layout.
     pub poor: bool,
+    /// Whether its pages were cut where the content says.
+    pub chunks: Chunks,
+}
+
+/// Whether the pages of a Parquet file were cut where their content says (content-defined chunking).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Chunks {
+    /// The file says so.
+    Noted,
+    /// Its pages differ in size as such pages do: in at least half of the columns by more than 5 %.
+    Likely,
+    /// Neither.
+    None,
 }
 
 /// See [`Call::Relayout`].

@@ -1,5 +1,6 @@
 //! Footers of Parquet files, parsed once and kept as long as a memory bound allows.
 
+pub(crate) mod chunks;
 mod walk;
 
 use std::collections::HashMap;

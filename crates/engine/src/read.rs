@@ -37,6 +37,7 @@ use crate::error::{EngineError, ErrorKind};
 use crate::fit::Fitter;
 use crate::source::SourceFile;
 pub(crate) use folder::Input;
+pub use json::trace_features;
 
 /// The tables of one file, in order.
 pub trait TableStream: Send {
@@ -233,7 +234,7 @@ pub(crate) fn parquet_file(file: &SourceFile, rows: u64) -> Result<Box<dyn Table
 
 /// True for columns of which one is the path of the file that the row comes from.
 pub(crate) fn rows_name_files(features: &Features) -> bool {
-    *features == json::trace_features()
+    *features == trace_features()
 }
 
 /// What the files of a config agreed on so far: shared between its reader and its fitter.

@@ -13,7 +13,7 @@ use parquet::file::metadata::ParquetMetaData;
 use crate::call::{FooterFacts, FooterList, Footers, Relaid, Relayout, WrittenFile};
 use crate::convert::for_each_table;
 use crate::error::EngineError;
-use crate::footers::{Footer, FooterCache};
+use crate::footers::{Footer, FooterCache, chunks};
 use crate::ranges::Ranges;
 use crate::read;
 use crate::source::{LocalFile, SourceFile};
@@ -32,7 +32,8 @@ const TABLE_ROWS: u64 = 8_192;
 pub(crate) fn facts(call: &Footers, cache: &FooterCache) -> Result<FooterList, EngineError> {
     let fact = |file: &SourceFile| {
         let (_, footer) = cache.open(file)?;
-        Ok(FooterFacts { num_rows: footer.num_rows(), poor: cost::is_poor(footer.metadata()) })
+        let metadata = footer.metadata();
+        Ok(FooterFacts { num_rows: footer.num_rows(), poor: cost::is_poor(metadata), chunks: chunks::of(metadata) })
     };
     Ok(FooterList { files: call.files.iter().map(fact).collect::<Result<_, EngineError>>()? })
 }

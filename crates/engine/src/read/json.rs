@@ -38,7 +38,7 @@ const BATCH: u64 = 10 << 20;
 const MAX_CELLS: u64 = 1 << 27;
 
 /// The columns of logs of agents.
-pub(super) fn trace_features() -> Features {
+pub fn trace_features() -> Features {
     traces::features()
 }
 

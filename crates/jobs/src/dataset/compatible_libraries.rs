@@ -4,23 +4,31 @@ mod glob;
 mod snippet;
 
 use async_trait::async_trait;
-use belvedere_domain::{ConfigName, ErrorCode, Level, Step, StepName, View};
+use belvedere_domain::{ConfigName, ErrorCode, Features, Level, Step, StepName, View};
+use belvedere_engine::call::{Chunks, Footers};
+use belvedere_engine::{Call, ErrorKind, Reply};
 use belvedere_hub::data_files::Resolution;
 use belvedere_store::Found;
 use indexmap::IndexMap;
 use serde_json::{Map, Value as JsonValue, json};
 
 use super::croissant_crumbs::{MAX_CONFIGS, record_set_name};
-use crate::content::{CompatibleLibraries, DatasetInfos, Library, LoadingCode};
+use crate::call::CallError;
+use crate::content::{CompatibleLibraries, DatasetInfo, DatasetInfos, Library, LoadingCode};
 use crate::job::{Job, JobContext, JobError, Parent, Ready, WithProgressOf as _};
 use snippet::{Frame, Source};
 
 const STEP: Step =
-    Step::dataset("dataset-compatible-libraries").triggered_by(&["dataset-info"]).version(6).difficulty(20);
+    Step::dataset("dataset-compatible-libraries").triggered_by(&["dataset-info"]).version(7).difficulty(20);
 
 /// Formats that are told; files of others are read by their own libraries only.
 const FORMATS: [&str; 9] =
     ["json", "csv", "parquet", "imagefolder", "audiofolder", "webdataset", "text", "arrow", "lance"];
+
+/// Added for Parquet files that are cut where their content says.
+const OPTIMIZED_PARQUET: &str = "optimized-parquet";
+/// Added for logs of coding agents.
+const AGENT_TRACES: &str = "agent-traces";
 
 pub(crate) struct CompatibleLibrariesJob;
 
@@ -57,6 +65,7 @@ impl Job for CompatibleLibrariesJob {
         let names: Vec<&ConfigName> = infos.dataset_info.keys().take(MAX_CONFIGS).collect();
 
         content.libraries.push(datasets(&dataset, &names));
+        let mut is_optimized = false;
         if matches!(reader.as_str(), "csv" | "json" | "parquet" | "webdataset") {
             // These follow the card; the others follow the list of configs.
             let in_card = card.as_ref().and_then(|card| card.configs().ok()).unwrap_or_default();
@@ -76,6 +85,13 @@ impl Job for CompatibleLibrariesJob {
                 // Their first byte tells lines from arrays.
                 ctx.input("content", &manifest.files);
             }
+            if reader == "parquet" {
+                let shown = configs.first().and_then(|config| config.source.splits.values().next());
+                is_optimized = match shown.filter(|path| manifest.get(path).is_some()) {
+                    Some(path) => is_cut_by_content(ctx, path, compat).await?,
+                    None => false,
+                };
+            }
             if !configs.is_empty() && reader == "webdataset" {
                 content.libraries.push(archives(&dataset, &configs));
             } else if !configs.is_empty() {
@@ -87,6 +103,9 @@ impl Job for CompatibleLibrariesJob {
             content.libraries.push(lerobot(&dataset, &names));
         }
         content.formats.extend(Some(reader).filter(|reader| FORMATS.contains(&reader.as_str())));
+        content.formats.extend(is_optimized.then(|| OPTIMIZED_PARQUET.to_owned()));
+        let has_traces = infos.dataset_info.values().filter_map(DatasetInfo::known_features).any(|it| are_traces(&it));
+        content.formats.extend(has_traces.then(|| AGENT_TRACES.to_owned()));
         Ok(ready(&content, &found))
     }
 }
@@ -124,6 +143,30 @@ async fn config_of<'a>(
         lines = reader == "json" && (first.contains(".jsonl") || !starts_with_bracket(ctx, first).await?);
     }
     Ok(Config { name, source: Source { splits, lines, tabs }, is_sharded })
+}
+
+/// Whether a Parquet file was written so that a later version shares most of its bytes. `compat`: only one that says so, as
+/// the recorded answers of the reference have it.
+async fn is_cut_by_content(ctx: &mut JobContext, path: &str, compat: bool) -> Result<bool, JobError> {
+    ctx.input_files([path]).await?;
+    let files = ctx.source_files([path]).await?;
+    match ctx.call(Call::Footers(Footers { files })).await {
+        Ok(Reply::Footers(list)) => Ok(list.files.first().is_some_and(|facts| match facts.chunks {
+            Chunks::Noted => true,
+            Chunks::Likely => !compat,
+            Chunks::None => false,
+        })),
+        Ok(_) => Err(JobError::fail(ErrorCode::UnexpectedError, "the reader answered another question")),
+        // What is wrong with the file is told where it is converted; here, it only has no footer.
+        Err(CallError::Engine(error)) if error.kind == ErrorKind::Unreadable => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// True for the columns of logs of coding agents, in any order.
+fn are_traces(features: &Features) -> bool {
+    let traces = belvedere_engine::read::trace_features();
+    features.len() == traces.len() && traces.iter().all(|(name, feature)| features.get(name) == Some(feature))
 }
 
 /// A JSON file that is one array. Compressed files are taken for arrays: their name would tell lines.
