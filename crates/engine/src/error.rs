@@ -86,8 +86,20 @@ pub struct EngineError {
 pub struct WantedFile {
     /// Its path.
     pub path: String,
-    /// It will be read. Otherwise it only has to be there.
-    pub read: bool,
+    /// How much of it.
+    pub needed: Needed,
+}
+
+/// How much of a file a call needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Needed {
+    /// It only has to be there.
+    Existence,
+    /// Mostly its beginning is read.
+    Head,
+    /// It is read.
+    Whole,
 }
 
 impl EngineError {

@@ -42,7 +42,7 @@ pub mod task;
 mod write;
 
 pub use call::{Call, Reply};
-pub use error::{EngineError, ErrorKind, WantedFile};
+pub use error::{EngineError, ErrorKind, Needed, WantedFile};
 pub use execute::{execute, execute_with};
 pub use footers::FooterCache;
 pub use open_parquet::OpenParquet;

@@ -7,6 +7,7 @@
 //! Left out for want of decoders: of sounds only plain samples are converted to wav (the reference converts all rare
 //! formats; here the others keep their own), documents have no thumbnail.
 
+mod heads;
 mod image;
 pub(crate) mod measure;
 mod pcm;
@@ -22,7 +23,7 @@ use belvedere_domain::Feature;
 use bytes::Bytes;
 
 use crate::call::MediaTarget;
-use crate::error::{EngineError, ErrorKind, WantedFile};
+use crate::error::{EngineError, ErrorKind, Needed, WantedFile};
 use crate::json_text;
 use crate::source::{LocalFile, ReadRanges, SourceFile};
 
@@ -168,7 +169,7 @@ impl<'a> MediaStore<'a> {
         let size = match (cell.bytes, cell.path) {
             (Some(bytes), _) => image::size_of(bytes).ok()?,
             (None, Some(path)) if path.contains("://") => match self.link(path).ok()? {
-                Content::Linked { path, .. } => image::look_at(self.linked(path).ok()?).ok()?.size,
+                Content::Linked { path, .. } => image::look_at(self.linked(path, Needed::Head).ok()?).ok()?.size,
                 Content::Embedded(_) => return None,
             },
             (None, _) => return None,
@@ -189,7 +190,7 @@ impl<'a> MediaStore<'a> {
                 (self.store("image", encoded.extension, &encoded.bytes, place)?, encoded.size)
             }
             Content::Linked { url, path } => {
-                let file = self.linked(path)?;
+                let file = self.linked(path, Needed::Head)?;
                 let image::Told { size, stored_size, shown, format } = image::look_at(file)?;
                 if self.target.rules.strict {
                     // The reference does not turn what it only links to.
@@ -234,7 +235,7 @@ impl<'a> MediaStore<'a> {
             Content::Linked { url, path } => {
                 let wav = match pcm::is_named(path) {
                     true => {
-                        let file = self.linked(path)?;
+                        let file = self.linked(path, Needed::Whole)?;
                         if file.size <= pcm::MAX_BYTES { pcm::to_wav(&read_whole(file)?) } else { None }
                     }
                     false => {
@@ -285,7 +286,7 @@ impl<'a> MediaStore<'a> {
         let bytes = match content {
             Content::Embedded(bytes) => bytes,
             Content::Linked { path, .. } => {
-                read = read_whole(self.linked(path)?)?;
+                read = read_whole(self.linked(path, Needed::Whole)?)?;
                 &read
             }
         };
@@ -339,17 +340,13 @@ impl<'a> MediaStore<'a> {
 
     /// A file that is only linked to is not opened, but it has to exist.
     fn must_be_there(&self, path: &str) -> Result<(), EngineError> {
-        if self.target.rules.strict { Ok(()) } else { self.known(path, false).map(drop) }
+        if self.target.rules.strict { Ok(()) } else { self.linked(path, Needed::Existence).map(drop) }
     }
 
-    /// A file that is to be read.
-    fn linked(&self, path: &str) -> Result<&'a SourceFile, EngineError> {
-        self.known(path, true)
-    }
-
-    fn known(&self, path: &str, read: bool) -> Result<&'a SourceFile, EngineError> {
+    /// A file of the repository.
+    fn linked(&self, path: &str, needed: Needed) -> Result<&'a SourceFile, EngineError> {
         let Some(files) = &self.target.linked_files else {
-            let wanted = WantedFile { path: path.to_owned(), read };
+            let wanted = WantedFile { path: path.to_owned(), needed };
             self.wanted.borrow_mut().push(wanted.clone());
             return Err(EngineError::wanting(vec![wanted]));
         };

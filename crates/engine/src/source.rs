@@ -50,6 +50,15 @@ pub struct FileIdentity {
     pub inode: u64,
 }
 
+/// How a file is going to be read, which tells how much of it to bring at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// All of it, or large parts.
+    Through,
+    /// A few spots: the head of an image, the end of a sound.
+    Spots,
+}
+
 /// Brings parts of files that are not all on this machine.
 pub trait Supply: Send + Sync {
     /// Returns when these bytes of a file can be read from it.
@@ -57,7 +66,7 @@ pub trait Supply: Send + Sync {
     /// # Errors
     /// [`Changed`](ErrorKind::Changed) when the file is another one meanwhile, [`Away`](ErrorKind::Away) when the bytes do
     /// not come.
-    fn bring(&self, local_path: &Path, range: Range<u64>) -> Result<(), EngineError>;
+    fn bring(&self, local_path: &Path, range: Range<u64>, reading: Reading) -> Result<(), EngineError>;
 }
 
 /// Suffix of the local paths of files of which parts may be missing. Their times change with every part that comes.
@@ -105,6 +114,7 @@ pub struct LocalFile {
     identity: FileIdentity,
     /// Its local path, if parts of it may be missing.
     in_parts: Option<PathBuf>,
+    reading: Reading,
 }
 
 impl LocalFile {
@@ -131,7 +141,13 @@ impl LocalFile {
             return Err(changed().in_file(&source.path));
         }
         let in_parts = in_parts.then(|| source.local_path.clone());
-        Ok(Self { file, path: source.path.clone(), identity, in_parts })
+        Ok(Self { file, path: source.path.clone(), identity, in_parts, reading: Reading::Through })
+    }
+
+    /// The same file, of which little will be read: of one that is not all on this machine, little will come.
+    #[must_use]
+    pub(crate) fn in_spots(self) -> Self {
+        Self { reading: Reading::Spots, ..self }
     }
 
     /// What the file was when it was opened.
@@ -158,7 +174,7 @@ impl LocalFile {
             let message = "parts of the file are missing, and nobody here can bring them";
             return Err(EngineError::new(ErrorKind::Io, message).in_file(&self.path));
         };
-        supply.bring(local_path, range.clone()).map_err(|error| error.in_file(&self.path))
+        supply.bring(local_path, range.clone(), self.reading).map_err(|error| error.in_file(&self.path))
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, EngineError> {
@@ -313,14 +329,14 @@ mod tests {
 
     /// Writes what is asked for, and remembers what that was.
     #[derive(Default)]
-    struct Filling(std::sync::Mutex<Vec<Range<u64>>>);
+    struct Filling(std::sync::Mutex<Vec<(Range<u64>, Reading)>>);
 
     impl Supply for Filling {
-        fn bring(&self, local_path: &Path, range: Range<u64>) -> Result<(), EngineError> {
+        fn bring(&self, local_path: &Path, range: Range<u64>, reading: Reading) -> Result<(), EngineError> {
             let file = File::options().write(true).open(local_path).unwrap();
             let bytes: Vec<u8> = range.clone().map(|at| b'a' + u8::try_from(at % 26).unwrap()).collect();
             file.write_all_at(&bytes, range.start).unwrap();
-            self.0.lock().unwrap().push(range);
+            self.0.lock().unwrap().push((range, reading));
             Ok(())
         }
     }
@@ -337,7 +353,9 @@ mod tests {
         let file = LocalFile::open(&source).unwrap();
         let parts = file.read_ranges(&[50..53, 0..2, 7..7]).unwrap();
         assert_eq!(parts, [&b"yza"[..], b"ab", b""]);
-        assert_eq!(*filling.0.lock().unwrap(), [50..53, 0..2]);
+        assert_eq!(*filling.0.lock().unwrap(), [(50..53, Reading::Through), (0..2, Reading::Through)]);
+        LocalFile::open(&source).unwrap().in_spots().read_ranges(std::slice::from_ref(&(9..10))).unwrap();
+        assert_eq!(filling.0.lock().unwrap().last(), Some(&(9..10, Reading::Spots)));
         // A user's own file of such a name is a file like others.
         let own = SourceFile { identity: None, ..source };
         assert_eq!(LocalFile::open(&own).unwrap().read_ranges(&[90..92, 0..0]).unwrap(), [&b"\0\0"[..], b""]);

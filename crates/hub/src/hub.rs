@@ -53,11 +53,11 @@ pub trait Hub: Send + Sync {
     async fn look(&self, dataset: &DatasetName) -> Result<(), HubError>;
 
     /// Returns when these bytes of a file that [`locate`](Self::locate) has told can be read: of one whose name ends in
-    /// [`PARTS_SUFFIX`], parts may be missing.
+    /// [`PARTS_SUFFIX`], parts may be missing. `reading` decides how much comes with them.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    async fn bring(&self, _local_path: &Path, _range: Range<u64>) -> Result<(), HubError> {
+    async fn bring(&self, _local_path: &Path, _range: Range<u64>, _reading: Reading) -> Result<(), HubError> {
         Ok(())
     }
 
@@ -84,6 +84,15 @@ pub trait Hub: Send + Sync {
 
     /// News from now on. A receiver that falls behind misses the oldest and should look at every dataset again.
     fn subscribe(&self) -> broadcast::Receiver<HubEvent>;
+}
+
+/// How a file is going to be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// All of it, or large parts.
+    Through,
+    /// A few spots, mostly its head.
+    Spots,
 }
 
 /// Suffix of the local paths of files of which parts may be missing. Such a file has no times.

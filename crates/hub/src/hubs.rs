@@ -13,7 +13,7 @@ use belvedere_domain::{DatasetName, Manifest, Revision};
 use bytes::Bytes;
 use tokio::sync::broadcast;
 
-use crate::hub::{Head, Hub, HubError, HubEvent, LocatedFile, Origin};
+use crate::hub::{Head, Hub, HubError, HubEvent, LocatedFile, Origin, Reading};
 use crate::local::LocalHub;
 use crate::remote::RemoteHub;
 
@@ -74,8 +74,8 @@ impl Hub for Hubs {
         self.of(dataset).look(dataset).await
     }
 
-    async fn bring(&self, local_path: &Path, range: Range<u64>) -> Result<(), HubError> {
-        self.remote.bring(local_path, range).await
+    async fn bring(&self, local_path: &Path, range: Range<u64>, reading: Reading) -> Result<(), HubError> {
+        self.remote.bring(local_path, range, reading).await
     }
 
     async fn complete(&self, local_path: &Path) -> Result<Option<LocatedFile>, HubError> {

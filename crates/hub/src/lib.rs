@@ -23,7 +23,7 @@ pub mod whoami;
 mod archive;
 mod sqlite;
 
-pub use hub::{Head, Hub, HubError, HubEvent, LocatedFile, Origin, PARTS_SUFFIX};
+pub use hub::{Head, Hub, HubError, HubEvent, LocatedFile, Origin, PARTS_SUFFIX, Reading};
 pub use hubs::Hubs;
 pub use local::{LocalHub, LocalOptions};
 pub use memory::{Memory, MemoryError, ProcessMemory, RememberedHash};

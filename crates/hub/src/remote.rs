@@ -14,6 +14,7 @@ mod heads;
 mod http;
 mod info;
 mod lfs;
+mod manifests;
 mod parts;
 mod publish;
 
@@ -33,6 +34,7 @@ pub use guard::{Network, NetworkError};
 use heads::Heads;
 use http::Client;
 pub use http::{ClientOptions, HttpError, Token};
+use manifests::Manifests;
 use parts::Parts;
 pub use publish::{Publication, PublishError, Published, Publisher};
 
@@ -66,6 +68,7 @@ pub struct RemoteHub {
     memory: Arc<dyn Memory>,
     cache: Cache,
     parts: Parts,
+    manifests: Manifests,
     heads: Heads,
     events: broadcast::Sender<HubEvent>,
 }
@@ -79,8 +82,8 @@ impl RemoteHub {
         let cache = Cache::open(&options.cache, options.cache_bytes, options.in_use, options.clock)?;
         let (events, _) = broadcast::channel(64);
         let heads = Heads::new(options.fresh, options.clock);
-        let (client, parts) = (Client::new(options.client.clone()), Parts::default());
-        Ok(Self { client, options, memory, cache, parts, heads, events })
+        let (client, parts, manifests) = (Client::new(options.client.clone()), Parts::default(), Manifests::default());
+        Ok(Self { client, options, memory, cache, parts, manifests, heads, events })
     }
 
     /// The same, telling its news elsewhere.

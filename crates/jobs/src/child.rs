@@ -14,7 +14,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use belvedere_engine::source::Supply;
+use belvedere_engine::source::{Reading, Supply};
 use belvedere_engine::{Call, EngineError, ErrorKind, Reply, Task};
 use belvedere_hub::{Hub, HubError};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -86,6 +86,8 @@ pub struct ChildPool {
 struct Wanted {
     local_path: PathBuf,
     range: Range<u64>,
+    /// Little else of the file will be asked for.
+    spots: bool,
 }
 
 /// Children that wait for a call, the one that worked last at the end.
@@ -300,7 +302,11 @@ async fn exchange(
         }
         let wanted: Wanted = serde_json::from_slice(&answer)?;
         let brought = match hub {
-            Some(hub) => hub.bring(&wanted.local_path, wanted.range).await.map_err(not_brought),
+            Some(hub) => {
+                use belvedere_hub::Reading::{Spots, Through};
+                let reading = if wanted.spots { Spots } else { Through };
+                hub.bring(&wanted.local_path, wanted.range, reading).await.map_err(not_brought)
+            }
             None => Err(CallError::Engine(EngineError::new(ErrorKind::Io, "nobody can bring parts of files"))),
         };
         let told = match brought {
@@ -417,8 +423,8 @@ impl Parent {
 }
 
 impl Supply for Parent {
-    fn bring(&self, local_path: &Path, range: Range<u64>) -> Result<(), EngineError> {
-        let wanted = Wanted { local_path: local_path.to_owned(), range };
+    fn bring(&self, local_path: &Path, range: Range<u64>, reading: Reading) -> Result<(), EngineError> {
+        let wanted = Wanted { local_path: local_path.to_owned(), range, spots: reading == Reading::Spots };
         let lost = |error: std::io::Error| EngineError::new(ErrorKind::Io, format!("the parent is lost: {error}"));
         let wanted = serde_json::to_vec(&wanted).map_err(|error| lost(error.into()))?;
         // One question at a time: what comes next from the parent is its answer.

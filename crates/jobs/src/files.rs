@@ -1,17 +1,19 @@
 //! From names to files on this machine: the files of a revision, what they resolve to, and where converted files lie.
 
-use std::collections::HashMap;
+mod heads;
+
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use belvedere_domain::data_files::{FolderRole, ResolvedConfig};
+use belvedere_domain::data_files::{FolderKind, FolderRole, ResolvedConfig};
 use belvedere_domain::parquet_path::ParquetPath;
 use belvedere_domain::{
     ConfigName, DatasetName, Digest, ErrorCode, Features, Level, Manifest, Revision, SplitName, StepName,
 };
-use belvedere_engine::WantedFile;
 use belvedere_engine::call::{MediaRules, MediaTarget, ParquetFile};
 use belvedere_engine::source::{FileIdentity, SourceFile};
+use belvedere_engine::{Needed, WantedFile};
 use belvedere_hub::card::Card;
 use belvedere_hub::data_files::Resolution;
 use belvedere_hub::{Hub, HubError, LocatedFile, Origin};
@@ -200,7 +202,7 @@ impl Files {
         paths: impl IntoIterator<Item = &str>,
     ) -> Result<Vec<SourceFile>, JobError> {
         let mut sources: Vec<SourceFile> = Vec::new();
-        let mut known = std::collections::HashSet::new();
+        let mut known = HashSet::new();
         for path in paths {
             if known.insert(path.to_owned()) {
                 let located = self.hub.locate(dataset, revision, path).await.map_err(hub_failure)?;
@@ -223,12 +225,16 @@ impl Files {
         let manifest = self.manifest(dataset, revision).await?;
         let read: Vec<&str> = wanted
             .iter()
-            .filter(|file| file.read && manifest.get(&file.path).is_some())
+            .filter(|file| file.needed != Needed::Existence && manifest.get(&file.path).is_some())
             .map(|file| file.path.as_str())
             .collect();
         let mut files = self.sources(dataset, revision, read).await?;
+        let heads: HashSet<&str> =
+            wanted.iter().filter(|file| file.needed == Needed::Head).map(|file| file.path.as_str()).collect();
+        let heads = files.iter().filter(|file| heads.contains(file.path.as_str()));
+        self.bring_heads(heads.map(|file| file.local_path.clone()).collect()).await;
         // Bringing a file here may be costly: to be sure that it exists, the list of files is enough.
-        let known = wanted.iter().filter(|file| !file.read).filter_map(|file| {
+        let known = wanted.iter().filter(|file| file.needed == Needed::Existence).filter_map(|file| {
             let entry = manifest.get(&file.path)?;
             Some(SourceFile { path: file.path.clone(), local_path: PathBuf::new(), size: entry.size, identity: None })
         });
@@ -236,7 +242,7 @@ impl Files {
         Ok(files)
     }
 
-    /// The files that media cells of a split may refer to; none where cells hold their content.
+    /// The files that media cells of a split may refer to, to be measured; none where cells hold their content.
     ///
     /// # Errors
     /// [`JobError::RevisionGone`] when a file is not what it was.
@@ -259,7 +265,12 @@ impl Files {
         let metadata = resolved.metadata_filenames();
         let paths = resolved.splits.get(split).into_iter().flatten().map(String::as_str);
         let media: Vec<&str> = paths.filter(|path| kind.role(path, &metadata) == FolderRole::Media).collect();
-        self.sources(dataset, revision, media).await
+        let files = self.sources(dataset, revision, media).await?;
+        // Of documents, the size is known.
+        if kind != FolderKind::Pdf {
+            self.bring_heads(files.iter().map(|file| file.local_path.clone()).collect()).await;
+        }
+        Ok(files)
     }
 
     /// The names of the files in a zip archive; none when it cannot be read.

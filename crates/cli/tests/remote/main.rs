@@ -13,6 +13,7 @@ mod addresses;
 mod commits;
 mod doctor;
 mod faults;
+mod media;
 mod partial;
 mod reading;
 

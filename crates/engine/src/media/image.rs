@@ -9,8 +9,9 @@ use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use super::heads::ask_header;
 use crate::error::{EngineError, ErrorKind};
-use crate::ranges::Ranges;
+use crate::ranges::{RangeReader, Ranges};
 use crate::source::{LocalFile, SourceFile};
 
 /// As the reference library's: more pixels are taken for an attack.
@@ -106,12 +107,8 @@ pub(super) struct Told {
 /// # Errors
 /// [`Cell`](ErrorKind::Cell) when it is not an image or too large a one, [`Changed`](ErrorKind::Changed) when it is gone.
 pub(super) fn look_at(file: &SourceFile) -> Result<Told, EngineError> {
-    let look = |opened: LocalFile| {
-        if file.size == 0 {
-            return Err(EngineError::new(ErrorKind::Cell, "the file is empty"));
-        }
-        let reader = BufReader::new(Ranges::new(opened).reader_at(0));
-        let mut reader = ImageReader::new(reader);
+    let look = |header: BufReader<RangeReader>| {
+        let mut reader = ImageReader::new(header);
         // Some formats are told by nothing but their names; what the content tells goes before.
         if let Ok(named) = ImageFormat::from_path(&file.path) {
             reader.set_format(named);
@@ -126,7 +123,11 @@ pub(super) fn look_at(file: &SourceFile) -> Result<Told, EngineError> {
         let shown = !matches!(format, ImageFormat::Tiff | ImageFormat::Pnm | ImageFormat::Tga);
         Ok(Told { size, stored_size, shown, format })
     };
-    LocalFile::open(file).and_then(look).map_err(|error: EngineError| error.in_file(&file.path))
+    let opened = LocalFile::open(file).and_then(|opened| match file.size {
+        0 => Err(EngineError::new(ErrorKind::Cell, "the file is empty")),
+        _ => ask_header(&Ranges::new(opened.in_spots()), look),
+    });
+    opened.map_err(|error| error.in_file(&file.path))
 }
 
 fn unknown() -> EngineError {

@@ -4,11 +4,12 @@ mod duration;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::{BufReader, Cursor};
+use std::io::{BufRead, Cursor, Seek};
 use std::ops::Range;
 
 use image::ImageReader;
 
+use super::heads::ask_header;
 use crate::error::{EngineError, ErrorKind};
 use crate::ranges::Ranges;
 use crate::source::{LocalFile, ReadRanges, SourceFile};
@@ -60,7 +61,7 @@ impl<'a> Media<'a> {
         let inside = super::inside(self.repository, path, true);
         let file = inside.and_then(|inside| self.files.get(inside));
         match file {
-            Some(file) => Ok(Some(Content::File(Ranges::new(LocalFile::open(file)?)))),
+            Some(file) => Ok(Some(Content::File(Ranges::new(LocalFile::open(file)?.in_spots())))),
             None => {
                 Err(EngineError::new(ErrorKind::Cell, format!("`{path}` is not a file of this dataset's revision")))
             }
@@ -106,12 +107,14 @@ pub(crate) fn image_width(content: &Content<'_>) -> Result<u32, EngineError> {
 /// # Errors
 /// As [`image_width`].
 pub(crate) fn image_size(content: &Content<'_>) -> Result<(u32, u32), EngineError> {
-    let size = match content {
-        Content::Embedded(bytes) => ImageReader::new(Cursor::new(*bytes)).with_guessed_format()?.into_dimensions(),
-        Content::File(file) => {
-            ImageReader::new(BufReader::new(file.reader_at(0))).with_guessed_format()?.into_dimensions()
-        }
-    };
+    match content {
+        Content::Embedded(bytes) => size_in(Cursor::new(*bytes)),
+        Content::File(file) => ask_header(file, size_in),
+    }
+}
+
+fn size_in(header: impl BufRead + Seek) -> Result<(u32, u32), EngineError> {
+    let size = ImageReader::new(header).with_guessed_format()?.into_dimensions();
     size.map_err(|error| EngineError::new(ErrorKind::Cell, format!("the image cannot be read: {error}")))
 }
 

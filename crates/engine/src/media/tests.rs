@@ -203,7 +203,7 @@ fn files_that_were_not_looked_for_are_asked_for_all_at_once() {
         store.write(&mut out, &image(), at(&path), &top("c")).expect("asked for later");
     }
     let error = store.into_assets().expect_err("nothing can be shown");
-    let wanted = ["b.png", "a.png"].map(|path| WantedFile { path: path.to_owned(), read: true });
+    let wanted = ["b.png", "a.png"].map(|path| WantedFile { path: path.to_owned(), needed: Needed::Head });
     assert_eq!((error.kind, error.wanted), (ErrorKind::FilesWanted, wanted.to_vec()));
 }
 

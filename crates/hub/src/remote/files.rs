@@ -21,7 +21,7 @@ use super::info::{self, Asked, Info};
 use super::parts::Missing;
 use super::{RemoteHub, download};
 use crate::card::{Card, CardFiles, MAX_CARD_BYTES, OVERRIDES_PATH, README_PATH};
-use crate::hub::{Head, Hub, HubError, HubEvent, LocatedFile, MAX_READ_BYTES, Origin};
+use crate::hub::{Head, Hub, HubError, HubEvent, LocatedFile, MAX_READ_BYTES, Origin, Reading};
 
 /// Files up to this size come as a whole, whatever is asked of them.
 const SMALL_BYTES: u64 = 4 << 20;
@@ -49,13 +49,7 @@ impl Hub for RemoteHub {
     }
 
     async fn manifest(&self, dataset: &DatasetName, revision: &Revision) -> Result<Manifest, HubError> {
-        if let Some(manifest) = self.memory.manifest(dataset, revision).await.map_err(HubError::Memory)? {
-            return Ok(manifest);
-        }
-        let listed = info::files(&self.client, dataset, revision.as_str()).await;
-        let manifest = listed.map_err(|error| failure(error, dataset, revision, None))?;
-        self.memory.put_manifest(dataset, revision, &manifest).await.map_err(HubError::Memory)?;
-        Ok(manifest)
+        self.files(dataset, revision).await.map(|manifest| manifest.as_ref().clone())
     }
 
     async fn locate(&self, dataset: &DatasetName, revision: &Revision, path: &str) -> Result<LocatedFile, HubError> {
@@ -114,13 +108,13 @@ impl Hub for RemoteHub {
         self.ask(dataset).await.map(drop)
     }
 
-    async fn bring(&self, local_path: &Path, range: Range<u64>) -> Result<(), HubError> {
+    async fn bring(&self, local_path: &Path, range: Range<u64>, reading: Reading) -> Result<(), HubError> {
         let Some(part) = self.parts.find(local_path) else {
             let path = local_path.display().to_string();
             return Err(HubError::Io { path, source: io::Error::from(io::ErrorKind::NotFound) });
         };
         let (dataset, revision, path) = (&part.dataset, &part.revision, part.entry.path.as_str());
-        part.bring(&self.client, &self.cache, range).await.map_err(|missing| match missing {
+        part.bring(&self.client, &self.cache, range, reading).await.map_err(|missing| match missing {
             Missing::Call(error) => failure(error, dataset, revision, Some(path)),
             Missing::NoRoom(error) => no_room(&part.entry, error),
             Missing::Disk(source) => HubError::Io { path: path.to_owned(), source },
@@ -215,8 +209,27 @@ impl RemoteHub {
         Ok(Card::parse(files).unwrap_or_default())
     }
 
+    /// The list of files.
+    async fn files(&self, dataset: &DatasetName, revision: &Revision) -> Result<Arc<Manifest>, HubError> {
+        if let Some(manifest) = self.manifests.get(dataset, revision) {
+            return Ok(manifest);
+        }
+        let manifest = match self.memory.manifest(dataset, revision).await.map_err(HubError::Memory)? {
+            Some(manifest) => manifest,
+            None => {
+                let listed = info::files(&self.client, dataset, revision.as_str()).await;
+                let manifest = listed.map_err(|error| failure(error, dataset, revision, None))?;
+                self.memory.put_manifest(dataset, revision, &manifest).await.map_err(HubError::Memory)?;
+                manifest
+            }
+        };
+        let manifest = Arc::new(manifest);
+        self.manifests.put(dataset, revision, Arc::clone(&manifest));
+        Ok(manifest)
+    }
+
     async fn entry(&self, dataset: &DatasetName, revision: &Revision, path: &str) -> Result<FileEntry, HubError> {
-        let manifest = self.manifest(dataset, revision).await?;
+        let manifest = self.files(dataset, revision).await?;
         let missing = || HubError::FileNotFound { dataset: dataset.clone(), path: path.to_owned() };
         manifest.get(path).cloned().ok_or_else(missing)
     }

@@ -220,7 +220,14 @@ async fn linked_ahead(
 ) -> Result<Option<Vec<SourceFile>>, JobError> {
     let is_read = matches!(config.reader.folder(), Some(FolderKind::Image | FolderKind::Pdf));
     match config.first_media(split, rows).filter(|_| is_read) {
-        Some(paths) => Ok(Some(ctx.source_files(paths).await?)),
+        Some(paths) => {
+            let files = ctx.source_files(paths).await?;
+            // Of an image the size is shown, of a document all of it.
+            if config.reader.folder() == Some(FolderKind::Image) {
+                ctx.services.files.bring_heads(files.iter().map(|file| file.local_path.clone()).collect()).await;
+            }
+            Ok(Some(files))
+        }
         None => Ok(None),
     }
 }

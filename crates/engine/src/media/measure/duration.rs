@@ -5,8 +5,10 @@ use crate::error::{EngineError, ErrorKind};
 
 /// Bytes at the end of an Ogg file in which its last page begins: a page has at most 65,307.
 const OGG_TAIL: u64 = 128 << 10;
-/// Bytes at the start of a Matroska file in which its duration stands.
-const MATROSKA_HEAD: u64 = 1 << 20;
+/// Bytes at the start of a Matroska file in which its duration stands: first those in which it mostly does.
+const MATROSKA_HEADS: [u64; 2] = [64 << 10, 1 << 20];
+/// Bytes of the first frame of an MPEG stream that hold what its encoder wrote down.
+const MPEG_FRAME: u64 = 1 << 10;
 /// Containers in a file that are looked at before it is given up.
 const MAX_CHUNKS: usize = 10_000;
 /// Bytes of a stream without a header that are scanned for frames.
@@ -179,18 +181,25 @@ fn mp4(content: &Content<'_>) -> Result<Option<f64>, EngineError> {
 
 /// Matroska and WebM: `Duration` and `TimestampScale` of the element `Info`.
 fn matroska(content: &Content<'_>) -> Result<Option<f64>, EngineError> {
-    let head = content.bytes(0..MATROSKA_HEAD)?;
-    let Some(info) = memchr::memmem::find(&head, &[0x15, 0x49, 0xa9, 0x66]) else { return Ok(None) };
-    let info = &head[info..];
+    for size in MATROSKA_HEADS {
+        if let Some(seconds) = matroska_duration(&content.bytes(0..size)?) {
+            return Ok(Some(seconds));
+        }
+    }
+    Ok(None)
+}
+
+fn matroska_duration(head: &[u8]) -> Option<f64> {
+    let info = &head[memchr::memmem::find(head, &[0x15, 0x49, 0xa9, 0x66])?..];
     let scale = memchr::memmem::find(info, &[0x2a, 0xd7, 0xb1, 0x83]).and_then(|at| info.get(at + 4..at + 7));
     let scale = scale.map_or(1_000_000, big) as f64;
-    let Some(at) = memchr::memmem::find(info, &[0x44, 0x89]) else { return Ok(None) };
+    let at = memchr::memmem::find(info, &[0x44, 0x89])?;
     let duration = match info.get(at + 2) {
         Some(0x84) => info.get(at + 3..at + 7).map(|bits| f64::from(f32::from_bits(big(bits) as u32))),
         Some(0x88) => info.get(at + 3..at + 11).map(|bits| f64::from_bits(big(bits))),
         _ => None,
     };
-    Ok(duration.map(|duration| duration * scale / 1e9))
+    duration.map(|duration| duration * scale / 1e9)
 }
 
 /// Raw AAC: frames of 1,024 samples.
@@ -222,35 +231,39 @@ struct Frame {
 
 /// MP1 to MP3: the number of frames that the encoder wrote down, else they are counted.
 fn mpeg_audio(content: &Content<'_>) -> Result<Option<f64>, EngineError> {
-    let bytes = content.bytes(0..MAX_SCANNED)?;
-    let mut at = match &*bytes {
+    let start = match &*content.bytes(0..10)? {
         // Seven bits of each byte, after which the tag is over.
-        [b'I', b'D', b'3', _, _, _, a, b, c, d, ..] => {
-            10 + [a, b, c, d].iter().fold(0, |size, byte| size << 7 | usize::from(**byte & 0x7f))
+        [b'I', b'D', b'3', _, _, _, a, b, c, d] => {
+            10 + [a, b, c, d].iter().fold(0, |size, byte| size << 7 | u64::from(**byte & 0x7f))
         }
         _ => 0,
     };
-    let mut seconds = 0.0;
-    let mut first = true;
+    // All of a file is not asked for where its first frame tells the rest.
+    let body = content.bytes(start..start + MPEG_FRAME)?;
+    let Some(first) = frame(&body) else { return Ok(None) };
+    if let Some(frames) = told_frames(&body, &first) {
+        return Ok(Some(frames as f64 * f64::from(first.samples) / f64::from(first.rate)));
+    }
+    let bytes = content.bytes(start..MAX_SCANNED.max(start))?;
+    let (mut at, mut seconds) = (0, 0.0);
     while let Some(frame) = bytes.get(at..).and_then(frame) {
-        if std::mem::take(&mut first) {
-            let body = bytes.get(at + frame.side..).unwrap_or_default();
-            let counted = match body {
-                [b'X', b'i', b'n', b'g', ..] | [b'I', b'n', b'f', b'o', ..]
-                    if body.get(7).is_some_and(|f| f & 1 == 1) =>
-                {
-                    body.get(8..12)
-                }
-                _ => bytes.get(at + 36..).filter(|body| body.starts_with(b"VBRI")).and_then(|body| body.get(14..18)),
-            };
-            if let Some(frames) = counted.map(big).filter(|frames| *frames > 0) {
-                return Ok(Some(frames as f64 * f64::from(frame.samples) / f64::from(frame.rate)));
-            }
-        }
         seconds += f64::from(frame.samples) / f64::from(frame.rate);
         at += frame.length;
     }
-    Ok((!first).then_some(seconds))
+    Ok(Some(seconds))
+}
+
+/// The number of frames that stands in the first one.
+fn told_frames(body: &[u8], first: &Frame) -> Option<u64> {
+    let told = match body.get(first.side..).unwrap_or_default() {
+        told @ ([b'X', b'i', b'n', b'g', ..] | [b'I', b'n', b'f', b'o', ..])
+            if told.get(7).is_some_and(|flags| flags & 1 == 1) =>
+        {
+            told.get(8..12)
+        }
+        _ => body.get(36..).filter(|told| told.starts_with(b"VBRI")).and_then(|told| told.get(14..18)),
+    };
+    told.map(big).filter(|frames| *frames > 0)
 }
 
 fn frame(bytes: &[u8]) -> Option<Frame> {
