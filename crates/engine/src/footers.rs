@@ -3,11 +3,10 @@
 pub(crate) mod chunks;
 mod walk;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use belvedere_domain::Features;
+use belvedere_domain::{Features, Recent};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
@@ -95,17 +94,8 @@ impl Footer {
 
 /// Recently used footers, bounded by the memory they take. Shared by threads.
 pub struct FooterCache {
-    max_bytes: usize,
-    kept: Mutex<Kept>,
+    kept: Mutex<Recent<Key, Arc<Footer>>>,
     elsewhere: Option<Arc<dyn Elsewhere>>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    entries: HashMap<Key, Entry>,
-    bytes: usize,
-    /// Counts uses, to tell which one was last.
-    clock: u64,
 }
 
 /// A file as it is now: a changed file has another key.
@@ -115,17 +105,10 @@ struct Key {
     identity: FileIdentity,
 }
 
-#[derive(Debug)]
-struct Entry {
-    footer: Arc<Footer>,
-    bytes: usize,
-    last_use: u64,
-}
-
 impl FooterCache {
     /// A cache of at most `max_bytes`; larger footers are read each time.
     pub fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, kept: Mutex::default(), elsewhere: None }
+        Self { kept: Mutex::new(Recent::new(usize::MAX, max_bytes as u64)), elsewhere: None }
     }
 
     /// A cache that also opens files which are not on this machine.
@@ -152,13 +135,13 @@ impl FooterCache {
         };
         let key = Key { local_path: file.local_path.clone(), identity };
         if let Some(footer) = self.lock().get(&key) {
-            return Ok((ranges, footer));
+            return Ok((ranges, Arc::clone(footer)));
         }
         // Two threads may read the same footer at the same time; the later one wins, and both are right.
         let footer = Footer::read(&ranges, &file.path)?;
         // Looking for pages far away would fetch most of the file.
         let footer = Arc::new(if is_here { footer.with_pages_of(&ranges) } else { footer });
-        self.lock().insert(key, Arc::clone(&footer), self.max_bytes);
+        self.lock().keep(key, Arc::clone(&footer), footer.memory_size() as u64);
         Ok((ranges, footer))
     }
 
@@ -174,7 +157,7 @@ impl FooterCache {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Recent<Key, Arc<Footer>>> {
         // A panic between two statements of this module leaves nothing half-done that matters: it is a cache.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -184,33 +167,6 @@ impl Default for FooterCache {
     /// 64 MiB: some hundred files of our own layout with a million rows each.
     fn default() -> Self {
         Self::new(64 << 20)
-    }
-}
-
-impl Kept {
-    fn get(&mut self, key: &Key) -> Option<Arc<Footer>> {
-        self.clock += 1;
-        let entry = self.entries.get_mut(key)?;
-        entry.last_use = self.clock;
-        Some(Arc::clone(&entry.footer))
-    }
-
-    fn insert(&mut self, key: Key, footer: Arc<Footer>, max_bytes: usize) {
-        let bytes = footer.memory_size();
-        if bytes > max_bytes {
-            return;
-        }
-        self.clock += 1;
-        let entry = Entry { footer, bytes, last_use: self.clock };
-        if let Some(replaced) = self.entries.insert(key, entry) {
-            self.bytes -= replaced.bytes;
-        }
-        self.bytes += bytes;
-        while self.bytes > max_bytes {
-            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.last_use).map(|(key, _)| key.clone());
-            let Some(removed) = oldest.and_then(|key| self.entries.remove(&key)) else { break };
-            self.bytes -= removed.bytes;
-        }
     }
 }
 

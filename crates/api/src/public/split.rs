@@ -1,13 +1,12 @@
 //! The split that a request names: its Parquet files, and calls on them. For every endpoint that reads rows.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::response::Response;
 use belvedere_domain::{
-    ArtifactKey, ConfigName, DatasetName, Digest, ErrorCode, Features, Revision, SplitName, StepName,
+    ArtifactKey, ConfigName, DatasetName, Digest, ErrorCode, Features, Recent, Revision, SplitName, StepName,
 };
 use belvedere_engine::call::{MediaRules, MediaTarget};
 use belvedere_engine::{Call, ErrorKind, Reply};
@@ -26,7 +25,13 @@ use crate::state::ApiState;
 const KEPT_INDEXES: usize = 256;
 
 /// Parsed lists of files by split and view: a page then costs no parsing.
-pub(crate) type RowsIndexCache = Mutex<HashMap<(Digest, Revision, SplitName), Arc<RowsIndex>>>;
+pub(crate) struct RowsIndexCache(Mutex<Recent<(Digest, Revision, SplitName), Arc<RowsIndex>>>);
+
+impl Default for RowsIndexCache {
+    fn default() -> Self {
+        Self(Mutex::new(Recent::new(KEPT_INDEXES, u64::MAX)))
+    }
+}
 
 /// What the rows of a split are read by.
 pub(crate) struct RowsIndex {
@@ -235,11 +240,7 @@ impl Split {
         let content: Result<Content, _> = serde_json::from_str(self.found.stored.view.content.as_str());
         let features = content.map_err(|error| ApiError::internal(&error))?.features;
         let index = Arc::new(RowsIndex { files, features });
-        let mut cache = lock(state);
-        if cache.len() >= KEPT_INDEXES {
-            cache.clear();
-        }
-        cache.insert(key, Arc::clone(&index));
+        lock(state).keep(key, Arc::clone(&index), 0);
         Ok(index)
     }
 
@@ -276,8 +277,8 @@ impl Split {
     }
 }
 
-fn lock(state: &ApiState) -> MutexGuard<'_, HashMap<(Digest, Revision, SplitName), Arc<RowsIndex>>> {
-    state.rows.lock().expect("never poisoned: no code panics while holding it")
+fn lock(state: &ApiState) -> MutexGuard<'_, Recent<(Digest, Revision, SplitName), Arc<RowsIndex>>> {
+    state.rows.0.lock().expect("never poisoned: no code panics while holding it")
 }
 
 /// What a client is told when the rows of a split cannot be read.

@@ -1,14 +1,13 @@
 //! `/statistics?where=`: figures of the rows that match a condition, in the bins of all rows, so that one can be drawn
 //! beside the other. Computed while the client waits, and stopped when it leaves.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use belvedere_domain::view::DigestBuilder;
-use belvedere_domain::{ArtifactKey, Digest, StepName};
+use belvedere_domain::{ArtifactKey, Digest, Recent, StepName};
 use belvedere_engine::Reply;
 use belvedere_engine::call::{QueryText, SelectedRows};
 use belvedere_jobs::JobError;
@@ -27,13 +26,21 @@ use crate::state::ApiState;
 
 /// Answers that are kept, and their bytes in all.
 const KEPT: usize = 64;
-const KEPT_BYTES: usize = 8 << 20;
+const KEPT_BYTES: u64 = 8 << 20;
 
-/// Recent answers, the last one first, by the view of all rows and the condition.
-#[derive(Default)]
+/// The view of all rows, and the condition.
+type Key = (Digest, String);
+
+/// Recent answers.
 pub(crate) struct SelectedStatistics {
-    kept: Mutex<VecDeque<((Digest, String), Bytes)>>,
+    kept: Mutex<Recent<Key, Bytes>>,
     lookups: Lookups,
+}
+
+impl Default for SelectedStatistics {
+    fn default() -> Self {
+        Self { kept: Mutex::new(Recent::new(KEPT, KEPT_BYTES)), lookups: Lookups::default() }
+    }
 }
 
 #[derive(Serialize)]
@@ -151,29 +158,17 @@ impl SelectedStatistics {
         &self.lookups
     }
 
-    fn get(&self, key: &(Digest, String)) -> Option<Bytes> {
-        self.lookups.count(self.find(key))
+    fn get(&self, key: &Key) -> Option<Bytes> {
+        self.lookups.count(self.lock().get(key).cloned())
     }
 
-    fn find(&self, key: &(Digest, String)) -> Option<Bytes> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = kept.iter().position(|(known, _)| known == key)?;
-        let entry = kept.remove(place)?;
-        let body = entry.1.clone();
-        kept.push_front(entry);
-        Some(body)
+    fn keep(&self, key: Key, body: Bytes) {
+        let bytes = key.1.len() + body.len();
+        self.lock().keep(key, body, bytes as u64);
     }
 
-    fn keep(&self, key: (Digest, String), body: Bytes) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(known, _)| *known != key);
-        kept.push_front((key, body));
-        let sizes = kept.iter().map(|((_, condition), body)| condition.len() + body.len());
-        let sums = sizes.scan(0, |sum, bytes| {
-            *sum += bytes;
-            Some(*sum)
-        });
-        let most = sums.take(KEPT).take_while(|&sum| sum <= KEPT_BYTES).count();
-        kept.truncate(most);
+    fn lock(&self) -> MutexGuard<'_, Recent<Key, Bytes>> {
+        // It is a cache: a panic leaves nothing half-done that matters.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

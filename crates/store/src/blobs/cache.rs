@@ -4,12 +4,13 @@
 //! Each process has a directory of its own, locked while it lives and emptied when it begins, so that all bookkeeping is
 //! in memory. Losing any of it costs a download.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use belvedere_domain::Recent;
 use bytes::Bytes;
 
 /// Size of a block in bytes: some pages of rows.
@@ -33,14 +34,12 @@ struct Shared {
     _lock: File,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
-    entries: HashMap<Id, Entry>,
-    /// By last use.
-    order: BTreeMap<u64, Id>,
+    entries: Recent<Id, Entry>,
     objects: HashMap<String, Object>,
-    bytes: u64,
-    clock: u64,
+    /// The last number of an object or of a temporary file.
+    number: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -53,7 +52,6 @@ enum Id {
 #[derive(Debug)]
 struct Entry {
     bytes: u64,
-    last_use: u64,
     /// Uses under way, during which it stays.
     pins: u32,
     /// False while it is being downloaded.
@@ -112,7 +110,9 @@ impl BlobCache {
                 fs::create_dir_all(folder.join(part))?;
             }
             let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
-            return Ok(Self(Arc::new(Shared { folder, max_bytes, kept: Mutex::default(), turns, _lock: lock })));
+            let entries = Recent::new(usize::MAX, max_bytes);
+            let kept = Mutex::new(Kept { entries, objects: HashMap::new(), number: 0 });
+            return Ok(Self(Arc::new(Shared { folder, max_bytes, kept, turns, _lock: lock })));
         }
         Err(io::Error::other("too many processes share the directory"))
     }
@@ -129,7 +129,7 @@ impl BlobCache {
 
     /// Bytes kept at the moment.
     pub fn bytes(&self) -> u64 {
-        self.lock().bytes
+        self.lock().entries.bytes()
     }
 
     /// Waits for the turn to download a blob.
@@ -142,12 +142,9 @@ impl BlobCache {
     pub(super) fn pin(&self, key: &str, size: Option<u64>) -> Option<Pin> {
         let mut kept = self.lock();
         let id = Id::Whole(key.to_owned());
-        let entry = kept.entries.get_mut(&id)?;
-        if !entry.ready || size.is_some_and(|size| size != entry.bytes) {
-            return None;
-        }
-        entry.pins += 1;
-        kept.touch(&id);
+        let is_here = |entry: &&Entry| entry.ready && size.is_none_or(|size| size == entry.bytes);
+        kept.entries.peek(&id).filter(is_here)?;
+        kept.entries.get(&id)?.pins += 1;
         Some(Pin { cache: self.clone(), key: key.to_owned() })
     }
 
@@ -155,13 +152,13 @@ impl BlobCache {
     pub(super) fn reserve(&self, key: &str, size: u64) -> Result<Pin, NoRoom> {
         self.forget(key);
         let mut kept = self.lock();
-        let held: u64 = kept.entries.values().filter(|entry| entry.pins > 0).map(|entry| entry.bytes).sum();
+        let held: u64 = kept.entries.iter().filter(|(_, entry)| entry.pins > 0).map(|(_, entry)| entry.bytes).sum();
         if held.saturating_add(size) > self.0.max_bytes {
             return Err(NoRoom { size, max_bytes: self.0.max_bytes });
         }
-        let entry = Entry { bytes: size, last_use: 0, pins: 1, ready: false, key: None };
-        kept.insert(Id::Whole(key.to_owned()), entry);
-        let gone = kept.shrink(self.0.max_bytes);
+        let entry = Entry { bytes: size, pins: 1, ready: false, key: None };
+        kept.entries.put(Id::Whole(key.to_owned()), entry, size);
+        let gone = kept.shrink();
         drop(kept);
         self.remove(gone);
         Ok(Pin { cache: self.clone(), key: key.to_owned() })
@@ -170,8 +167,8 @@ impl BlobCache {
     /// A name for a file to be written, in the same file system.
     pub(super) fn temporary(&self) -> PathBuf {
         let mut kept = self.lock();
-        kept.clock += 1;
-        self.0.folder.join("tmp").join(kept.clock.to_string())
+        kept.number += 1;
+        self.0.folder.join("tmp").join(kept.number.to_string())
     }
 
     /// Takes a file that has just been uploaded: whoever made it often reads it next. Where there is no room it is deleted.
@@ -202,10 +199,7 @@ impl BlobCache {
         let mut kept = self.lock();
         let number = kept.objects.get(key).filter(|object| object.tag == tag)?.number;
         let id = Id::Block(number, block);
-        kept.entries.contains_key(&id).then(|| {
-            kept.touch(&id);
-            self.path(&id)
-        })
+        kept.entries.get(&id).map(|_| self.path(&id))
     }
 
     /// Keeps a block. What cannot be written is not kept.
@@ -216,8 +210,8 @@ impl BlobCache {
             if kept.objects.get(key).is_some_and(|object| object.tag != tag || object.size != size) {
                 gone = kept.drop_object(key);
             }
-            kept.clock += 1;
-            let fresh = Object { number: kept.clock, tag: tag.to_owned(), size, blocks: 0 };
+            kept.number += 1;
+            let fresh = Object { number: kept.number, tag: tag.to_owned(), size, blocks: 0 };
             kept.objects.entry(key.to_owned()).or_insert(fresh).number
         };
         self.remove(std::mem::take(&mut gone));
@@ -239,13 +233,13 @@ impl BlobCache {
             }
         }
         let length = bytes.len() as u64;
-        let entry = Entry { bytes: length, last_use: 0, pins: 0, ready: true, key: Some(key.to_owned()) };
-        if kept.insert(id, entry)
+        let entry = Entry { bytes: length, pins: 0, ready: true, key: Some(key.to_owned()) };
+        if kept.entries.put(id, entry, length).is_none()
             && let Some(object) = kept.objects.get_mut(key)
         {
             object.blocks += 1;
         }
-        let gone = kept.shrink(self.0.max_bytes);
+        let gone = kept.shrink();
         drop(kept);
         self.remove(gone);
     }
@@ -255,7 +249,7 @@ impl BlobCache {
         let mut kept = self.lock();
         let mut gone = kept.drop_object(key);
         let whole = Id::Whole(key.to_owned());
-        if kept.entries.get(&whole).is_some_and(|entry| entry.pins == 0) {
+        if kept.entries.peek(&whole).is_some_and(|entry| entry.pins == 0) {
             kept.take(&whole);
             gone.push(whole);
         }
@@ -286,57 +280,34 @@ impl BlobCache {
 }
 
 impl Kept {
-    /// True for an entry that was not there.
-    fn insert(&mut self, id: Id, entry: Entry) -> bool {
-        self.bytes += entry.bytes;
-        let replaced = self.entries.insert(id.clone(), entry);
-        let is_new = replaced.is_none();
-        if let Some(replaced) = replaced {
-            self.bytes -= replaced.bytes;
-            self.order.remove(&replaced.last_use);
-        }
-        self.touch(&id);
-        is_new
-    }
-
-    fn touch(&mut self, id: &Id) {
-        self.clock += 1;
-        if let Some(entry) = self.entries.get_mut(id) {
-            self.order.remove(&entry.last_use);
-            entry.last_use = self.clock;
-            self.order.insert(self.clock, id.clone());
-        }
-    }
-
     fn take(&mut self, id: &Id) {
-        let Some(entry) = self.entries.remove(id) else { return };
-        self.order.remove(&entry.last_use);
-        self.bytes -= entry.bytes;
-        let Some(key) = entry.key else { return };
-        if let Some(object) = self.objects.get_mut(&key) {
+        if let Some(entry) = self.entries.remove(id) {
+            self.discount(&entry);
+        }
+    }
+
+    /// Of an entry that is gone: its object has one block less.
+    fn discount(&mut self, entry: &Entry) {
+        let Some(key) = &entry.key else { return };
+        if let Some(object) = self.objects.get_mut(key) {
             object.blocks = object.blocks.saturating_sub(1);
             if object.blocks == 0 {
-                self.objects.remove(&key);
+                self.objects.remove(key);
             }
         }
     }
 
-    /// What has to go, the oldest first.
-    fn shrink(&mut self, max_bytes: u64) -> Vec<Id> {
-        let mut gone = Vec::new();
-        while self.bytes > max_bytes {
-            let free = |id: &&Id| self.entries.get(*id).is_some_and(|entry| entry.pins == 0);
-            let Some(id) = self.order.values().find(free).cloned() else { break };
-            self.take(&id);
-            gone.push(id);
-        }
-        gone
+    /// What has to go, apart from what is in use.
+    fn shrink(&mut self) -> Vec<Id> {
+        let gone = self.entries.make_room(|entry| entry.pins == 0);
+        gone.iter().for_each(|(_, entry)| self.discount(entry));
+        gone.into_iter().map(|(id, _)| id).collect()
     }
 
     fn drop_object(&mut self, key: &str) -> Vec<Id> {
         let Some(object) = self.objects.remove(key) else { return Vec::new() };
         let of_object = |id: &&Id| matches!(id, Id::Block(number, _) if *number == object.number);
-        let gone: Vec<Id> = self.entries.keys().filter(of_object).cloned().collect();
+        let gone: Vec<Id> = self.entries.iter().map(|(id, _)| id).filter(of_object).cloned().collect();
         gone.iter().for_each(|id| self.take(id));
         gone
     }
@@ -350,7 +321,7 @@ impl Pin {
 
     /// The file is complete.
     pub(super) fn ready(&self) {
-        if let Some(entry) = self.cache.lock().entries.get_mut(&Id::Whole(self.key.clone())) {
+        if let Some(entry) = self.cache.lock().entries.peek_mut(&Id::Whole(self.key.clone())) {
             entry.ready = true;
         }
     }
@@ -366,10 +337,10 @@ impl Pin {
 impl Drop for Pin {
     fn drop(&mut self) {
         let mut kept = self.cache.lock();
-        if let Some(entry) = kept.entries.get_mut(&Id::Whole(self.key.clone())) {
+        if let Some(entry) = kept.entries.peek_mut(&Id::Whole(self.key.clone())) {
             entry.pins = entry.pins.saturating_sub(1);
         }
-        let gone = kept.shrink(self.cache.0.max_bytes);
+        let gone = kept.shrink();
         drop(kept);
         self.cache.remove(gone);
     }

@@ -1,12 +1,12 @@
 //! Long questions: worked on once for all who ask, in the background, a few at a time; what was found is kept for a while.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use belvedere_domain::{Digest, ErrorCode};
+use belvedere_domain::{Digest, ErrorCode, Recent};
 use belvedere_engine::task::Progress;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
@@ -17,7 +17,7 @@ use crate::error::ApiError;
 const MAX_UNDERWAY: usize = 32;
 /// Answers that are kept, and their bytes.
 const MAX_KEPT: usize = 256;
-const MAX_KEPT_BYTES: usize = 32 << 20;
+const MAX_KEPT_BYTES: u64 = 32 << 20;
 /// Looks without a question after which the work is dropped.
 const LOOKS: u64 = 12;
 
@@ -45,12 +45,9 @@ pub(crate) struct Board {
     look_every: Duration,
 }
 
-#[derive(Default)]
 struct Entries {
     underway: HashMap<Digest, Arc<Underway>>,
-    /// Oldest first.
-    kept: VecDeque<(Digest, Outcome)>,
-    kept_bytes: usize,
+    kept: Recent<Digest, Outcome>,
 }
 
 struct Underway {
@@ -166,28 +163,25 @@ fn lock(entries: &Mutex<Entries>) -> MutexGuard<'_, Entries> {
     entries.lock().expect("never poisoned: no code panics while holding it")
 }
 
+impl Default for Entries {
+    fn default() -> Self {
+        Self { underway: HashMap::new(), kept: Recent::new(MAX_KEPT, MAX_KEPT_BYTES) }
+    }
+}
+
 impl Entries {
     fn keep(&mut self, key: Digest, outcome: Outcome) {
-        self.kept_bytes += size(&outcome);
-        self.kept.push_back((key, outcome));
-        while self.kept.len() > MAX_KEPT || self.kept_bytes > MAX_KEPT_BYTES {
-            let Some((_, outcome)) = self.kept.pop_front() else { break };
-            self.kept_bytes -= size(&outcome);
-        }
+        let bytes = outcome.as_ref().map_or(0, Bytes::len);
+        self.kept.keep(key, outcome, bytes as u64);
     }
 
     /// A kept answer. A failure is told once and forgotten.
     fn take_or_copy(&mut self, key: &Digest) -> Option<Outcome> {
-        let place = self.kept.iter().position(|(kept, _)| kept == key)?;
-        match &self.kept[place].1 {
+        match self.kept.peek(key)? {
             Ok(body) => Some(Ok(body.clone())),
-            Err(_) => self.kept.remove(place).map(|(_, outcome)| outcome),
+            Err(_) => self.kept.remove(key),
         }
     }
-}
-
-fn size(outcome: &Outcome) -> usize {
-    outcome.as_ref().map_or(0, Bytes::len)
 }
 
 #[cfg(test)]
@@ -325,7 +319,7 @@ mod tests {
         for number in 0..40 {
             entries.keep(key(number), Ok(Bytes::from(vec![0; 1 << 20])));
         }
-        assert!(entries.kept_bytes <= MAX_KEPT_BYTES);
+        assert!(entries.kept.bytes() <= MAX_KEPT_BYTES);
         assert!(entries.take_or_copy(&key(0)).is_none() && entries.take_or_copy(&key(39)).is_some());
     }
 }

@@ -1,9 +1,8 @@
 //! Row numbers of recent questions, kept in bounded memory, so that the next page is at hand.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use belvedere_domain::{Digest, Revision, SplitName};
+use belvedere_domain::{Digest, Recent, Revision, SplitName};
 use belvedere_engine::call::QueryText;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -30,18 +29,9 @@ pub(crate) struct Found {
 
 /// The recent questions, and how many may be worked on at the same time: as many as there are processors.
 pub(crate) struct Selections {
-    max_bytes: usize,
-    kept: Mutex<Kept>,
+    kept: Mutex<Recent<Key, Entry>>,
     permits: Semaphore,
     lookups: Lookups,
-}
-
-#[derive(Default)]
-struct Kept {
-    entries: HashMap<Key, Entry>,
-    bytes: usize,
-    /// Counts uses, to tell which one was last.
-    clock: u64,
 }
 
 struct Entry {
@@ -49,15 +39,14 @@ struct Entry {
     offset: u64,
     rows: Vec<u64>,
     count: u64,
-    bytes: usize,
-    last_use: u64,
 }
 
 impl Selections {
     /// Keeps at most so many bytes.
     pub(crate) fn new(max_bytes: usize) -> Self {
         let permits = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { max_bytes, kept: Mutex::default(), permits: Semaphore::new(permits), lookups: Lookups::default() }
+        let kept = Mutex::new(Recent::new(usize::MAX, max_bytes as u64));
+        Self { kept, permits: Semaphore::new(permits), lookups: Lookups::default() }
     }
 
     /// Waits until another question may be worked on.
@@ -77,15 +66,12 @@ impl Selections {
 
     fn find(&self, key: &Key, offset: u64, length: Option<u64>) -> Option<Found> {
         let mut kept = self.lock();
-        kept.clock += 1;
-        let clock = kept.clock;
-        let entry = kept.entries.get_mut(key)?;
+        let entry = kept.get(key)?;
         let wanted = offset.min(entry.count)..offset.saturating_add(length.unwrap_or(u64::MAX)).min(entry.count);
         let end = entry.offset + entry.rows.len() as u64;
         if !wanted.is_empty() && (wanted.start < entry.offset || wanted.end > end) {
             return None;
         }
-        entry.last_use = clock;
         let first = usize::try_from(wanted.start.saturating_sub(entry.offset)).ok()?;
         let length = usize::try_from(wanted.end - wanted.start).ok()?;
         let rows = entry.rows.iter().skip(first).take(length).copied().collect();
@@ -96,24 +82,10 @@ impl Selections {
     pub(crate) fn keep(&self, key: Key, offset: u64, rows: Vec<u64>, count: u64) {
         let texts = [&key.text.condition, &key.text.order].into_iter().flatten().map(String::len).sum::<usize>();
         let bytes = rows.len() * size_of::<u64>() + texts + ENTRY_BYTES;
-        if bytes > self.max_bytes {
-            return;
-        }
-        let mut kept = self.lock();
-        kept.clock += 1;
-        let entry = Entry { offset, rows, count, bytes, last_use: kept.clock };
-        if let Some(replaced) = kept.entries.insert(key, entry) {
-            kept.bytes -= replaced.bytes;
-        }
-        kept.bytes += bytes;
-        while kept.bytes > self.max_bytes {
-            let oldest = kept.entries.iter().min_by_key(|(_, entry)| entry.last_use).map(|(key, _)| key.clone());
-            let Some(removed) = oldest.and_then(|key| kept.entries.remove(&key)) else { break };
-            kept.bytes -= removed.bytes;
-        }
+        self.lock().keep(key, Entry { offset, rows, count }, bytes as u64);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Recent<Key, Entry>> {
         // It is a cache: a panic leaves nothing half-done that matters.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
