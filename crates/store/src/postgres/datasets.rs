@@ -10,13 +10,13 @@ use crate::{DatasetRow, Datasets, StoreError};
 #[async_trait]
 impl Datasets for Postgres {
     async fn get(&self, name: &DatasetName) -> Result<Option<DatasetRow>, StoreError> {
-        let sql = concat!(include_str!("../sql/datasets.sql"), "WHERE d.name = $1");
+        let sql = include_str!("../sql/dataset.sql");
         let rows = self.read("read a dataset", sql, &[&name.as_str()]).await?;
         rows.first().map(|found| row::dataset(found)?.decode()).transpose()
     }
 
     async fn list(&self) -> Result<Vec<DatasetRow>, StoreError> {
-        let sql = include_str!("../sql/datasets_all.sql");
+        let sql = include_str!("../sql/datasets.sql");
         let rows = self.read("list datasets", sql, &[]).await?;
         rows.iter().map(|found| row::dataset(found)?.decode()).collect()
     }

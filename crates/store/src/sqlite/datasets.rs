@@ -14,7 +14,7 @@ impl Datasets for Sqlite {
         let name = name.clone();
         self.read("read a dataset", move |session| {
             let row = session
-                .prepare(concat!(include_str!("../sql/datasets.sql"), "WHERE d.name = $1"))?
+                .prepare(include_str!("../sql/dataset.sql"))?
                 .query_row([name.as_str()], row::dataset)
                 .optional()?;
             Ok(row.map(DatasetColumns::decode).transpose()?)
@@ -25,7 +25,7 @@ impl Datasets for Sqlite {
     async fn list(&self) -> Result<Vec<DatasetRow>, StoreError> {
         self.read("list datasets", |session| {
             let rows: Vec<_> = session
-                .prepare(include_str!("../sql/datasets_all.sql"))?
+                .prepare(include_str!("../sql/datasets.sql"))?
                 .query_map([], row::dataset)?
                 .collect::<Result<_, _>>()?;
             Ok(rows.into_iter().map(DatasetColumns::decode).collect::<Result<_, _>>()?)
