@@ -190,7 +190,7 @@ impl BlobReader {
         match error {
             object_store::Error::NotFound { .. } | object_store::Error::Precondition { .. } => self.changed(),
             // A range beyond the end is answered by an error.
-            error if super::status_of(&error) == Some(416) => self.changed(),
+            error if super::failure::status_of(&error) == Some(416) => self.changed(),
             error => ReadError::Store(remote_failure("read", &self.key, error)),
         }
     }
