@@ -171,13 +171,13 @@ question!(Sweep => Option<SweepRow>, "read a sweep", |self, transaction| {
     Ok(Some(found))
 });
 
-pub(crate) struct Sweeps {
+pub(crate) struct ListSweeps {
     pub(crate) owner: Option<String>,
     pub(crate) before: Option<TaskId>,
     pub(crate) limit: u32,
 }
 
-question!(Sweeps => Vec<SweepRow>, "list sweeps", |self, transaction| {
+question!(ListSweeps => Vec<SweepRow>, "list sweeps", |self, transaction| {
     let sql = "SELECT id, owner, cluster, experiment, dataset, pin, config, size, max_parallel, created_at \
                FROM task_sweep WHERE (CAST($1 AS TEXT) IS NULL OR owner = $1) \
                AND (CAST($2 AS TEXT) IS NULL OR id < $2) ORDER BY id DESC LIMIT $3";
