@@ -19,8 +19,8 @@ pub fn simple(features: &Features) -> JsonValue {
     features.iter().map(column).collect()
 }
 
-/// The short name of a type.
-pub(crate) fn type_name(feature: &Feature) -> String {
+/// The short name of a type, for people and programs: `int64`, `list<string>`, `struct<a: int64, b: image>`.
+pub fn type_name(feature: &Feature) -> String {
     match feature {
         Feature::Value(dtype) => dtype.to_string(),
         Feature::ClassLabel { .. } => "class".to_owned(),

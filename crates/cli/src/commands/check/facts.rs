@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use belvedere_api::{Router, ask};
-use belvedere_domain::features::Features;
+use belvedere_domain::features::{Feature, Features};
 use belvedere_domain::{DatasetName, Revision};
+use belvedere_engine::schema::type_name;
 use belvedere_hub::local::RootReport;
 use belvedere_jobs::content::{ConfigInfo, DatasetInfos, DatasetSize, DatasetSplitNames, SplitItem};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use super::{types, warnings};
+use super::warnings;
 use crate::problems::{self, Problem};
 use crate::progress::encoded;
 use crate::runtime::Runtime;
@@ -74,7 +75,7 @@ pub(super) struct ConfigFacts {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Column {
     pub(super) name: String,
-    /// Its type in words.
+    /// The short name of its type, as in the rest of the API.
     #[serde(rename = "type")]
     pub(super) kind: String,
 }
@@ -225,15 +226,15 @@ pub(super) async fn of_dataset(
 }
 
 fn columns(features: &Features) -> Vec<Column> {
-    features.iter().map(|(name, feature)| Column { name: name.clone(), kind: types::in_words(feature) }).collect()
+    features.iter().map(|(name, feature)| Column { name: name.clone(), kind: type_name(feature) }).collect()
 }
 
 /// The columns of `/first-rows`, for configs without info.
 fn columns_of_preview(preview: &Json) -> Option<Vec<Column>> {
     let column = |feature: &Json| {
         let name = feature["name"].as_str()?.to_owned();
-        let kind = belvedere_domain::features::Feature::from_json(&feature["type"]).ok()?;
-        Some(Column { name, kind: types::in_words(&kind) })
+        let kind = Feature::from_json(&feature["type"]).ok()?;
+        Some(Column { name, kind: type_name(&kind) })
     };
     preview["features"].as_array()?.iter().map(column).collect()
 }

@@ -6,7 +6,6 @@
 mod facts;
 mod pipeline;
 mod text;
-mod types;
 mod warnings;
 
 use clap::Args;

@@ -119,8 +119,9 @@ impl Page {
             self.line(&format!("      and {} more", plural(config.splits.len() - SHOWN, "split")));
         }
         if !config.columns.is_empty() {
+            let shown = config.columns.iter().take(SHOWN);
             let mut columns: Vec<String> =
-                config.columns.iter().take(SHOWN).map(|column| format!("{} ({})", column.name, column.kind)).collect();
+                shown.map(|column| format!("{} ({})", column.name, shortened(&column.kind))).collect();
             if config.columns.len() > SHOWN {
                 columns.push(format!("and {} more", config.columns.len() - SHOWN));
             }
@@ -164,4 +165,13 @@ fn facts_of(split: &SplitFacts) -> String {
         Some(_) => {}
     }
     text
+}
+
+/// A type, cut where it is too long to stand in a list.
+fn shortened(kind: &str) -> String {
+    const LENGTH: usize = 60;
+    match kind.char_indices().nth(LENGTH) {
+        Some((end, _)) => format!("{}…", &kind[..end]),
+        None => kind.to_owned(),
+    }
 }
