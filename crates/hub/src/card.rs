@@ -189,11 +189,6 @@ impl Card {
         self.texts("tags")
     }
 
-    /// The `license` identifiers.
-    pub fn licenses(&self) -> Vec<String> {
-        self.texts("license")
-    }
-
     /// Every top-level key as JSON.
     pub fn to_json(&self) -> Map<String, JsonValue> {
         self.entries.iter().map(|(key, (_, node))| (key.clone(), node.to_json())).collect()

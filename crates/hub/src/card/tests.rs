@@ -50,7 +50,7 @@ fn descriptive_keys_are_texts_or_lists() {
     let card = card("---\nlanguage: [en, no]\ntags:\n- a\n- 2\nlicense: mit\nviewer: false\n---\n");
     assert_eq!(card.languages(), ["en", "False"], "an unquoted `no` is a boolean in YAML 1.1");
     assert_eq!(card.tags(), ["a", "2"]);
-    assert_eq!(card.licenses(), ["mit"]);
+    assert_eq!(card.texts("license"), ["mit"]);
     assert!(!card.viewer());
 }
 

@@ -123,7 +123,7 @@ section! {
 section! {
     /// Pages of rows from Parquet files.
     RowsIndex = "rows_index" {
-        /// Largest amount of data that is loaded for one page; more is the error `TooBigRows`.
+        /// Largest amount of data that is loaded for one page; more is the error `TooBigContentError`.
         max_arrow_data_in_memory: u64 = "300_000_000" {
             fate: Read("split-first-rows and /rows"),
             unit: "bytes",
