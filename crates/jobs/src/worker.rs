@@ -60,6 +60,29 @@ struct Running {
     too_long: bool,
 }
 
+/// A claimed job whose lease is kept alive.
+struct Started {
+    job: ClaimedJob,
+    stop: CancellationToken,
+}
+
+/// What the place of a job does after it.
+struct Next {
+    light: bool,
+    /// No job is claimed any more.
+    stop: CancellationToken,
+    /// The job that the end of this one brought along.
+    started: Option<Started>,
+}
+
+impl Next {
+    /// What to ask for together with the end of a job; `None` when the place takes no other one now.
+    fn request(&self, worker: &Worker) -> Option<ClaimRequest> {
+        let takes = self.started.is_none() && !self.stop.is_cancelled() && gates::check(worker.settings()).is_ok();
+        takes.then(|| worker.request(self.light))
+    }
+}
+
 impl Worker {
     /// A worker. `owner` tells processes apart in messages; it must be fresh at each start.
     pub fn new(services: Arc<Services>, registry: Arc<Registry>, owner: &str) -> Self {
@@ -122,7 +145,7 @@ impl Worker {
         while !stop.is_cancelled() {
             // Registered before looking, so that no wake-up is missed in between.
             wakeups.mark_unchanged();
-            let pause = match self.tick_place(light).await {
+            let pause = match self.run_on(light, &stop).await {
                 Ok(Tick::Ran) => {
                     closed = false;
                     continue;
@@ -160,21 +183,33 @@ impl Worker {
     /// # Errors
     /// [`StoreError`] when the queue cannot be asked.
     pub async fn tick(&self) -> Result<Tick, StoreError> {
-        self.tick_place(false).await
+        let stop = CancellationToken::new();
+        stop.cancel();
+        self.run_on(false, &stop).await
     }
 
-    async fn tick_place(&self, light: bool) -> Result<Tick, StoreError> {
+    /// Claims and runs a job, then the one that its end brings along, and so on until none comes. After `stop` no end brings
+    /// one.
+    async fn run_on(&self, light: bool, stop: &CancellationToken) -> Result<Tick, StoreError> {
         if let Err(closed) = gates::check(self.settings()) {
             return Ok(Tick::Closed(closed.reason));
         }
         let asked = Instant::now();
-        match self.services.store.queue.claim(&self.request(light)).await? {
-            None => Ok(Tick::Idle),
-            Some(job) => {
-                self.took(Part::Claim, asked);
-                self.work(job).await;
-                Ok(Tick::Ran)
-            }
+        let Some(job) = self.services.store.queue.claim(&self.request(light)).await? else { return Ok(Tick::Idle) };
+        self.took(Part::Claim, asked);
+        let mut started = self.start(job);
+        loop {
+            let mut next = Next { light, stop: stop.clone(), started: None };
+            self.run_started(started, Some(&mut next)).await;
+            started = match next.started {
+                Some(next) if !stop.is_cancelled() => next,
+                Some(next) => {
+                    run::hand_back(self, &next.job, stop).await;
+                    self.ended(&next.job.lease);
+                    return Ok(Tick::Ran);
+                }
+                None => return Ok(Tick::Ran),
+            };
         }
     }
 
@@ -215,12 +250,29 @@ impl Worker {
 
     /// Runs a claimed job to its end. Never fails: whatever happens is stored or left to the lease.
     pub async fn work(&self, job: ClaimedJob) {
+        self.run_started(self.start(job), None).await;
+    }
+
+    /// From now on the lease of the job is kept alive.
+    fn start(&self, job: ClaimedJob) -> Started {
         let stop = CancellationToken::new();
-        let id = job.lease.job;
         let running = Running { lease: job.lease.clone(), since: Instant::now(), stop: stop.clone(), too_long: false };
-        self.lock().insert(id, running);
-        run::run(self, job, stop).await;
-        self.lock().remove(&id);
+        self.lock().insert(job.lease.job, running);
+        Started { job, stop }
+    }
+
+    async fn run_started(&self, started: Started, next: Option<&mut Next>) {
+        let lease = started.job.lease.clone();
+        run::run(self, started.job, started.stop, next).await;
+        self.ended(&lease);
+    }
+
+    /// Forgets a lease; not a later one of the same job, which its end may have brought along.
+    fn ended(&self, lease: &Lease) {
+        let mut running = self.lock();
+        if running.get(&lease.job).is_some_and(|running| running.lease == *lease) {
+            running.remove(&lease.job);
+        }
     }
 
     /// Looks once for jobs whose worker vanished: back to the queue, or given up with an error view.

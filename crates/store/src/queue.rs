@@ -180,6 +180,16 @@ pub trait Queue: Send + Sync {
     /// fenced by the lease.
     async fn finish(&self, lease: &Lease, completion: Completion) -> Result<Finished, StoreError>;
 
+    /// Ends a job as [`finish`](Self::finish) does and claims the next one as [`claim`](Self::claim) does, at the cost of
+    /// little more than one of them. The end comes first: the place of the job is free for the claim, which sees its
+    /// children. Each has an outcome of its own; neither is lost by what is wrong with the other.
+    async fn finish_and_claim(
+        &self,
+        lease: &Lease,
+        completion: Completion,
+        request: &ClaimRequest,
+    ) -> (Result<Finished, StoreError>, Result<Option<ClaimedJob>, StoreError>);
+
     /// Stores a view while the job goes on (results that fill progressively, or partial ones). `false`: lease lost
     /// or superseded, nothing written.
     async fn save(&self, lease: &Lease, view: NewView) -> Result<bool, StoreError>;

@@ -23,11 +23,11 @@ const MAX_TEXT_BYTES: usize = 4_000;
 /// A part of the worker's loop that is timed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
-    /// Asking the queue for a job.
+    /// Asking the queue for a job, where that was not part of ending the one before.
     Claim,
     /// Computing a view.
     Compute,
-    /// Storing it and ending the job.
+    /// Storing it and ending the job, and claiming the next one along with it.
     Finish,
 }
 

@@ -10,8 +10,8 @@ use belvedere_store::{Completion, Ending, Finished, Found, NewView, StoreError, 
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::Worker;
 use super::recorder::{Part, Verdict};
+use super::{Next, Worker};
 use crate::content::{ConfigNames, PreviousJob, SplitNames};
 use crate::heal::{self, Loss};
 use crate::job::{Job, JobContext, JobError, Ready};
@@ -22,8 +22,8 @@ const STALE: &str = "stale lease: another worker has the job, what was computed 
 /// How long a job that was told to stop waits for a database that is away.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs a job and stores what it gives.
-pub(super) async fn run(worker: &Worker, job: ClaimedJob, stop: CancellationToken) {
+/// Runs a job and stores what it gives. Its end may bring along what its place does `next`.
+pub(super) async fn run(worker: &Worker, job: ClaimedJob, stop: CancellationToken, next: Option<&mut Next>) {
     let record = &job.record;
     // At the level of errors, so that no line about a job is without it.
     let span = tracing::error_span!(
@@ -58,7 +58,7 @@ pub(super) async fn run(worker: &Worker, job: ClaimedJob, stop: CancellationToke
             Attempt::Nothing | Attempt::Abandoned => Verdict::default(),
         };
         let computed = std::time::Instant::now();
-        let ending = end(worker, step, &job, outcome, &stop).await;
+        let ending = end(worker, step, &job, outcome, &stop, next).await;
         worker.took(Part::Finish, computed);
         worker.record(&job, started.elapsed(), ending, verdict, &meter);
         tracing::debug!(duration_ms = started.elapsed().as_millis() as u64, ending = ending.as_str(), "job ended");
@@ -77,14 +77,14 @@ pub(super) async fn bury(worker: &Worker, job: ClaimedJob) {
     tracing::error!(job.id = job.record.id.0, step = step.name, dataset.name = %job.record.key.dataset, "{message}");
     let views = vec![failed(&step, &job, ErrorCode::JobManagerCrashedError, &message)];
     let verdict = Verdict::of(&job, &views);
-    let ending = end(worker, &step, &job, Attempt::Views(views), &stop).await;
+    let ending = end(worker, &step, &job, Attempt::Views(views), &stop, None).await;
     worker.record(&job, Duration::ZERO, ending, verdict, &Meter::default());
 }
 
 /// Ends a job that another version queued; nothing depends on it here.
 async fn drop_unknown(worker: &Worker, job: &ClaimedJob, stop: &CancellationToken) {
     tracing::warn!(job.id = job.record.id.0, step = %job.record.key.step, "this program does not know the step; the job is dropped");
-    let _dropped = finish(worker, job, without_result(worker), stop).await;
+    let _dropped = finish(worker, job, without_result(worker), stop, None).await;
 }
 
 /// What an attempt came to.
@@ -192,7 +192,14 @@ async fn compute(job: Option<&dyn Job>, level: Level, ctx: &mut JobContext) -> R
 }
 
 /// Stores, plans the children, finishes.
-async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, stop: &CancellationToken) -> Ending {
+async fn end(
+    worker: &Worker,
+    step: &Step,
+    job: &ClaimedJob,
+    attempt: Attempt,
+    stop: &CancellationToken,
+    next: Option<&mut Next>,
+) -> Ending {
     let is_other = matches!(attempt, Attempt::Remade(_));
     let views = match attempt {
         Attempt::Views(views) | Attempt::Remade(views) => views,
@@ -206,7 +213,7 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
                 return release(worker, job, worker.settings().retry_seconds, true, stop, Ending::Retried).await;
             }
             tracing::debug!("files are missing that are being made again, which triggers this step once more");
-            return finish(worker, job, without_result(worker), stop).await;
+            return finish(worker, job, without_result(worker), stop, next).await;
         }
         Attempt::RevisionGone => {
             worker.services.files.changed(&job.record.key.dataset).await;
@@ -237,7 +244,7 @@ async fn end(worker: &Worker, step: &Step, job: &ClaimedJob, attempt: Attempt, s
             coalesce_seconds: settings.coalesce_seconds,
             ..Completion::default()
         };
-        return finish(worker, job, completion, stop).await;
+        return finish(worker, job, completion, stop, next).await;
     }
 }
 
@@ -261,8 +268,15 @@ async fn are_files_remade(worker: &Worker, step: &Step, job: &ClaimedJob) -> boo
     }
 }
 
-/// Finishes, again and again while the database is away: the result in hand is worth waiting for.
-async fn finish(worker: &Worker, job: &ClaimedJob, completion: Completion, stop: &CancellationToken) -> Ending {
+/// Finishes, again and again while the database is away: the result in hand is worth waiting for. The first time the next
+/// job is claimed along with it; what is wrong with the claim shows when the queue is asked again.
+async fn finish(
+    worker: &Worker,
+    job: &ClaimedJob,
+    completion: Completion,
+    stop: &CancellationToken,
+    mut next: Option<&mut Next>,
+) -> Ending {
     let own = completion.views.iter().find(|view| view.key == job.record.key);
     let stored = match own.or(completion.views.first()).map(|view| &view.content) {
         Some(ViewContent::Computed(_)) => Ending::Stored,
@@ -272,7 +286,18 @@ async fn finish(worker: &Worker, job: &ClaimedJob, completion: Completion, stop:
     loop {
         let ran_seconds = worker.lock().get(&job.record.id).map(|running| running.since.elapsed().as_secs_f64());
         let completion = Completion { ran_seconds, ..completion.clone() };
-        return match worker.services.store.queue.finish(&job.lease, completion).await {
+        let queue = &worker.services.store.queue;
+        let place = next.take();
+        let request = place.as_ref().and_then(|place| place.request(worker));
+        let finished = match place.zip(request) {
+            Some((place, request)) => {
+                let (finished, claimed) = queue.finish_and_claim(&job.lease, completion, &request).await;
+                place.started = claimed.ok().flatten().map(|job| worker.start(job));
+                finished
+            }
+            None => queue.finish(&job.lease, completion).await,
+        };
+        return match finished {
             Ok(Finished::Saved { served }) => {
                 if let Some(revision) = served {
                     tracing::info!(dataset.name = %job.record.key.dataset, %revision, "a new revision is served");
@@ -315,6 +340,11 @@ async fn leave_to_others(worker: &Worker, job: &ClaimedJob, stop: &CancellationT
         tracing::warn!(dataset.name = %dataset, "its files are not here; its jobs are left to workers that have them");
     }
     release(worker, job, 0.0, false, stop, Ending::HandedBack).await
+}
+
+/// Gives back a job that came just before the worker was told to stop.
+pub(super) async fn hand_back(worker: &Worker, job: &ClaimedJob, stop: &CancellationToken) {
+    release(worker, job, 0.0, false, stop, Ending::HandedBack).await;
 }
 
 /// Puts the job back, again and again while the database is away: a lease that runs out instead looks like a crash.

@@ -8,6 +8,7 @@ mod deletion;
 mod elsewhere;
 mod failures;
 mod first_rows;
+mod going_on;
 mod graph_page;
 mod heal;
 mod layout;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::StoreError;
 
@@ -24,13 +24,13 @@ pub(super) trait Batch: Send + Sync + 'static {
     /// What each asker gets.
     type Answer: Send + 'static;
 
-    /// Whether both may go in one call.
-    fn agree(one: &Self::Request, other: &Self::Request) -> bool;
+    /// Whether a request may go in one call with those taken already.
+    fn joins(taken: &[Asked<Self>], request: &Self::Request) -> bool;
 
     /// Roughly how many bytes a request sends.
     fn size_bytes(request: &Self::Request) -> usize;
 
-    /// Carries out requests that agree, and answers each.
+    /// Carries out requests that were joined, and answers each.
     async fn run(&self, asked: Vec<Asked<Self>>);
 }
 
@@ -52,29 +52,27 @@ pub(super) type Outcomes<A> = Vec<Result<A, StoreError>>;
 
 /// Requests of which one call carries out many, each with an outcome of its own.
 #[async_trait]
-pub(super) trait Joined: Batch {
-    /// Carries out requests that agree, all or none.
+pub(super) trait Joined: Send + Sync {
+    type Request: Send + Sync;
+    type Answer: Send;
+
+    /// Carries out requests, all or none.
     async fn call(&self, requests: &[&Self::Request]) -> Result<Outcomes<Self::Answer>, StoreError>;
 }
 
-/// Carries out requests together, or one by one where that fails, and answers each.
-pub(super) async fn run_joined<B: Joined>(batch: &B, asked: Vec<Asked<B>>) {
-    let requests: Vec<&B::Request> = asked.iter().map(|asked| &asked.request).collect();
-    let outcomes = match batch.call(&requests).await {
+/// Carries out requests together, or one by one where that fails: whatever the database does not like about one of them
+/// is no business of the others.
+pub(super) async fn join<J: Joined>(joined: &J, requests: &[&J::Request]) -> Outcomes<J::Answer> {
+    match joined.call(requests).await {
         Ok(outcomes) => outcomes,
-        // Whatever the database does not like about one of them is no business of the others.
         Err(error) if requests.len() > 1 && !error.is_passing() => {
             let mut outcomes = Vec::with_capacity(requests.len());
-            for request in &requests {
-                outcomes.push(batch.call(&[request]).await.and_then(only));
+            for request in requests {
+                outcomes.push(joined.call(&[request]).await.and_then(only));
             }
             outcomes
         }
         Err(error) => error.copies().take(requests.len()).map(Err).collect(),
-    };
-    for (asked, outcome) in asked.into_iter().zip(outcomes) {
-        // What is stored is stored, whether somebody waits to hear it or not.
-        let _ = asked.answer(outcome);
     }
 }
 
@@ -91,8 +89,6 @@ pub(super) struct Batches<B: Batch> {
 
 struct Shared<B: Batch> {
     batch: B,
-    /// Held while a call runs.
-    turns: Arc<Semaphore>,
     line: Mutex<Line<B>>,
 }
 
@@ -103,10 +99,9 @@ struct Line<B: Batch> {
 }
 
 impl<B: Batch> Batches<B> {
-    /// Kinds of calls that are given the same `turns` take turns with each other.
-    pub(super) fn new(batch: B, turns: Arc<Semaphore>) -> Self {
+    pub(super) fn new(batch: B) -> Self {
         let line = Mutex::new(Line { waiting: VecDeque::new(), served: false });
-        Self { shared: Arc::new(Shared { batch, turns, line }) }
+        Self { shared: Arc::new(Shared { batch, line }) }
     }
 
     /// Carries out a request, perhaps together with others.
@@ -130,7 +125,7 @@ impl<B: Batch> Shared<B> {
         self.line.lock().expect("never poisoned: no code panics while holding it")
     }
 
-    /// The oldest request and those that agree with it. None when nobody waits: the turn is over, which the same lock
+    /// The oldest request and those that join it. None when nobody waits: the turn is over, which the same lock
     /// tells those who come next.
     fn take(&self) -> Vec<Asked<B>> {
         let mut line = self.line();
@@ -140,7 +135,7 @@ impl<B: Batch> Shared<B> {
         let mut rest = VecDeque::with_capacity(line.waiting.len());
         for asked in std::mem::take(&mut line.waiting) {
             let fits = taken.len() < MAX_REQUESTS && bytes < MAX_BYTES;
-            if fits && taken.first().is_none_or(|first: &Asked<B>| B::agree(&first.request, &asked.request)) {
+            if fits && B::joins(&taken, &asked.request) {
                 bytes += B::size_bytes(&asked.request);
                 taken.push(asked);
             } else {
@@ -172,7 +167,6 @@ impl<B: Batch> Drop for Turn<B> {
 
 async fn run_until_empty<B: Batch>(mut turn: Turn<B>) {
     loop {
-        let Ok(_turn) = Arc::clone(&turn.shared.turns).acquire_owned().await else { return };
         // Tasks that are about to ask get to it first. Nobody else is there: this takes no time.
         tokio::task::yield_now().await;
         let taken = turn.shared.take();

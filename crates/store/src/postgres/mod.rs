@@ -1,7 +1,7 @@
 //! The store in PostgreSQL, for many processes on many machines.
 //!
-//! Writes are functions of the database (`migrations/postgres`): one intention, one round trip, one transaction. Claims that
-//! are asked for at the same moment share one, and so do ends of jobs and submissions of tasks.
+//! Writes are functions of the database (`migrations/postgres`): one intention, one round trip, one transaction. Claims and
+//! ends of jobs that are asked for at the same moment share one, and so do submissions of tasks.
 //! Connections come from a pool that replaces broken ones; a server that restarts costs one failed call, which reads
 //! try again by themselves. Workers everywhere are woken through one listening connection per process.
 
@@ -11,6 +11,7 @@ mod database;
 mod datasets;
 mod ends;
 mod history;
+mod jobs;
 mod queue;
 mod reports;
 mod row;
@@ -18,6 +19,7 @@ mod schema;
 mod scripts;
 mod snapshots;
 mod submissions;
+mod turns;
 mod users;
 mod views;
 mod wakeups;
@@ -27,17 +29,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use tokio::sync::Semaphore;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls, Row};
 
 use crate::StoreError;
 use batches::Batches;
-use claims::Claims;
 use database::Database;
-use ends::Ends;
 pub(crate) use schema::KNOWN as KNOWN_SCHEMA;
 use submissions::Submissions;
+use turns::Turns;
 use wakeups::Wakeups;
 
 /// Connections of one process. Statements are short; more only make the server busier.
@@ -54,8 +54,7 @@ type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(crate) struct Postgres {
     database: Database,
     wakeups: Arc<Wakeups>,
-    claims: Batches<Claims>,
-    ends: Batches<Ends>,
+    turns: Batches<Turns>,
     submissions: Batches<Submissions>,
 }
 
@@ -78,19 +77,9 @@ impl Postgres {
         schema::migrate(&mut client).await?;
         drop(client);
         let (database, wakeups) = (Database { pool }, Arc::new(Wakeups::start(config)));
-        let claims = Claims { database: database.clone(), wakeups: Arc::clone(&wakeups) };
+        let turns = Turns { database: database.clone(), wakeups: Arc::clone(&wakeups) };
         let submissions = Submissions { database: database.clone() };
-        let ends = Ends { database: database.clone(), wakeups: Arc::clone(&wakeups) };
-        // Claims and ends take turns: while one call runs, those for the next gather. Two at a time would be smaller ones,
-        // and the fixed cost of a call is more than that of two jobs in it.
-        let turns = Arc::new(Semaphore::new(1));
-        Ok(Self {
-            database,
-            wakeups,
-            claims: Batches::new(claims, Arc::clone(&turns)),
-            ends: Batches::new(ends, turns),
-            submissions: Batches::new(submissions, Arc::new(Semaphore::new(1))),
-        })
+        Ok(Self { database, wakeups, turns: Batches::new(turns), submissions: Batches::new(submissions) })
     }
 
     async fn read(&self, what: &'static str, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {

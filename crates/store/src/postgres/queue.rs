@@ -3,15 +3,16 @@
 use async_trait::async_trait;
 use belvedere_domain::job::{ClaimedJob, JobRecord, JobStatus};
 use belvedere_domain::{DatasetName, Lease, NewJob, StepName};
-use serde_json::json;
 use tokio::sync::watch;
 use tokio_postgres::types::ToSql;
 
 use super::batches::only;
 use super::database::Database;
 use super::ends::End;
+use super::jobs::JobColumns;
+use super::turns::{Outcome, Turn};
 use super::{Postgres, get, one, row};
-use crate::codec::{config_text, merged, microseconds, split_text, status, total};
+use crate::codec::{merged, microseconds, status, total};
 use crate::{ClaimRequest, Completion, DeadJob, Finished, NewView, Pulse, Queue, StoreError, TargetChange};
 
 const PENDING: &str = concat!("SELECT ", include_str!("../sql/job_columns.sql"), " FROM jobs");
@@ -19,48 +20,31 @@ const PENDING: &str = concat!("SELECT ", include_str!("../sql/job_columns.sql"),
 #[async_trait]
 impl Queue for Postgres {
     async fn set_target(&self, change: TargetChange) -> Result<(usize, usize), StoreError> {
-        let (dataset, revision) = (&change.dataset, &change.revision);
+        let (dataset, revision) = (change.dataset.as_str(), change.revision.as_str());
+        let jobs = merged(change.plan.create);
+        let jobs = JobColumns::of(&jobs);
         let delete: Vec<i64> = change.plan.delete.iter().map(|job| job.0).collect();
-        let is_own = |job: &NewJob| job.key.dataset == *dataset && job.revision == *revision;
-        let row = if change.plan.create.iter().all(is_own) {
-            let jobs = merged(change.plan.create);
-            let jobs = JobColumns::of(&jobs);
-            let sql = include_str!("sql/set_target_with.sql");
-            let (dataset, namespace, revision) = (dataset.as_str(), dataset.namespace(), revision.as_str());
-            let JobColumns { steps, configs, splits, priorities, difficulties, forced, coalesced } = &jobs;
-            let params: [&(dyn ToSql + Sync); 11] = [
-                &dataset,
-                &namespace,
-                &revision,
-                steps,
-                configs,
-                splits,
-                priorities,
-                difficulties,
-                forced,
-                coalesced,
-                &delete,
-            ];
-            self.write_one("set a target", sql, &params).await?
-        } else {
-            let create = jobs_json(change.plan.create);
-            let sql = "SELECT queued, dropped FROM set_target($1, $2, $3::text::jsonb, $4)";
-            let params: [&(dyn ToSql + Sync); 4] = [&dataset.as_str(), &revision.as_str(), &create, &delete];
-            self.write_one("set a target", sql, &params).await?
-        };
+        let params: Vec<&(dyn ToSql + Sync)> = [&dataset as &(dyn ToSql + Sync), &revision]
+            .into_iter()
+            .chain(jobs.params())
+            .chain([&delete as _])
+            .collect();
+        let row = self.write_one("set a target", include_str!("sql/set_target.sql"), &params).await?;
         self.wakeups.wake_all();
         Ok((number(get(&row, 0)?), number(get(&row, 1)?)))
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<usize, StoreError> {
-        let jobs = jobs_json(jobs);
-        let row = self.write_one("queue jobs", "SELECT enqueue_jobs($1::text::jsonb, 0)", &[&jobs]).await?;
+        let jobs = JobColumns::of(&jobs);
+        let row = self.write_one("queue jobs", include_str!("sql/enqueue.sql"), &jobs.params()).await?;
         self.wakeups.wake_all();
         Ok(number(get(&row, 0)?))
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Option<ClaimedJob>, StoreError> {
-        self.claims.call(request.clone()).await
+        let claim = Some(request.clone());
+        let outcome = self.turns.call(Turn { end: None, claim }).await?;
+        outcome.claimed.unwrap_or_else(|| Err(no_outcome()))
     }
 
     async fn heartbeat(&self, leases: &[Lease], lease_seconds: f64) -> Result<Vec<Pulse>, StoreError> {
@@ -83,12 +67,31 @@ impl Queue for Postgres {
     }
 
     async fn finish(&self, lease: &Lease, completion: Completion) -> Result<Finished, StoreError> {
-        self.ends.call(End { lease: lease.clone(), completion }).await
+        let end = Some(End::new(lease.clone(), completion));
+        let outcome = self.turns.call(Turn { end, claim: None }).await?;
+        outcome.finished.unwrap_or_else(|| Err(no_outcome()))
+    }
+
+    async fn finish_and_claim(
+        &self,
+        lease: &Lease,
+        completion: Completion,
+        request: &ClaimRequest,
+    ) -> (Result<Finished, StoreError>, Result<Option<ClaimedJob>, StoreError>) {
+        let (end, claim) = (Some(End::new(lease.clone(), completion)), Some(request.clone()));
+        match self.turns.call(Turn { end, claim }).await {
+            Ok(Outcome { finished: Some(finished), claimed: Some(claimed) }) => (finished, claimed),
+            Ok(_) => (Err(no_outcome()), Err(no_outcome())),
+            Err(error) => {
+                let message = error.to_string();
+                (Err(error), Err(StoreError::unavailable(message)))
+            }
+        }
     }
 
     async fn save(&self, lease: &Lease, view: NewView) -> Result<bool, StoreError> {
         let completion = Completion { views: vec![view], ..Completion::default() };
-        let outcomes = self.database.end(&[&End { lease: lease.clone(), completion }], false).await?;
+        let outcomes = self.database.end(&[&End::new(lease.clone(), completion)], false).await?;
         Ok(matches!(only(outcomes)?, Finished::Saved { .. }))
     }
 
@@ -191,56 +194,8 @@ impl Database {
     }
 }
 
-/// Jobs by columns.
-#[derive(Default)]
-struct JobColumns<'a> {
-    steps: Vec<&'a str>,
-    configs: Vec<&'a str>,
-    splits: Vec<&'a str>,
-    priorities: Vec<i64>,
-    difficulties: Vec<i64>,
-    forced: Vec<bool>,
-    coalesced: Vec<bool>,
-}
-
-impl<'a> JobColumns<'a> {
-    fn of(jobs: &'a [NewJob]) -> Self {
-        let mut columns = Self::default();
-        for job in jobs {
-            columns.steps.push(job.key.step.as_str());
-            columns.configs.push(config_text(&job.key));
-            columns.splits.push(split_text(&job.key));
-            columns.priorities.push(i64::from(job.priority.rank()));
-            columns.difficulties.push(i64::from(job.difficulty.get()));
-            columns.forced.push(job.forced);
-            columns.coalesced.push(job.coalesce);
-        }
-        columns
-    }
-}
-
-/// The argument of `enqueue_jobs`: each job once.
-fn jobs_json(jobs: Vec<NewJob>) -> String {
-    as_json(merged(jobs).iter().map(job_json).collect())
-}
-
-pub(super) fn as_json(jobs: Vec<serde_json::Value>) -> String {
-    serde_json::Value::Array(jobs).to_string()
-}
-
-pub(super) fn job_json(job: &NewJob) -> serde_json::Value {
-    json!({
-        "step": job.key.step,
-        "dataset": job.key.dataset,
-        "namespace": job.key.dataset.namespace(),
-        "revision": job.revision,
-        "config": config_text(&job.key),
-        "split": split_text(&job.key),
-        "priority": job.priority.rank(),
-        "difficulty": job.difficulty,
-        "forced": job.forced,
-        "coalesced": job.coalesce,
-    })
+fn no_outcome() -> StoreError {
+    StoreError::Corrupt("a call had no outcome".to_owned())
 }
 
 fn number(count: i64) -> usize {

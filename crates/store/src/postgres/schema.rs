@@ -21,12 +21,13 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0013_contents.sql"),
     include_str!("../../migrations/postgres/0014_clocks.sql"),
     include_str!("../../migrations/postgres/0015_plans.sql"),
+    include_str!("../../migrations/postgres/0016_turns.sql"),
 ];
 
 /// Programs that know at least so many migrations may work on this schema, though they do not know all of it: during an
 /// upgrade the program before runs beside this one. A migration that only adds (tables, indexes, functions, columns with
 /// defaults) leaves it; one that the program before cannot live with raises it to its own number.
-const OLDEST_PROGRAM: i64 = 12;
+const OLDEST_PROGRAM: i64 = 15;
 
 /// The newest version that this program knows.
 pub(crate) const KNOWN: i64 = MIGRATIONS.len() as i64;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use belvedere_domain::DatasetName;
 use belvedere_domain::task::TaskId;
 
-use super::batches::{Asked, Batch, Joined, Outcomes, run_joined};
+use super::batches::{Asked, Batch, Joined, Outcomes, join};
 use super::database::Database;
 use super::{Postgres, get};
 use crate::StoreError;
@@ -21,7 +21,7 @@ impl Batch for Submissions {
     type Request = NewTask;
     type Answer = Submitted;
 
-    fn agree(_: &NewTask, _: &NewTask) -> bool {
+    fn joins(_: &[Asked<Self>], _: &NewTask) -> bool {
         true
     }
 
@@ -30,12 +30,20 @@ impl Batch for Submissions {
     }
 
     async fn run(&self, asked: Vec<Asked<Self>>) {
-        run_joined(self, asked).await;
+        let tasks: Vec<&NewTask> = asked.iter().map(|asked| &asked.request).collect();
+        let outcomes = join(self, &tasks).await;
+        for (asked, outcome) in asked.into_iter().zip(outcomes) {
+            // What is stored is stored, whether somebody waits to hear it or not.
+            let _ = asked.answer(outcome);
+        }
     }
 }
 
 #[async_trait]
 impl Joined for Submissions {
+    type Request = NewTask;
+    type Answer = Submitted;
+
     async fn call(&self, tasks: &[&NewTask]) -> Result<Outcomes<Submitted>, StoreError> {
         fn of<'a, T>(tasks: &[&'a NewTask], get: impl Fn(&'a NewTask) -> T) -> Vec<T> {
             tasks.iter().map(|task| get(task)).collect()

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use belvedere_domain::plan::ArtifactRow;
 use belvedere_domain::{ArtifactKey, DatasetName, Digest, Revision};
+use tokio_postgres::types::ToSql;
 
 use super::{Postgres, get, one, row};
 use crate::codec::{config_text, digest, microseconds, split_text};
@@ -97,23 +98,23 @@ impl Views for Postgres {
 /// The views of several jobs as the parallel arrays that the database takes. A status of `None` stands for a view
 /// stored already.
 #[derive(Default)]
-pub(super) struct Columns<'a> {
+pub(super) struct ViewColumns<'a> {
     /// The place of the job, from 1.
-    pub(super) jobs: Vec<i64>,
-    pub(super) steps: Vec<&'a str>,
-    pub(super) configs: Vec<&'a str>,
-    pub(super) splits: Vec<&'a str>,
-    pub(super) digests: Vec<&'a [u8]>,
-    pub(super) versions: Vec<i64>,
-    pub(super) statuses: Vec<Option<i64>>,
-    pub(super) codes: Vec<Option<&'a str>>,
-    pub(super) progress: Vec<Option<i64>>,
-    pub(super) internals: Vec<Option<&'a str>>,
-    pub(super) details: Vec<Option<&'a str>>,
-    pub(super) contents: Vec<Option<&'a str>>,
+    jobs: Vec<i64>,
+    steps: Vec<&'a str>,
+    configs: Vec<&'a str>,
+    splits: Vec<&'a str>,
+    digests: Vec<&'a [u8]>,
+    versions: Vec<i64>,
+    statuses: Vec<Option<i64>>,
+    codes: Vec<Option<&'a str>>,
+    progress: Vec<Option<i64>>,
+    internals: Vec<Option<&'a str>>,
+    details: Vec<Option<&'a str>>,
+    contents: Vec<Option<&'a str>>,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> ViewColumns<'a> {
     /// The views of each job.
     pub(super) fn of(jobs: impl Iterator<Item = &'a [NewView]>) -> Self {
         let mut columns = Self::default();
@@ -123,6 +124,13 @@ impl<'a> Columns<'a> {
             }
         }
         columns
+    }
+
+    /// In the order of the arguments.
+    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 12] {
+        let Self { jobs, steps, configs, splits, digests, versions, .. } = self;
+        let Self { statuses, codes, progress, internals, details, contents, .. } = self;
+        [jobs, steps, configs, splits, digests, versions, statuses, codes, progress, internals, details, contents]
     }
 
     fn push(&mut self, place: i64, new: &'a NewView) {

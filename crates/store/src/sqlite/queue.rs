@@ -51,6 +51,16 @@ impl Queue for Sqlite {
         Ok(finished)
     }
 
+    async fn finish_and_claim(
+        &self,
+        lease: &Lease,
+        completion: Completion,
+        request: &ClaimRequest,
+    ) -> (Result<Finished, StoreError>, Result<Option<ClaimedJob>, StoreError>) {
+        // Both are queued before either is waited for, in this order: they share a transaction, or follow each other.
+        tokio::join!(biased; self.finish(lease, completion), self.claim(request))
+    }
+
     async fn save(&self, lease: &Lease, view: NewView) -> Result<bool, StoreError> {
         let lease = lease.clone();
         self.write("save a view", move |session| end::save(session, &lease, &view)).await

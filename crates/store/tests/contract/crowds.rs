@@ -65,6 +65,29 @@ pub(crate) async fn many_claim_none_gets_the_same(bed: &Bed) {
     assert_all_different(&ids, 600);
 }
 
+pub(crate) async fn many_end_and_claim_none_gets_the_same(bed: &Bed) {
+    fill(bed, 600).await;
+    let work = |store: Store| async move {
+        let mut ids = Vec::new();
+        let mut claimed = store.queue.claim(&anything()).await.unwrap();
+        while let Some(job) = claimed {
+            ids.push(job.record.id.0);
+            let completion = with_view(&job, ok("done"));
+            let (finished, next) = store.queue.finish_and_claim(&job.lease, completion, &anything()).await;
+            assert!(matches!(finished, Ok(Finished::Saved { .. })), "{finished:?}");
+            claimed = next.unwrap();
+        }
+        ids
+    };
+    let tasks: Vec<_> = (0..16).map(|_| tokio::spawn(work(bed.store.clone()))).collect();
+    let mut ids = Vec::new();
+    for task in tasks {
+        ids.extend(task.await.unwrap());
+    }
+    ids.extend(drain(&bed.store).await);
+    assert_all_different(&ids, 600);
+}
+
 /// On PostgreSQL this runs itself again as two other processes. A SQLite file belongs to one process, and says so.
 pub(crate) async fn two_processes_claim_none_gets_the_same(bed: &Bed) {
     if let Ok(url) = std::env::var("CONTRACT_DRAIN_URL") {

@@ -1,10 +1,12 @@
 //! How jobs end: views, children, distances, budgets, superseded work.
 
+use belvedere_domain::job::JobStatus;
 use belvedere_domain::{Json, NewJob, StepName, View};
-use belvedere_store::{Completion, Finished, NewView, RateLimit, StoreError, ViewContent};
+use belvedere_store::{ClaimRequest, Completion, Fairness, Finished, NewView, RateLimit, StoreError, ViewContent};
 
 use crate::bed::{
-    Bed, at_revision, computed, dataset_key, dataset_name, digest_of, failed, job, ok, revision_of, step, with_view,
+    Bed, anything, at_revision, computed, dataset_key, dataset_name, digest_of, failed, job, named, ok, revision_of,
+    step, with_view,
 };
 
 /// Keeps the served pointer where it is: this step is pending in these tests.
@@ -324,6 +326,77 @@ pub(crate) async fn results_of_deleted_datasets_are_not_stored(bed: &Bed) {
     assert_eq!(bed.finish_with(&claimed, with_view(&claimed, ok("x"))).await, Finished::Superseded);
     assert!(bed.pending().await.is_empty());
     assert_eq!(bed.store.datasets.get(&dataset_name("a/one")).await.unwrap(), None);
+}
+
+/// The place of a job that ends is free for the claim, which sees the children.
+pub(crate) async fn an_end_brings_the_next_job(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue([job("a/one", "s1"), job("a/one", "s2")]).await;
+    let request = ClaimRequest { fairness: Fairness { max_jobs_per_dataset: Some(1) }, ..anything() };
+    let mut claimed = bed.claim_with(&request).await;
+    assert_eq!(bed.next_with(&request).await, "nothing");
+    let mut seen = Vec::new();
+    while let Some(job_now) = claimed {
+        let mut completion = with_view(&job_now, ok("done"));
+        if job_now.record.key.step == step("s2") {
+            completion.children = vec![job("a/one", "child")];
+        }
+        let (finished, next) = bed.store.queue.finish_and_claim(&job_now.lease, completion, &request).await;
+        assert!(matches!(finished, Ok(Finished::Saved { .. })), "{finished:?}");
+        seen.push(named(Some(&job_now)));
+        claimed = next.unwrap();
+        if let Some(next) = &claimed {
+            assert_eq!((next.record.attempt, next.record.status), (1, JobStatus::Started));
+        }
+    }
+    assert_eq!(seen, ["a/one s1", "a/one s2", "a/one child"]);
+    assert!(bed.pending().await.is_empty());
+    assert_eq!(bed.store.views.rows(&dataset_name("a/one")).await.unwrap().len(), 3);
+}
+
+pub(crate) async fn what_is_wrong_with_an_end_or_a_claim_is_no_business_of_the_other(bed: &Bed) {
+    bed.target("a/one", "r1").await;
+    bed.enqueue((0..4).map(|n| job("a/one", &format!("s{n}")))).await;
+    let first = bed.claim().await.unwrap();
+    let queue = &bed.store.queue;
+    // A stale lease writes nothing.
+    let stale = belvedere_domain::Lease { token: first.lease.token ^ 1, ..first.lease.clone() };
+    let (finished, second) = queue.finish_and_claim(&stale, with_view(&first, ok("stale")), &anything()).await;
+    assert_eq!((finished.unwrap(), named(second.as_ref().unwrap().as_ref())), (Finished::LeaseLost, "a/one s1".into()));
+    assert!(bed.store.views.rows(&dataset_name("a/one")).await.unwrap().is_empty());
+    // PostgreSQL takes no such text; SQLite does.
+    let nul = ClaimRequest { owner: "\0".to_owned(), ..anything() };
+    let (finished, third) = queue.finish_and_claim(&first.lease, with_view(&first, ok("done")), &nul).await;
+    assert!(matches!(finished, Ok(Finished::Saved { .. })), "{finished:?}");
+    assert_eq!(third.is_err(), bed.is_postgres(), "{third:?}");
+    let second = second.unwrap().unwrap();
+    let mut refused = with_view(&second, ok("done"));
+    refused.views[0].content = ViewContent::Computed(View { content: Json::from_text("\"\0\""), ..ok("") });
+    let (finished, next) = queue.finish_and_claim(&second.lease, refused, &anything()).await;
+    assert_eq!(finished.is_err(), bed.is_postgres(), "{finished:?}");
+    assert!(next.unwrap().is_some());
+}
+
+/// Inputs that are the same for two datasets have one view.
+pub(crate) async fn ends_at_the_same_moment_may_leave_the_same_view(bed: &Bed) {
+    let datasets = ["a/one", "b/one", "c/one", "d/one"];
+    let mut ends = Vec::new();
+    for dataset in datasets {
+        bed.target(dataset, "r1").await;
+        bed.enqueue([job(dataset, "s1")]).await;
+        let claimed = bed.claim().await.unwrap();
+        let mut completion = with_view(&claimed, ok("done"));
+        completion.views[0].digest = digest_of("common");
+        ends.push((claimed.lease, completion));
+    }
+    let finish = |(lease, completion)| async move { bed.store.queue.finish(&lease, completion).await.unwrap() };
+    for finished in futures::future::join_all(ends.into_iter().map(finish)).await {
+        assert!(matches!(finished, Finished::Saved { .. }), "{finished:?}");
+    }
+    for dataset in datasets {
+        let found = bed.store.views.read(&dataset_key(dataset, "s1"), None, 0.0).await.unwrap().unwrap();
+        assert_eq!((found.stored.digest, found.failed_runs), (digest_of("common"), 0));
+    }
 }
 
 pub(crate) async fn ends_at_the_same_moment_have_their_own_outcomes(bed: &Bed) {

@@ -87,7 +87,7 @@ pub(crate) async fn e030_finished_work_costs_a_claim_nothing(bed: &Bed) {
         (found, visited)
     };
     let (claimed, rows) =
-        visited("SELECT * FROM claim_jobs('test', -1, 100, '{}', '{}', '{}', 300000000, NULL, 1)").await;
+        visited("SELECT * FROM unnest(claim_jobs('test', -1, 100, '{}', '{}', '{}', 300000000, NULL, 1))").await;
     assert_eq!(claimed, 1);
     assert!(rows < 2000, "a claim looked at {rows} rows");
     let (dropped, rows) = visited("SELECT * FROM delete_dataset('past/d7')").await;

@@ -116,7 +116,10 @@ suite! {
         the_rate_limit_forgets_and_ignores_short_jobs
         a_resting_dataset_queues_but_does_not_run
         superseded_results_are_not_stored
+        an_end_brings_the_next_job
+        what_is_wrong_with_an_end_or_a_claim_is_no_business_of_the_other
         ends_at_the_same_moment_have_their_own_outcomes
+        ends_at_the_same_moment_may_leave_the_same_view
         ends_at_the_same_moment_queue_a_common_child_once
         ends_of_different_kinds_do_not_disturb_each_other
         one_artifact_may_get_several_views_at_once
@@ -227,6 +230,7 @@ suite! {
     crowds:
         many_enqueue_one_job_waits
         many_claim_none_gets_the_same
+        many_end_and_claim_none_gets_the_same
         two_processes_claim_none_gets_the_same
         a_job_whose_asker_is_gone_is_given_to_the_next
         two_processes_end_what_triggers_each_other

@@ -1,0 +1,1 @@
+SELECT queued, dropped FROM set_target($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)

@@ -1,2 +1,0 @@
-SELECT queued, dropped
-FROM set_target_with($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
