@@ -21,10 +21,19 @@ impl Server {
     /// # Errors
     /// When it cannot be started.
     pub fn start(program: &Path, folder: &Path, state: &Path) -> anyhow::Result<Self> {
+        Self::start_on(None, program, folder, state)
+    }
+
+    /// As [`Server::start`], on a database; `None`: SQLite in the directory of the state.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_on(database: Option<&str>, program: &Path, folder: &Path, state: &Path) -> anyhow::Result<Self> {
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let mut command = Command::new(program);
         command.arg("serve").arg(folder).arg("--state").arg(state);
         command.args(["--host", "127.0.0.1", "--quiet", "--port", &port.to_string()]);
+        command.envs(database.map(|url| ("STORE_URL", url)));
         Self::run(command, port)
     }
 

@@ -11,6 +11,7 @@ mod auth;
 mod connections;
 mod error;
 mod events;
+mod front;
 mod headers;
 mod metrics;
 mod openapi;
@@ -136,6 +137,7 @@ fn finished(router: Router<Arc<ApiState>>, state: Arc<ApiState>) -> Router {
         .and(NotForContentType::const_new("application/vnd.apache."));
     // The outermost first. One layer for the router, which boxes and clones each.
     let layers = ServiceBuilder::new()
+        .layer(front::FrontLayer::new(Arc::clone(&state)))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), trace::follow))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn(headers::plain_bodies))

@@ -10,7 +10,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::Instrument;
+use tracing::level_filters::LevelFilter;
+use tracing::{Instrument, Level, Span};
 
 use crate::state::ApiState;
 
@@ -30,6 +31,28 @@ pub enum RequestLog {
     Debug,
     /// At the level `info`.
     Info,
+}
+
+impl RequestLog {
+    /// Whether anybody may read the line.
+    fn is_heard(self) -> bool {
+        let level = match self {
+            Self::Off => return false,
+            Self::Debug => Level::DEBUG,
+            Self::Info => Level::INFO,
+        };
+        level <= LevelFilter::current()
+    }
+
+    /// Logs the line, within the span of the request.
+    fn write(self, path: &str, status: u16, started: Instant) {
+        let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+        match self {
+            Self::Off => {}
+            Self::Debug => tracing::debug!(path, status, duration_ms, "answered"),
+            Self::Info => tracing::info!(path, status, duration_ms, "answered"),
+        }
+    }
 }
 
 /// Makes numbers that no other request of this or another process has.
@@ -52,24 +75,14 @@ impl RequestIds {
 /// follows the `?` may be private, or a signature.
 pub(crate) async fn follow(State(state): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
     let id = given(request.headers()).unwrap_or_else(|| state.request_ids.make());
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("", MatchedPath::as_str);
     let log = state.settings.log_requests;
-    let path = (log != RequestLog::Off).then(|| shortened(request.uri().path()));
-    // At the level of errors, so that no line about a request is without it.
-    let span = tracing::error_span!("request", request.id = id, http.method = %method, http.route = route);
+    let path = (log != RequestLog::Off).then(|| shortened(request.uri().path()).to_owned());
+    let span = span_of(&request, &id);
     let header = HeaderValue::from_str(&id).ok();
     async move {
         let started = Instant::now();
         let mut response = next.run(request).await;
-        let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1e3);
-        let path = path.as_deref().unwrap_or_default();
-        match log {
-            RequestLog::Off => {}
-            RequestLog::Debug => tracing::debug!(path, status, duration_ms, "answered"),
-            RequestLog::Info => tracing::info!(path, status, duration_ms, "answered"),
-        }
+        log.write(path.as_deref().unwrap_or_default(), response.status().as_u16(), started);
         if let Some(header) = header {
             response.headers_mut().insert(REQUEST_ID, header);
         }
@@ -79,6 +92,26 @@ pub(crate) async fn follow(State(state): State<Arc<ApiState>>, request: Request,
     .await
 }
 
+/// As [`follow`], for an answer that nothing was to be done for.
+pub(crate) fn follow_at_once(state: &ApiState, request: &Request, response: &mut Response, started: Instant) {
+    let id = given(request.headers()).unwrap_or_else(|| state.request_ids.make());
+    let log = state.settings.log_requests;
+    // A span costs more than the answer, and is for lines.
+    if log.is_heard() {
+        let status = response.status().as_u16();
+        span_of(request, &id).in_scope(|| log.write(shortened(request.uri().path()), status, started));
+    }
+    if let Ok(header) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, header);
+    }
+}
+
+fn span_of(request: &Request, id: &str) -> Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    // At the level of errors, so that no line about a request is without it.
+    tracing::error_span!("request", request.id = id, http.method = %request.method(), http.route = route)
+}
+
 /// The number that came with the request, if it can be shown and searched for as it is.
 fn given(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
@@ -86,8 +119,8 @@ fn given(headers: &HeaderMap) -> Option<String> {
     (!id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(is_plain)).then(|| id.to_owned())
 }
 
-fn shortened(path: &str) -> String {
-    path[..path.floor_char_boundary(MAX_PATH_BYTES)].to_owned()
+fn shortened(path: &str) -> &str {
+    &path[..path.floor_char_boundary(MAX_PATH_BYTES)]
 }
 
 #[cfg(test)]

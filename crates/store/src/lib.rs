@@ -19,6 +19,7 @@ pub mod tasks;
 pub mod users;
 pub mod views;
 
+mod changes;
 mod codec;
 mod portable;
 mod postgres;
@@ -26,7 +27,6 @@ mod sqlite;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use blobs::{BlobCache, BlobHead, BlobReader, Blobs, Fetched, ReadError, S3, S3Identity};
 pub use datasets::{DatasetRow, Datasets};
@@ -41,6 +41,8 @@ pub use snapshots::{HashRow, Snapshots};
 pub use tasks::Tasks;
 pub use users::{NewToken, NewUser, UserChange, Users};
 pub use views::{Found, StoredView, Views};
+
+use changes::Changes;
 
 /// Everything behind one URL: `sqlite:PATH` or `postgres://…`.
 #[derive(Clone)]
@@ -63,8 +65,7 @@ pub struct Store {
     pub users: Arc<dyn Users>,
     /// How the last runs of jobs ended.
     pub history: Arc<dyn History>,
-    /// Counts writes where this process alone makes them.
-    changes: Option<Arc<AtomicU64>>,
+    changes: Changes,
 }
 
 impl Store {
@@ -78,16 +79,18 @@ impl Store {
             let path = path.strip_prefix("//").unwrap_or(path).to_owned();
             let opened = tokio::task::spawn_blocking(move || sqlite::Sqlite::open(Path::new(&path)));
             let sqlite = opened.await.map_err(StoreError::unavailable)??;
-            let changes = Some(sqlite.changes());
-            Ok(Self { changes, ..Self::of(Arc::new(sqlite)) })
+            let changes = Changes::Counted(sqlite.changes());
+            Ok(Self::of(Arc::new(sqlite), changes))
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Ok(Self::of(Arc::new(postgres::Postgres::connect(url).await?)))
+            let postgres = postgres::Postgres::connect(url).await?;
+            let changes = Changes::Seen(postgres.looks());
+            Ok(Self::of(Arc::new(postgres), changes))
         } else {
             Err(StoreError::Url(url.to_owned()))
         }
     }
 
-    fn of<T>(database: Arc<T>) -> Self
+    fn of<T>(database: Arc<T>, changes: Changes) -> Self
     where
         T: Queue + Views + Datasets + Snapshots + Housekeeping + Reports + Tasks + Users + History + 'static,
     {
@@ -101,13 +104,7 @@ impl Store {
             tasks: database.clone(),
             users: database.clone(),
             history: database,
-            changes: None,
+            changes,
         }
-    }
-
-    /// A number that grows with every write, before whoever wrote hears that it is done: what was read after it was asked for
-    /// is what the store holds for as long as it stays the same. `None` where other processes write too.
-    pub fn changes(&self) -> Option<u64> {
-        self.changes.as_ref().map(|changes| changes.load(Ordering::Acquire))
     }
 }

@@ -150,6 +150,15 @@ impl TestApp {
         app
     }
 
+    /// The store as another process opens it; `None` where there is no other.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn store_of_another(&self) -> Option<Store> {
+        let database = self.database.as_ref()?;
+        Some(Store::connect(&database.url).await.expect("the server answers"))
+    }
+
     /// Ends the app and drops its database, if it has one of its own.
     ///
     /// # Panics

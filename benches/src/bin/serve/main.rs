@@ -11,6 +11,7 @@
 
 mod data;
 mod load;
+mod writes;
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,9 @@ use clap::Parser;
 struct Arguments {
     /// The program to measure, built for release.
     belvedere: PathBuf,
+    /// Measure the load on this empty PostgreSQL database as well: alone, and while another process writes.
+    #[arg(long)]
+    postgres: Option<String>,
     /// Only what a server does under load.
     #[arg(long)]
     load_only: bool,
@@ -97,13 +101,24 @@ fn main() -> anyhow::Result<()> {
     under_load(&arguments, folder.path())
 }
 
-/// Cached answers under load, each beside a bare route with the same bytes.
+/// Cached answers under load on each database.
 fn under_load(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
-    println!("{} connections, {} s each, answers per second:", arguments.connections, arguments.seconds);
+    load_on(arguments, None, folder, "SQLite")?;
+    let Some(url) = &arguments.postgres else { return Ok(()) };
+    load_on(arguments, Some(url), folder, "PostgreSQL")?;
+    let writing = writes::Writing::start(url)?;
+    load_on(arguments, Some(url), folder, "PostgreSQL, which another process writes to")?;
+    println!("  {:.0} transactions of the other process per second", writing.end()?);
+    Ok(())
+}
+
+/// Cached answers under load, each beside a bare route with the same bytes.
+fn load_on(arguments: &Arguments, database: Option<&str>, folder: &Path, name: &str) -> anyhow::Result<()> {
+    println!("{name}, {} connections, {} s each, answers per second:", arguments.connections, arguments.seconds);
     let data = folder.join("load");
     data::write_rows(&data.join("rows/data.csv"), 10_000)?;
     let state = tempfile::tempdir()?;
-    let server = Server::start(&arguments.belvedere, &data, state.path())?;
+    let server = Server::start_on(database, &arguments.belvedere, &data, state.path())?;
     let split = "dataset=local/rows&config=default&split=train";
     let routes = [
         "/splits?dataset=local/rows".to_owned(),

@@ -278,7 +278,7 @@ fn unauthenticated() -> ApiError {
 }
 
 /// Whether answers differ by who asks.
-fn is_guarded(state: &ApiState) -> bool {
+pub(crate) fn is_guarded(state: &ApiState) -> bool {
     let settings = &state.settings.reading;
     let by_settings = !settings.private.is_empty() || settings.hub.is_some() || settings.keys.is_some();
     by_settings || state.restricted.0.load(Ordering::Relaxed)

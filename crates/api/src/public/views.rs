@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use belvedere_domain::{ArtifactKey, ConfigName, Graph, SplitName, StepName};
 
-use super::remembered::Question;
+use super::remembered;
 use super::splits::{self, Page};
 use super::{croissant, miss, serve, statistics};
 use crate::auth::reading;
@@ -124,22 +124,14 @@ pub(crate) async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let question = Question::of(&state, path.as_str(), query.as_deref(), &headers);
-    if let Some(known) = question.as_ref().and_then(|question| state.remembered.get(question)) {
-        return Ok(known);
-    }
     let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.path == path.as_str()).expect("routed from this table");
     let params = Params::parse(query.as_deref());
     let short = state.settings.max_age_short;
     if endpoint.path == "/statistics" && statistics::is_about_some(&state, &params) {
         return Box::pin(statistics::answer(&state, &params, &headers)).await.map_err(|error| error.keep(short));
     }
-    // Apart, so that the future of every request is as small as an answer from memory needs it.
-    let response = Box::pin(answer(&state, endpoint, &params, &headers)).await.map_err(|error| error.keep(short))?;
-    Ok(match question {
-        Some(question) => state.remembered.keep(question, response).await,
-        None => response,
-    })
+    let response = answer(&state, endpoint, &params, &headers).await.map_err(|error| error.keep(short))?;
+    Ok(remembered::allow(response))
 }
 
 async fn answer(

@@ -21,6 +21,7 @@ mod headers;
 mod hostile;
 mod index;
 mod joined;
+mod known;
 mod libraries;
 mod media;
 mod misses;

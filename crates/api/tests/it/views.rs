@@ -1,6 +1,6 @@
 //! Bodies of the endpoints over stored views.
 
-use belvedere_testing::{TestApp, show, show_headers};
+use belvedere_testing::{TestApp, show};
 use insta::assert_snapshot;
 
 /// Two configs, the second with two splits.
@@ -238,36 +238,4 @@ async fn many_splits_are_listed_page_by_page() {
     let of_config = app.get("/splits?dataset=local/data&config=lang_07&search=train").await.json();
     assert_eq!((of_config["num_splits_total"].as_u64(), of_config.get("pending")), (Some(1), None));
     assert_eq!(app.get("/splits?dataset=local/data&limit=x").await.status, 422);
-}
-
-/// How often an answer was known: hits and misses.
-async fn known_answers(app: &TestApp) -> [u64; 2] {
-    let metrics = app.get("/metrics").await.text();
-    ["hit", "miss"].map(|result| {
-        let name = format!("belvedere_cache_lookups_total{{cache=\"answers\",result=\"{result}\"}} ");
-        metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
-    })
-}
-
-#[tokio::test]
-async fn an_answer_is_known_until_something_is_written() {
-    let app = TestApp::with_file("a.csv", "n\n1\n").await;
-    let path = "/size?dataset=local/data";
-    let first = app.get(path).await;
-    let second = app.get(path).await;
-    assert_eq!((second.status, second.text(), show_headers(&second)), (200, first.text(), show_headers(&first)));
-    assert_eq!(known_answers(&app).await, [1, 1]);
-    // Nothing of it is for those who say who they are, or what they hold.
-    let etag = first.header("etag").unwrap();
-    assert_eq!(app.ask("GET", path, &[("if-none-match", etag)]).await.status, 304);
-    assert_eq!(app.ask("GET", path, &[("authorization", "Bearer hf_x")]).await.status, 200);
-    assert_eq!(known_answers(&app).await, [1, 1]);
-    let elsewhere = app.ask_as("GET", "/parquet?dataset=local/data", &[("host", "one:1")]).await.text();
-    assert!(elsewhere.contains("http://one:1/"), "{elsewhere}");
-    let elsewhere = app.ask_as("GET", "/parquet?dataset=local/data", &[("host", "two:2")]).await.text();
-    assert!(elsewhere.contains("http://two:2/"), "{elsewhere}");
-
-    app.write("data/a.csv", "n\n1\n2\n");
-    app.settle().await;
-    assert_eq!(app.get(path).await.json()["size"]["dataset"]["num_rows"], 2);
 }

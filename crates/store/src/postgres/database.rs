@@ -1,5 +1,7 @@
 //! Statements on pooled connections: which are tried again, and what their failures mean.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
@@ -22,12 +24,28 @@ const REMOVE: Duration = Duration::from_secs(130);
 #[derive(Clone)]
 pub(super) struct Database {
     pub(super) pool: Pool,
+    /// Writes of this process that have ended, one way or another.
+    pub(super) written: Arc<AtomicU64>,
+}
+
+/// Counts a write when it ends, before its caller hears of it.
+pub(super) struct Writing(Arc<AtomicU64>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
 }
 
 impl Database {
     pub(super) async fn client(&self) -> Result<Object, StoreError> {
         let client = timeout(PATIENCE, self.pool.get()).await.map_err(StoreError::unavailable)?;
         client.map_err(StoreError::unavailable)
+    }
+
+    /// To be held by whoever writes, until it has.
+    pub(super) fn writing(&self) -> Writing {
+        Writing(Arc::clone(&self.written))
     }
 
     async fn attempt(
@@ -93,6 +111,7 @@ impl Database {
         sql: &str,
         params: Params<'_>,
     ) -> Result<Vec<Row>, StoreError> {
+        let _writing = self.writing();
         for _ in 1..ATTEMPTS {
             match self.attempt(limit, sql, params).await? {
                 Err(error) if error.code().is_some_and(is_conflict) => {

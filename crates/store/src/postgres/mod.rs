@@ -12,6 +12,7 @@ mod datasets;
 mod ends;
 mod history;
 mod jobs;
+mod looks;
 mod queue;
 mod reports;
 mod row;
@@ -26,6 +27,7 @@ mod wakeups;
 
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -35,6 +37,7 @@ use tokio_postgres::{Config, NoTls, Row};
 use crate::StoreError;
 use batches::Batches;
 use database::Database;
+pub(crate) use looks::Looks;
 pub(crate) use schema::KNOWN as KNOWN_SCHEMA;
 use submissions::Submissions;
 use turns::Turns;
@@ -54,6 +57,7 @@ type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(crate) struct Postgres {
     database: Database,
     wakeups: Arc<Wakeups>,
+    looks: Arc<Looks>,
     turns: Batches<Turns>,
     submissions: Batches<Submissions>,
 }
@@ -76,10 +80,17 @@ impl Postgres {
         let mut client = pool.get().await.map_err(StoreError::unavailable)?;
         schema::migrate(&mut client).await?;
         drop(client);
-        let (database, wakeups) = (Database { pool }, Arc::new(Wakeups::start(config)));
+        let written = Arc::new(AtomicU64::new(0));
+        let looks = Arc::new(Looks::new(config.clone(), Arc::clone(&written)));
+        let (database, wakeups) = (Database { pool, written }, Arc::new(Wakeups::start(config)));
         let turns = Turns { database: database.clone(), wakeups: Arc::clone(&wakeups) };
         let submissions = Submissions { database: database.clone() };
-        Ok(Self { database, wakeups, turns: Batches::new(turns), submissions: Batches::new(submissions) })
+        Ok(Self { database, wakeups, looks, turns: Batches::new(turns), submissions: Batches::new(submissions) })
+    }
+
+    /// Tells whether anything has been written.
+    pub(crate) fn looks(&self) -> Arc<Looks> {
+        Arc::clone(&self.looks)
     }
 
     async fn read(&self, what: &'static str, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {

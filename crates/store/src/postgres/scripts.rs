@@ -100,6 +100,7 @@ impl ToSql for Value {
 impl Postgres {
     /// Runs a script. What it wrote is committed when this returns.
     pub(crate) async fn script<S: Script>(&self, script: S) -> Result<S::Output, StoreError> {
+        let _writing = (!S::READS).then(|| self.database.writing());
         let mut attempt = 1;
         loop {
             let mut client = self.database.client().await?;

@@ -13,6 +13,7 @@ mod faults;
 mod history;
 mod leases;
 mod model;
+mod noticing;
 mod opening;
 mod queueing;
 mod remembering;
@@ -191,6 +192,11 @@ suite! {
         a_deleted_task_leaves_folders_to_be_removed
         selections_are_kept_while_they_are_used
         tasks_are_listed_by_their_dataset;
+    noticing:
+        reads_change_nothing
+        what_this_process_writes_is_noticed_at_once
+        what_others_write_is_noticed_soon
+        a_new_connection_counts_as_a_change;
     accepting:
         the_limit_of_each_owner_holds_among_all_that_are_sent
         the_limit_of_a_cluster_holds_among_owners
