@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use belvedere_store::Store;
+use belvedere_store::tasks::Submitted;
 
 use crate::bed::{Bed, dataset_name, job, ok};
 use crate::tasking::{id, submit, task};
@@ -44,7 +45,7 @@ pub(crate) async fn what_this_process_writes_is_noticed_at_once(bed: &Bed) {
             "enqueue" => assert_eq!(bed.enqueue([job("a/one", "s1")]).await, 1),
             "claim" => drop(bed.claim().await.unwrap()),
             "finish" => drop(bed.run(job("a/one", "s2"), ok("{}")).await),
-            "submit" => drop(submit(bed, task(1, "ada")).await),
+            "submit" => assert_eq!(submit(bed, task(1, "ada")).await, Submitted::Created),
             "cancel" => drop(store.tasks.cancel(id(1), None, "ada").await.unwrap()),
             _ => drop(store.datasets.delete(&dataset_name("a/one")).await.unwrap()),
         }
