@@ -99,7 +99,7 @@ pub enum ViewContent {
 /// How a job ended.
 #[derive(Clone, Debug, Default)]
 pub struct Completion {
-    /// Views to store; empty when the job wrote nothing.
+    /// Views to store; empty when the job wrote nothing. Of several for one artifact the last one counts.
     pub views: Vec<NewView>,
     /// Jobs that its end triggers.
     pub children: Vec<NewJob>,
