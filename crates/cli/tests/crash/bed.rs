@@ -284,7 +284,7 @@ impl Bed {
     }
 
     /// Number of jobs that wait or run and of views that are errors, as the server tells.
-    fn unsettled(&self, base: &str) -> Option<u64> {
+    pub(crate) fn unsettled(&self, base: &str) -> Option<u64> {
         let told = self.try_get(&format!("{base}/admin/datasets")).filter(|answer| answer.status == 200)?.json();
         let number = |dataset: &Value, name: &str| dataset[name].as_u64();
         let of = |dataset: &Value| Some(number(dataset, "pending_jobs")? + number(dataset, "errors")?);
