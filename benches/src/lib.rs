@@ -94,7 +94,5 @@ pub fn python(program: &Path, script: &str, arguments: &[&str]) -> anyhow::Resul
 
 /// Largest memory of this process in bytes, where the system tells.
 pub fn peak_memory() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0)
+    server::memory_of(std::process::id(), "VmHWM:").ok()
 }

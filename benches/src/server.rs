@@ -81,6 +81,62 @@ impl Server {
         Ok(answer.status().as_u16())
     }
 
+    /// The sum of the metrics whose series begin with this.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn sum(&self, series: &str) -> anyhow::Result<f64> {
+        let text = String::from_utf8(self.body("/metrics")?)?;
+        let lines = text.lines().filter(|line| line.starts_with(series));
+        Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// Resident memory now, in bytes.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn memory(&self) -> anyhow::Result<f64> {
+        memory_of(self.process.id(), "VmRSS:")
+    }
+
+    /// Resident memory at its largest, in bytes.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn peak_memory(&self) -> anyhow::Result<f64> {
+        memory_of(self.process.id(), "VmHWM:")
+    }
+
+    /// Resident memory at its largest of that child of the server which had the most, in bytes; 0 without children.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn peak_memory_of_children(&self) -> anyhow::Result<f64> {
+        let mut peak: f64 = 0.0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let children = std::fs::read_to_string(thread?.path().join("children"))?;
+            for child in children.split_ascii_whitespace() {
+                // One that has ended since has no memory.
+                peak = peak.max(memory_of(child.parse()?, "VmHWM:").unwrap_or_default());
+            }
+        }
+        Ok(peak)
+    }
+
+    /// CPU time of the server without its children, in seconds.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        /// Ticks per second, the same on every Linux that Rust's standard library runs on.
+        const TICKS: f64 = 100.0;
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // The name, in parentheses, may hold spaces.
+        let fields: Vec<&str> = text.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        let times = fields.get(11..13).context("a short line")?;
+        Ok(times.iter().filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS)
+    }
+
     /// How long an answer takes that must be 200.
     ///
     /// # Errors
@@ -107,6 +163,13 @@ impl Server {
         }
         bail!("{path} was not answered within {} s", limit.as_secs())
     }
+}
+
+/// A field of a process's status that is in kB, in bytes.
+pub(crate) fn memory_of(process: u32, field: &str) -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB"));
+    Ok(value.context("the system does not tell")?.trim().parse::<f64>()? * 1024.0)
 }
 
 impl Drop for Server {

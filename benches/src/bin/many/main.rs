@@ -7,16 +7,14 @@
 #![expect(clippy::print_stdout, reason = "a benchmark's output is its figures")]
 
 mod plan;
-mod server;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use belvedere_benches::Server;
 use clap::Parser;
-
-use server::Server;
 
 /// Splits of each config.
 const SPLITS: [&str; 3] = ["train", "validation", "test"];
@@ -80,9 +78,7 @@ fn everything(program: &Path, folder: &Path, state: &Path, configs: usize) -> an
     let server = Server::start(program, folder, state)?;
     let splits = format!("/splits?dataset=local/many&config=c{:04}", configs - 1);
     // Before the first job is queued none is left either.
-    while server.status(&splits)? != 200 {
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    server.wait_for(&splits, Duration::from_secs(600))?;
     while server.sum("queue_jobs_total")? > 0.0 {
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -97,7 +93,7 @@ fn everything(program: &Path, folder: &Path, state: &Path, configs: usize) -> an
         "{configs} configs x {} splits: everything done after {seconds:.1} s, {results} results, {errors} of them errors; \
          server {:.0} MB at most, {:.0} s of CPU without its children",
         SPLITS.len(),
-        server.peak_memory_mb()?,
+        server.peak_memory()? / 1e6,
         server.cpu_seconds()?
     );
     Ok(())
@@ -106,7 +102,8 @@ fn everything(program: &Path, folder: &Path, state: &Path, configs: usize) -> an
 /// What a server uses that serves one small dataset and has done everything.
 fn idle(program: &Path, folder: &Path, state: &Path, time: Duration) -> anyhow::Result<()> {
     let server = Server::start(program, folder, state)?;
-    while server.status("/splits?dataset=local/small")? != 200 || server.sum("queue_jobs_total")? > 0.0 {
+    server.wait_for("/splits?dataset=local/small", Duration::from_secs(60))?;
+    while server.sum("queue_jobs_total")? > 0.0 {
         std::thread::sleep(Duration::from_millis(100));
     }
     std::thread::sleep(Duration::from_secs(5));
@@ -116,7 +113,7 @@ fn idle(program: &Path, folder: &Path, state: &Path, time: Duration) -> anyhow::
     println!(
         "idle for {} s: {:.0} MB, {:.2} % of a core",
         time.as_secs(),
-        server.memory_mb()?,
+        server.memory()? / 1e6,
         used / time.as_secs_f64() * 100.0
     );
     Ok(())

@@ -10,10 +10,10 @@ mod thrift;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use belvedere_benches::{parquet_file, peak_memory, python};
+use belvedere_benches::{Server, parquet_file, peak_memory, python};
 use belvedere_engine::call::{MediaTarget, Rows};
 use belvedere_engine::{Call, FooterCache, Reply, Task, execute_with};
 use clap::Parser;
@@ -35,6 +35,9 @@ struct Args {
     /// Where the file is made, and removed at the end; a temporary folder otherwise.
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// The program, built for release: it serves the file, and the same pages are asked over HTTP.
+    #[arg(long)]
+    belvedere: Option<PathBuf>,
     /// Read pages of this file alone, and print times and memory as JSON.
     #[arg(long, hide = true)]
     alone: Option<PathBuf>,
@@ -66,7 +69,8 @@ fn main() -> anyhow::Result<()> {
         let seconds = started.elapsed().as_secs_f64();
         let index = if with_index { "with" } else { "without" };
         println!("{gigabytes:.1} GB, {rows} rows in one row group, {index} page index, written in {seconds:.0} s:");
-        let result = compare(&args, &file);
+        let result = compare(&args, &file)
+            .and_then(|()| args.belvedere.iter().try_for_each(|program| served(&args, program, &file, rows)));
         // It is too large to be left behind.
         fs::remove_file(&file)?;
         result?;
@@ -79,14 +83,10 @@ fn compare(args: &Args, file: &Path) -> anyhow::Result<()> {
     let output = Command::new(std::env::current_exe()?).args(["--pages", &pages, "--alone"]).arg(file).output()?;
     if output.status.success() {
         let figures: Figures = serde_json::from_slice(&output.stdout).context("figures as JSON")?;
-        let at = |share: usize| {
-            figures.pages_ms.get((figures.pages_ms.len() - 1) * share / 100).copied().unwrap_or_default()
-        };
         println!(
-            "  first page {:.1} ms; then p50 {:.1} ms, p99 {:.1} ms; peak memory {:.0} MB",
+            "  first page {:.1} ms; then {}; peak memory {:.0} MB",
             figures.first_ms,
-            at(50),
-            at(99),
+            percentiles(&figures.pages_ms),
             figures.peak_bytes / 1e6
         );
     } else {
@@ -98,6 +98,56 @@ fn compare(args: &Args, file: &Path) -> anyhow::Result<()> {
         println!("  pyarrow: {}", String::from_utf8_lossy(&printed).trim());
     }
     Ok(())
+}
+
+/// Pages over HTTP of the program that serves the file: the first as soon as there is one, the others when nothing else
+/// is left to do.
+fn served(args: &Args, program: &Path, file: &Path, rows: u64) -> anyhow::Result<()> {
+    let directory = tempfile::tempdir_in(file.parent().context("a file in a folder")?)?;
+    let (folder, state) = (directory.path().join("folder"), directory.path().join("state"));
+    fs::create_dir_all(folder.join("one"))?;
+    // Not copied: it is as large as the disk may have room for.
+    fs::hard_link(file, folder.join("one/train.parquet"))?;
+    let page =
+        |offset: u64| format!("/rows?dataset=local/one&config=default&split=train&offset={offset}&length={PAGE}");
+    let begin = Instant::now();
+    let server = Server::start(program, &folder, &state)?;
+    server.wait_for(&page(rows / 2), Duration::from_secs(600))?;
+    let first = begin.elapsed().as_secs_f64();
+    while server.sum("queue_jobs_total")? > 0.0 {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let all = begin.elapsed().as_secs_f64();
+    let mut pages_ms = Vec::with_capacity(args.pages);
+    for offset in places(rows).take(args.pages.max(1)) {
+        let asked = Instant::now();
+        let body: serde_json::Value = serde_json::from_slice(&server.body(&page(offset))?)?;
+        pages_ms.push(asked.elapsed().as_secs_f64() * 1e3);
+        let listed = body["rows"].as_array().with_context(|| body.to_string())?;
+        ensure!(listed.len() == PAGE && listed[0]["row"]["id"] == offset, "row {offset} is another one");
+    }
+    pages_ms.sort_by(f64::total_cmp);
+    println!(
+        "  over HTTP: first page {first:.1} s after the start of a server without state, everything done after {all:.0} s; \
+         then {}; peak memory {:.0} MB, and {:.0} MB in the process that reads files",
+        percentiles(&pages_ms),
+        server.peak_memory()? / 1e6,
+        server.peak_memory_of_children()? / 1e6
+    );
+    Ok(())
+}
+
+/// Of milliseconds in order.
+fn percentiles(ms: &[f64]) -> String {
+    let at = |share: usize| ms.get((ms.len() - 1) * share / 100).copied().unwrap_or_default();
+    format!("p50 {:.1} ms, p99 {:.1} ms", at(50), at(99))
+}
+
+/// Rows at which pages begin, the same in every run.
+fn places(rows: u64) -> impl Iterator<Item = u64> {
+    let next =
+        |place: &u64| Some(place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+    std::iter::successors(Some(12_345_u64), next).skip(1).map(move |place| (place >> 20) % (rows - PAGE as u64))
 }
 
 /// Pages at random places, in this process.
@@ -134,11 +184,9 @@ fn pages(file: &Path, count: usize) -> anyhow::Result<Figures> {
     read(rows / 2)?;
     let first_ms = started.elapsed().as_secs_f64() * 1e3;
     let mut pages_ms = Vec::with_capacity(count);
-    let mut place = 12_345_u64;
-    for _ in 0..count.max(1) {
-        place = place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    for offset in places(rows).take(count.max(1)) {
         let started = Instant::now();
-        read((place >> 20) % (rows - PAGE as u64))?;
+        read(offset)?;
         pages_ms.push(started.elapsed().as_secs_f64() * 1e3);
     }
     pages_ms.sort_by(f64::total_cmp);

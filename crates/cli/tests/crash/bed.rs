@@ -267,16 +267,33 @@ impl Bed {
         self.scratch().iter().any(|name| name.starts_with(CONVERSION) && !name.ends_with("-lock"))
     }
 
-    /// Catches a process in the middle of a conversion: its readers stand still from now on.
-    pub(crate) fn catch(&self, program: &Program) {
-        until("a conversion runs", || (self.converts() && !program.readers().is_empty()).then_some(()));
-        let readers = program.readers();
-        readers.iter().for_each(|reader| kill_process(*reader, Signal::STOP).unwrap());
-        assert!(self.converts(), "the conversion was too fast to be caught: more rows are needed");
+    /// Catches a process in the middle of a conversion: its readers stand still from now on. A conversion that ends too soon
+    /// to be caught, which is chance, is followed by one of twice as many rows.
+    pub(crate) fn catch(&mut self, program: &Program) {
+        loop {
+            let readers = until("a conversion runs", || {
+                let readers = if self.converts() { program.readers() } else { vec![] };
+                (!readers.is_empty()).then_some(readers)
+            });
+            let tell = |signal| {
+                for reader in &readers {
+                    // One that is not needed any more may be gone.
+                    let _ = kill_process(*reader, signal);
+                }
+            };
+            tell(Signal::STOP);
+            if self.converts() {
+                return;
+            }
+            tell(Signal::CONT);
+            let (dataset, rows) = self.datasets.iter().max_by_key(|(_, rows)| *rows).unwrap().clone();
+            assert!(rows < 16 * MANY, "no conversion can be caught");
+            self.write(dataset.strip_prefix("lab/").unwrap(), rows * 2);
+        }
     }
 
     /// As [`catch`](Self::catch), and gives the job as the queue has it.
-    pub(crate) fn catch_job(&self, program: &Program, dataset: &str) -> JobRecord {
+    pub(crate) fn catch_job(&mut self, program: &Program, dataset: &str) -> JobRecord {
         self.catch(program);
         let job = self.job(self.store(), dataset, CONVERSION).unwrap();
         assert_eq!(job.status, JobStatus::Started);

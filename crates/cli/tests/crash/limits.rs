@@ -101,7 +101,11 @@ fn e029_a_busy_machine_starts_no_job_and_says_why() {
     // A folder that has just been written is looked at again before its jobs are queued; readers hear of neither.
     until("the new dataset is queued", || (bed.unsettled(&base)? > 0).then_some(()));
     let answer = bed.get(&format!("{base}/splits?dataset=lab/new"));
-    assert!(answer.status == 500 && answer.json()["error"].as_str().unwrap().contains("not ready"), "{}", answer.json());
+    assert!(
+        answer.status == 500 && answer.json()["error"].as_str().unwrap().contains("not ready"),
+        "{}",
+        answer.json()
+    );
     let gate = bed.get(&format!("{base}/admin/gate")).json();
     assert_eq!(gate["open"], false);
     assert!(gate["reason"].as_str().unwrap().starts_with("memory use of the machine is "), "{gate}");
