@@ -14,15 +14,15 @@ mod heads;
 mod http;
 mod info;
 mod lfs;
-mod manifests;
 mod parts;
 mod publish;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use belvedere_domain::{DatasetName, Manifest, Recent, Revision};
 use tokio::sync::broadcast;
 
 use crate::hub::HubEvent;
@@ -34,9 +34,12 @@ pub use guard::{Network, NetworkError};
 use heads::Heads;
 use http::Client;
 pub use http::{ClientOptions, HttpError, Token};
-use manifests::Manifests;
 use parts::Parts;
 pub use publish::{Publication, PublishError, Published, Publisher};
+
+/// Lists of files that are kept in memory, and their bytes together.
+const KEPT_MANIFESTS: usize = 4;
+const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 /// Settings of a [`RemoteHub`].
 #[derive(Clone, Debug)]
@@ -68,7 +71,8 @@ pub struct RemoteHub {
     memory: Arc<dyn Memory>,
     cache: Cache,
     parts: Parts,
-    manifests: Manifests,
+    /// The lists of files that were needed last, so that a split of many files does not read its list again for each.
+    manifests: Mutex<Recent<(DatasetName, Revision), Arc<Manifest>>>,
     heads: Heads,
     events: broadcast::Sender<HubEvent>,
 }
@@ -82,7 +86,8 @@ impl RemoteHub {
         let cache = Cache::open(&options.cache, options.cache_bytes, options.in_use, options.clock)?;
         let (events, _) = broadcast::channel(64);
         let heads = Heads::new(options.fresh, options.clock);
-        let (client, parts, manifests) = (Client::new(options.client.clone()), Parts::default(), Manifests::default());
+        let (client, parts) = (Client::new(options.client.clone()), Parts::default());
+        let manifests = Mutex::new(Recent::new(KEPT_MANIFESTS, MAX_MANIFEST_BYTES));
         Ok(Self { client, options, memory, cache, parts, manifests, heads, events })
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use belvedere_domain::{DatasetName, FileEntry, Manifest, Revision};
@@ -211,8 +211,10 @@ impl RemoteHub {
 
     /// The list of files.
     async fn files(&self, dataset: &DatasetName, revision: &Revision) -> Result<Arc<Manifest>, HubError> {
-        if let Some(manifest) = self.manifests.get(dataset, revision) {
-            return Ok(manifest);
+        let manifests = || self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (dataset.clone(), revision.clone());
+        if let Some(manifest) = manifests().get(&key) {
+            return Ok(Arc::clone(manifest));
         }
         let manifest = match self.memory.manifest(dataset, revision).await.map_err(HubError::Memory)? {
             Some(manifest) => manifest,
@@ -224,7 +226,9 @@ impl RemoteHub {
             }
         };
         let manifest = Arc::new(manifest);
-        self.manifests.put(dataset, revision, Arc::clone(&manifest));
+        let entry_bytes = |entry: &FileEntry| size_of::<FileEntry>() + entry.path.len() + entry.content_id.len();
+        let bytes = manifest.files.iter().map(entry_bytes).sum::<usize>();
+        manifests().keep(key, Arc::clone(&manifest), bytes as u64);
         Ok(manifest)
     }
 
