@@ -1,11 +1,12 @@
 //! From rules to entities: which matches count, and which of several.
 
+use std::cell::LazyCell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use crate::EntityType;
-use crate::rules::{Compiled, Near, rules};
+use crate::rules::{Compiled, Near, Signs, rules};
 use crate::words::{Context, Words};
 
 /// Bytes of a match from which on, if it is refused, the next one is looked for behind it.
@@ -29,19 +30,18 @@ struct Match {
 /// The personal data in a text, in the order of the text. Entities of different types may overlap only when each is
 /// certain by itself, as a mail address in a URL.
 pub fn recognize(text: &str, context: &Context) -> Vec<Entity> {
-    let words = Words::new(text, context);
-    let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
+    let words = LazyCell::new(|| Words::new(text, context));
+    let signs = Signs::of(text);
     let mut matches = Vec::new();
     for rule in rules() {
-        let may_match = has_digit || !rule.needs_digit();
-        if may_match && rule.near().is_none_or(|phrases| words.hold(phrases)) {
+        if rule.may_match(signs) && rule.near().is_none_or(|phrases| words.hold(phrases)) {
             find(rule, text, &words, &mut matches);
         }
     }
     settle(matches)
 }
 
-fn find(rule: &Compiled, text: &str, words: &Words<'_>, matches: &mut Vec<Match>) {
+fn find<'c>(rule: &Compiled, text: &str, words: &impl Deref<Target = Words<'c>>, matches: &mut Vec<Match>) {
     let mut from = 0;
     while let Some(found) = rule.find_from(text, from) {
         // What is refused may hide the beginning of something good. Long matches are not looked into again and again.

@@ -82,6 +82,21 @@ pub(crate) fn rules() -> &'static [Compiled] {
     &RULES
 }
 
+/// Which signs, of those that rules need, are in a text.
+#[derive(Clone, Copy)]
+pub(crate) struct Signs {
+    digit: bool,
+    at: bool,
+    colon: bool,
+}
+
+impl Signs {
+    pub(crate) fn of(text: &str) -> Self {
+        let has = |sign| text.as_bytes().contains(&sign);
+        Self { digit: text.bytes().any(|byte| byte.is_ascii_digit()), at: has(b'@'), colon: has(b':') }
+    }
+}
+
 impl Compiled {
     /// The first match that begins at a place or after it.
     pub(crate) fn find_from<'t>(&self, text: &'t str, from: usize) -> Option<Match<'t>> {
@@ -96,9 +111,14 @@ impl Compiled {
         }
     }
 
-    /// False if it matches texts without a digit.
-    pub(crate) fn needs_digit(&self) -> bool {
-        !matches!(self.rule.entity, EntityType::EmailAddress | EntityType::Url | EntityType::IpAddress)
+    /// False if it matches no text that has these signs only.
+    pub(crate) fn may_match(&self, signs: Signs) -> bool {
+        match self.rule.entity {
+            EntityType::EmailAddress => signs.at,
+            EntityType::Url => true,
+            EntityType::IpAddress => signs.digit || signs.colon,
+            _ => signs.digit,
+        }
     }
 
     /// The part of a match that is the entity.

@@ -36,34 +36,51 @@ impl Context {
 
 /// A text as words in lower case.
 pub(crate) struct Words<'c> {
-    words: Vec<(Range<usize>, String)>,
+    /// Where each is in the text, and in `lower`.
+    words: Vec<(Range<usize>, Range<usize>)>,
+    lower: String,
+    /// Those of the text and of its column.
+    known: Known,
     context: &'c Context,
 }
 
 impl<'c> Words<'c> {
     pub(crate) fn new(text: &str, context: &'c Context) -> Self {
-        Self { words: split(text).collect(), context }
+        let mut words = Self { words: Vec::new(), lower: String::new(), known: Known::default(), context };
+        context.words.iter().for_each(|word| words.known.add(word));
+        for (place, word) in split(text) {
+            let start = words.lower.len();
+            words.lower.push_str(&word);
+            words.known.add(&word);
+            words.words.push((place, start..words.lower.len()));
+        }
+        words
     }
 
     /// True if one of the phrases is anywhere.
     pub(crate) fn hold(&self, phrases: &[&str]) -> bool {
-        let starts = |phrase: &str| {
-            let at = |index| is_phrase(phrase, self.words[index..].iter().map(|(_, word)| word.as_str()));
-            (0..self.words.len()).any(at) || self.is_of_column(phrase)
+        // Most texts have none of them, which a look at each word would find at last.
+        let may_be = |phrase: &str| phrase.split(' ').all(|part| self.known.may_have(part));
+        let is_here = |phrase: &str| {
+            (0..self.words.len()).any(|at| is_phrase(phrase, self.words_from(at))) || self.is_of_column(phrase)
         };
-        phrases.iter().any(|phrase| starts(phrase))
+        phrases.iter().any(|phrase| may_be(phrase) && is_here(phrase))
+    }
+
+    /// The words from one on.
+    fn words_from(&self, index: usize) -> impl Iterator<Item = &str> {
+        self.words[index..].iter().map(|(_, word)| &self.lower[word.clone()])
     }
 
     /// How far before a place the nearest of the phrases ends, in words; `None`: too far.
     pub(crate) fn distance(&self, place: usize, phrases: &[&str]) -> Option<usize> {
         let before = self.words.partition_point(|(range, _)| range.end <= place);
         let first = before.saturating_sub(WORDS_BEFORE);
-        let near = &self.words[first..before];
         let distance = |phrase: &&str| {
             let length = phrase.split(' ').count();
-            let starts = (0..near.len()).rev();
-            let mut found = starts.filter(|&at| is_phrase(phrase, near[at..].iter().map(|(_, word)| word.as_str())));
-            found.next().map(|at| near.len() - at - length).or_else(|| self.is_of_column(phrase).then_some(OF_COLUMN))
+            let starts = (first..before).rev();
+            let mut found = starts.filter(|&at| is_phrase(phrase, self.words_from(at).take(before - at)));
+            found.next().map(|at| before - at - length).or_else(|| self.is_of_column(phrase).then_some(OF_COLUMN))
         };
         phrases.iter().filter_map(distance).min()
     }
@@ -71,6 +88,40 @@ impl<'c> Words<'c> {
     fn is_of_column(&self, phrase: &str) -> bool {
         let words = &self.context.words;
         (0..words.len()).any(|at| is_phrase(phrase, words[at..].iter().map(String::as_str)))
+    }
+}
+
+/// A set of words, of which it tells for certain only what is not in it.
+struct Known([u64; 64]);
+
+impl Default for Known {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
+
+impl Known {
+    /// Adds a word, and what it may be the plural of.
+    fn add(&mut self, word: &str) {
+        let singular = word.strip_suffix('s');
+        for word in std::iter::once(word).chain(singular) {
+            let (index, bit) = Self::place(word);
+            self.0[index] |= bit;
+        }
+    }
+
+    /// False if neither the word nor its plural was added.
+    fn may_have(&self, word: &str) -> bool {
+        let (index, bit) = Self::place(word);
+        self.0[index] & bit != 0
+    }
+
+    /// By the hash of Fowler, Noll and Vo (FNV-1a, <http://www.isthe.com/chongo/tech/comp/fnv/>).
+    fn place(word: &str) -> (usize, u64) {
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let hash = word.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+        // The upper half is mixed better.
+        ((hash >> 58) as usize, 1 << (hash >> 32 & 63))
     }
 }
 
@@ -105,6 +156,15 @@ mod tests {
         assert_eq!(words.distance(place, &["bank account"]), None);
         assert!(words.hold(&["bank account"]) && !words.hold(&["account bank"]));
         assert_eq!(words.distance(0, &["her"]), None);
+    }
+
+    #[test]
+    fn what_is_held_is_found_in_long_texts_too() {
+        let none = Context::default();
+        let text = (0..5_000).fold(String::new(), |text, n| text + &format!("word{n} ")) + "Passports of bank accounts";
+        let words = Words::new(&text, &none);
+        assert!(words.hold(&["passport"]) && words.hold(&["word4999", "x"]) && words.hold(&["bank account"]));
+        assert!(!words.hold(&["accounts bank"]) && !words.hold(&["word5000"]) && !words.hold(&[]));
     }
 
     #[test]

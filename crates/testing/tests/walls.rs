@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("belvedere-sql", &["domain", "engine"]),
     ("belvedere", &["domain", "store", "engine", "hub", "jobs", "tasks", "api", "duckdb", "sql"]),
     ("belvedere-testing", &["domain", "store", "engine", "hub", "jobs", "tasks", "api"]),
-    ("belvedere-benches", &["domain", "store", "engine", "hub", "jobs", "tasks", "api"]),
+    ("belvedere-benches", &["domain", "store", "engine", "entities", "hub", "jobs", "tasks", "api"]),
     // Asks any server; knows only a URL.
     ("belvedere-conformance", &[]),
 ];
